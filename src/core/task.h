@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task: one unit of work, and the only way in which its state moves.
+ *
+ *     BLOCKED --met--> READY --claim--> LEASED --start--> RUNNING --succeed--> SUCCEEDED
+ *        |       \       ^                |                  |
+ *        |        \      |<---release-----+                  +--fail, time_out, lose--> READY or DELAYED (it may try again)
+ *        |         \     |                                   +--fail, time_out, lose--> FAILED (for the last time)
+ *        |          +-> DELAYED --due--> READY               +--stop------------------> CANCELLED
+ *        +--skip--> SKIPPED
+ *
+ * Every state that is not final can be cancelled: at once where nobody holds it, and by `stop` once its holder has confirmed. FAILED, CANCELLED and
+ * SKIPPED can be given back by `requeue`. `timed_out` and `lost` are outcomes of attempts, never states of tasks.
+ */
+#ifndef CORE_TASK_H
+#define CORE_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/prng.h"
+#include "base/str.h"
+#include "core/retry.h"
+
+#define TASK_STATES(X)                                                                             \
+    X(BLOCKED)                                                                                     \
+    X(DELAYED)                                                                                     \
+    X(READY)                                                                                       \
+    X(LEASED)                                                                                      \
+    X(RUNNING)                                                                                     \
+    X(SUCCEEDED)                                                                                   \
+    X(FAILED)                                                                                      \
+    X(CANCELLED)                                                                                   \
+    X(SKIPPED)
+#define TASK_ENUM(name) TASK_##name,
+enum task_state { TASK_STATES(TASK_ENUM) TASK_STATE_N };
+
+#define TASK_EVENTS(X)                                                                             \
+    X(MET)      /* its dependency groups are met */                                                \
+    X(SKIP)     /* a dependency group can never be met */                                          \
+    X(DUE)      /* the time it waited for has come */                                              \
+    X(CLAIM)    /* a worker took a lease on it */                                                  \
+    X(START)    /* the holder started an attempt: the attempt counts */                            \
+    X(RELEASE)  /* the holder gave it back, or went, before starting */                            \
+    X(SUCCEED)                                                                                     \
+    X(FAIL)                                                                                        \
+    X(TIME_OUT)                                                                                    \
+    X(LOSE)     /* the holder's heartbeat or the attempt's deadline passed */                      \
+    X(STOP)     /* the holder confirmed that it is stopped */                                      \
+    X(CANCEL)   /* somebody asked for it to end */                                                 \
+    X(REQUEUE)  /* somebody gave it back */
+#define TASK_EVENT_ENUM(name) TASK_##name,
+enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
+
+/* The reasons that a task can have for being where it is; the text is stored and shown, and never changes its meaning. */
+#define TASK_REASONS(X)                                                                            \
+    X(NONE, "")                                                                                    \
+    X(DEPENDENCIES, "waiting_for_dependencies")                                                    \
+    X(NOT_BEFORE, "waiting_for_start_time")                                                        \
+    X(BACKOFF, "waiting_for_backoff")                                                              \
+    X(WORKER, "waiting_for_worker")                                                                \
+    X(RUN_LIMIT, "waiting_for_run_limit")                                                          \
+    X(PAUSED, "queue_paused")                                                                      \
+    X(HELD, "held_by_worker")                                                                      \
+    X(RETRYING, "retrying")                                                                        \
+    X(UPSTREAM, "upstream_not_satisfied")                                                          \
+    X(COMMAND_FAILED, "command_failed")                                                            \
+    X(COMMAND_KILLED, "command_killed")                                                            \
+    X(COMMAND_MISSING, "command_not_found")                                                        \
+    X(COMMAND_DENIED, "command_not_executable")                                                    \
+    X(CWD_MISSING, "cwd_not_found")                                                                \
+    X(SPAWN_FAILED, "spawn_failed")                                                                \
+    X(OUTPUT_INVALID, "output_invalid")                                                            \
+    X(OUTPUT_LARGE, "output_too_large")                                                            \
+    X(REFERENCE, "reference_unresolved")                                                           \
+    X(LOG_WRITE, "log_write_failed")                                                               \
+    X(TIMED_OUT, "timed_out")                                                                      \
+    X(LOST, "worker_lost")                                                                         \
+    X(CANCELLED, "cancelled")                                                                      \
+    X(REQUEUED, "requeued")                                                                        \
+    X(WORKER_ERROR, "worker_reported_error")
+#define TASK_REASON_ENUM(name, text) TASK_REASON_##name,
+enum task_reason { TASK_REASONS(TASK_REASON_ENUM) TASK_REASON_N };
+
+/* What a move reads and writes. */
+struct task {
+    enum task_state state;
+    enum task_reason reason;
+    int64_t attempts; /* started */
+    int64_t due_at;   /* DELAYED: not before this time; elsewhere the start time that was asked for, 0 for none */
+    bool cancel;      /* somebody asked for it to end, and the holder has not confirmed */
+    struct retry_policy retry;
+};
+
+/* How an attempt ended, for the moves that end one. */
+struct task_end {
+    enum outcome outcome;
+    enum task_reason reason;
+    int exit_code; /* -1 where there is none */
+};
+
+enum { TASK_E_REFUSED = 1 }; /* the machine has no such move */
+
+/*
+ * Make the move of the first row that matches. Returns 0 or TASK_E_REFUSED, and then nothing has changed. `end` is read by the events that
+ * end an attempt and may be NULL else; `prng` gives the jitter of a backoff. *ret_why is the row's sentence (NULL allowed).
+ */
+int task_move(struct task *t, enum task_event event, int64_t now, const struct task_end *end,
+              struct prng *prng, const char **ret_why);
+
+bool task_final(enum task_state s);
+/* LEASED or RUNNING: somebody holds a lease on it. */
+bool task_held(enum task_state s);
+enum task_event task_event_of(enum outcome o);
+
+struct str task_state_text(enum task_state s);
+bool task_state_parse(struct str s, enum task_state *ret);
+struct str task_reason_text(enum task_reason r);
+bool task_reason_parse(struct str s, enum task_reason *ret);
+
+/* The table as a Mermaid state diagram, for the documentation. */
+struct buf;
+void task_diagram(struct buf *out);
+
+#endif
