@@ -1,0 +1,164 @@
+-- Workers, queues, workflows, runs, tasks with their dependencies, attempts, events, counts.
+-- Times are microseconds since 1970 UTC, durations microseconds, 0 where there is none.
+
+-- Numbers that only grow: `id` for ids and tokens, `now` the newest time that a transaction was given.
+CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+INSERT INTO counter VALUES ('id', 0), ('now', 0);
+
+-- One row per incarnation.
+CREATE TABLE worker (
+    incarnation INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL,
+    kind        TEXT    NOT NULL,           -- 'local': the executor inside a weft program
+    host        TEXT    NOT NULL,
+    boot        TEXT    NOT NULL,           -- the machine's boot id: a pid means nothing in another boot
+    pid         INTEGER NOT NULL,
+    pid_start   INTEGER NOT NULL,           -- the process's start time in clock ticks since boot
+    site        TEXT    NOT NULL,           -- where its processes can be found and ended by a later program
+    slots       INTEGER NOT NULL,
+    state       TEXT    NOT NULL,
+    reason      TEXT    NOT NULL DEFAULT '',
+    ttl_us      INTEGER NOT NULL,
+    beat_at     INTEGER NOT NULL,
+    joined_at   INTEGER NOT NULL,
+    ended_at    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX worker_live ON worker (incarnation) WHERE state NOT IN ('LOST', 'GONE');
+
+CREATE TABLE queue (
+    name       TEXT PRIMARY KEY,
+    paused     INTEGER NOT NULL DEFAULT 0,
+    tasks_max  INTEGER NOT NULL,            -- open tasks that it holds at most
+    created_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+
+-- A definition as its author wrote it; a version never changes.
+CREATE TABLE workflow (
+    name       TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    digest     TEXT    NOT NULL,
+    kind       TEXT    NOT NULL,            -- 'single' (one task) or 'graph'
+    source     TEXT    NOT NULL,
+    format     TEXT    NOT NULL,            -- 'yaml' or 'json'
+    path       TEXT    NOT NULL,
+    tasks      INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (name, version)
+) WITHOUT ROWID, STRICT;
+
+CREATE TABLE run (
+    id           INTEGER PRIMARY KEY,
+    workflow     TEXT    NOT NULL,
+    version      INTEGER NOT NULL,
+    state        TEXT    NOT NULL,
+    reason       TEXT    NOT NULL DEFAULT '',
+    detail       TEXT    NOT NULL DEFAULT '',
+    params       TEXT    NOT NULL,          -- a JSON object
+    dir          TEXT    NOT NULL,          -- the folder that its tasks start in
+    max_parallel INTEGER NOT NULL DEFAULT 0,
+    tasks        INTEGER NOT NULL,
+    open         INTEGER NOT NULL,          -- tasks that are not final
+    held         INTEGER NOT NULL DEFAULT 0, -- tasks that are LEASED or RUNNING
+    failed       INTEGER NOT NULL DEFAULT 0, -- tasks that are FAILED
+    created_at   INTEGER NOT NULL,
+    ended_at     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX run_open ON run (id) WHERE state IN ('RUNNING', 'CANCELLING');
+
+CREATE TABLE task (
+    id          INTEGER PRIMARY KEY,
+    run         INTEGER NOT NULL,           -- 0: a task of a queue
+    queue       TEXT    NOT NULL,           -- '': a task of a run
+    name        TEXT    NOT NULL,
+    state       TEXT    NOT NULL,
+    reason      TEXT    NOT NULL DEFAULT '',
+    detail      TEXT    NOT NULL DEFAULT '',
+    priority    INTEGER NOT NULL DEFAULT 0, -- the higher first, then the smaller id
+    attempts    INTEGER NOT NULL DEFAULT 0, -- started
+    budget_from INTEGER NOT NULL DEFAULT 0, -- attempts that were over when it was last given back
+    retry       TEXT    NOT NULL DEFAULT '', -- core/retry's text; '': the default
+    due_at      INTEGER NOT NULL DEFAULT 0,
+    cancel      INTEGER NOT NULL DEFAULT 0, -- 1: its holder is asked to stop it
+    groups_open INTEGER NOT NULL DEFAULT 0, -- dependency groups that are not met
+    token       INTEGER NOT NULL DEFAULT 0, -- of the live lease, 0: none
+    worker      INTEGER NOT NULL DEFAULT 0, -- the holder's incarnation
+    timeout_us  INTEGER NOT NULL DEFAULT 0,
+    ready_at    INTEGER NOT NULL DEFAULT 0,
+    leased_at   INTEGER NOT NULL DEFAULT 0,
+    started_at  INTEGER NOT NULL DEFAULT 0,
+    deadline_at INTEGER NOT NULL DEFAULT 0,
+    last_token  INTEGER NOT NULL DEFAULT 0, -- of the newest ended attempt
+    created_at  INTEGER NOT NULL,
+    ended_at    INTEGER NOT NULL DEFAULT 0,
+    payload     TEXT    NOT NULL
+) STRICT;
+CREATE INDEX task_ready ON task (run, queue, priority DESC, id) WHERE state = 'READY';
+CREATE INDEX task_due ON task (due_at) WHERE state = 'DELAYED';
+CREATE INDEX task_held ON task (worker) WHERE state IN ('LEASED', 'RUNNING');
+CREATE UNIQUE INDEX task_name ON task (run, name) WHERE run <> 0;
+
+-- A dependency group of a task: counters under a trigger rule.
+CREATE TABLE dep_group (
+    id        INTEGER PRIMARY KEY,
+    task      INTEGER NOT NULL,             -- the one that waits
+    rule      TEXT    NOT NULL,
+    need      INTEGER NOT NULL,
+    total     INTEGER NOT NULL,
+    done      INTEGER NOT NULL DEFAULT 0,
+    succeeded INTEGER NOT NULL DEFAULT 0,
+    verdict   TEXT    NOT NULL DEFAULT 'WAITING' -- then MET or IMPOSSIBLE, once
+) STRICT;
+CREATE INDEX dep_group_task ON dep_group (task);
+
+-- An edge: the group counts the end of this task.
+CREATE TABLE dep_edge (
+    task INTEGER NOT NULL,
+    grp  INTEGER NOT NULL,
+    PRIMARY KEY (task, grp)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX dep_edge_group ON dep_edge (grp);
+
+-- One row per ended attempt, found by the token that it was held under.
+CREATE TABLE attempt (
+    token         INTEGER PRIMARY KEY,
+    task          INTEGER NOT NULL,
+    run           INTEGER NOT NULL,
+    queue         TEXT    NOT NULL,
+    number        INTEGER NOT NULL,         -- from 1; 0: the lease ended before it started
+    worker        INTEGER NOT NULL,
+    outcome       TEXT    NOT NULL,
+    reason        TEXT    NOT NULL DEFAULT '',
+    message       TEXT    NOT NULL DEFAULT '',
+    exit_code     INTEGER,
+    signal        INTEGER,
+    leased_at     INTEGER NOT NULL,
+    started_at    INTEGER NOT NULL,
+    ended_at      INTEGER NOT NULL,
+    queue_wait_us INTEGER NOT NULL,
+    run_us        INTEGER NOT NULL DEFAULT 0,
+    cpu_us        INTEGER NOT NULL DEFAULT 0,
+    max_rss_bytes INTEGER NOT NULL DEFAULT 0,
+    stderr_tail   TEXT    NOT NULL DEFAULT '',
+    digest        TEXT    NOT NULL,         -- of the completion's content
+    result        TEXT                      -- a JSON object
+) STRICT;
+CREATE INDEX attempt_task ON attempt (task);
+
+CREATE TABLE event (
+    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    at   INTEGER NOT NULL,
+    run  INTEGER NOT NULL,                  -- 0: of no run
+    task INTEGER NOT NULL,                  -- 0: of no task
+    kind TEXT    NOT NULL,                  -- 'task_READY', 'run_SUCCEEDED', 'worker_LOST', …
+    data TEXT    NOT NULL                   -- a JSON object
+) STRICT;
+CREATE INDEX event_run ON event (run, seq);
+
+-- How many tasks are in each state; equal to the sums at every moment.
+CREATE TABLE tally (
+    run   INTEGER NOT NULL,
+    queue TEXT    NOT NULL,
+    state TEXT    NOT NULL,
+    n     INTEGER NOT NULL,
+    PRIMARY KEY (run, queue, state)
+) WITHOUT ROWID, STRICT;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store: durable truth behind one interface, SQLite or Postgres.
+ *
+ * A `struct store` is one connection, used by one thread at a time. Everything happens in a transaction: begin, run statements, commit. The
+ * statements are the files in sqlite/ and postgres/, prepared when the store is opened, known by the same name and taking the same parameters.
+ * Values are integers, texts and null; JSON travels as text.
+ *
+ * Faults that a caller at the edge tells apart (everybody else hands them up):
+ *   -EAGAIN       a deadlock, a serialisation failure or a lock timeout: the transaction is rolled back, run it again
+ *   -ECONNRESET   the connection was lost, the transaction is rolled back; store_begin() connects again
+ *   -EHOSTUNREACH no connection could be made within connect_ms
+ *   -EBUSY        another program holds the store's lock for longer than lock_ms
+ *   -EROFS        the store is read-only;       -ENOSPC  the disk or quota is full
+ *   -EUCLEAN      the store is damaged;         -EACCES  the store may not be opened
+ *   -EPROTO       its schema is newer than this program
+ *   -EINVAL       the URL is none that we know; -EBADMSG a statement is wrong (a bug)
+ * store_error() then says it in a sentence.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "store/statements.h"
+
+struct store;
+
+/* A writer takes the store's write lock when a transaction begins; a reader sees one snapshot per transaction. */
+enum store_mode { STORE_READ, STORE_WRITE };
+
+struct store_options {
+    struct str url; /* "sqlite:PATH", "sqlite::memory:" or "postgres://…" (libpq's URI) */
+    enum store_mode mode;
+    int64_t connect_ms;   /* keep trying to connect for so long, with backoff; 0: STORE_CONNECT_MS */
+    int64_t lock_ms;      /* wait for a lock for so long; 0: STORE_LOCK_MS */
+    int64_t statement_ms; /* one statement may take so long (Postgres); 0: STORE_STATEMENT_MS */
+};
+
+#define STORE_CONNECT_MS 10000
+#define STORE_LOCK_MS 5000
+#define STORE_STATEMENT_MS 30000
+
+/* Open and prepare. A writer migrates the schema forward first, under a lock, so that programs that start together do not race; a reader
+ * finds it migrated. On a fault *ret_store may still be set, for store_error(); store_free() it. */
+int store_open(const struct store_options *options, struct store **ret_store);
+struct store *store_free(struct store *s);
+
+/* The newest failure as a sentence for a person, with the path or server in it; never a password. Borrowed until the next call. */
+struct str store_error(const struct store *s);
+
+enum store_backend { STORE_SQLITE, STORE_POSTGRES };
+enum store_backend store_backend(const struct store *s);
+
+/* The schema's version, and the one that this program brings. */
+int store_schema_version(const struct store *s);
+int store_schema_newest(enum store_backend b);
+
+/*
+ * Begin; a lost connection is made again first, with backoff. *ret_now (NULL allowed) is the transaction's time: on Postgres the server's clock, read
+ * once; on SQLite a clock that never runs backwards, over restarts and programs.
+ */
+int store_begin(struct store *s, int64_t *ret_now);
+
+/* Commit; 0 means durable. Where the connection is lost on the way, the store asks after reconnecting whether the commit took place: 0 if so,
+ * -ECONNRESET if it did not. */
+int store_commit(struct store *s);
+void store_rollback(struct store *s);
+
+/* A point within the transaction that store_undo() goes back to; they do not nest. */
+int store_mark(struct store *s);
+int store_undo(struct store *s);
+
+/* How many rows this transaction has written so far. */
+int64_t store_written(const struct store *s);
+
+/* Draw `n` numbers that were never drawn before from this store, growing; for ids and tokens. */
+int store_ids(struct store *s, size_t n, int64_t *ret_ids);
+
+enum cell_kind { CELL_NULL, CELL_INT, CELL_TEXT };
+
+struct cell {
+    enum cell_kind kind;
+    int64_t i;
+    struct str s;
+};
+
+#define NIL ((struct cell){.kind = CELL_NULL})
+#define INT(v) ((struct cell){.kind = CELL_INT, .i = (int64_t)(v)})
+#define TEXT(v) ((struct cell){.kind = CELL_TEXT, .s = (v)})
+
+/* Rows, row by row; they and their texts live in the arena. */
+struct rows {
+    struct cell *cells;
+    size_t n;
+    size_t columns;
+    int64_t changed; /* rows written by the statement */
+};
+
+static inline int64_t row_int(const struct rows *r, size_t row, size_t column)
+{
+    return r->cells[row * r->columns + column].i;
+}
+
+static inline struct str row_text(const struct rows *r, size_t row, size_t column)
+{
+    return r->cells[row * r->columns + column].s;
+}
+
+static inline bool row_null(const struct rows *r, size_t row, size_t column)
+{
+    return r->cells[row * r->columns + column].kind == CELL_NULL;
+}
+
+enum { STORE_E_DUPLICATE = 1 }; /* a unique key exists already; on Postgres the transaction can then only be undone or rolled back */
+
+/*
+ * Run a statement over `sets` sets of parameters, `params` holding one set after the other. A statement whose file begins with
+ * `-- many` takes any number of sets: SQLite runs it once per set, Postgres once in all with an array per parameter ($1::bigint[] …, unnest), and the rows of
+ * all sets come together. Other statements take one set. Returns 0, STORE_E_DUPLICATE or a fault. `ret` may be NULL.
+ */
+int store_run(struct store *s, enum statement_id id, struct arena *a, const struct cell *params,
+              size_t sets, struct rows *ret);
+
+/* One set, written in place: STORE_DO(s, STMT_run_get, arena, &rows, INT(id)). */
+#define STORE_DO(s, id, arena, ret, ...)                                                           \
+    store_run((s), (id), (arena), (struct cell[]){__VA_ARGS__}, 1, (ret))
+
+#endif
