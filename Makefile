@@ -2,26 +2,61 @@
 #
 # One command each. Meson and ninja do the work; `make help` lists what there is.
 
-# The default compiler builds into build/, any other into a folder of its own: `make CC=clang`.
+# gcc builds in build/, another compiler in a folder of its own: `make CC=clang` in build-clang/.
 ifeq ($(origin CC),default)
-BUILD ?= build
-else
-BUILD ?= build-$(notdir $(CC))
-export CC
+CC := gcc
 endif
-NINJA = ninja -C $(BUILD)
+BUILD ?= build$(if $(filter gcc cc,$(CC)),,-$(notdir $(firstword $(CC))))
+PREFIX ?= /usr/local
+export CC
 
-.PHONY: all
+.PHONY: all run test lint bench fmt fuzz scenarios install clean help
+
 all: $(BUILD)/build.ninja ## build the program: build/weft
-	@$(NINJA)
+	@ninja -C $(BUILD)
 
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) $(MESONFLAGS)
 
-.PHONY: clean
+# The unit tests are part of a build only from here on, so that the program needs no cmocka.
+$(BUILD)/.tests: $(BUILD)/build.ninja
+	@meson configure $(BUILD) -Dtests=enabled && touch $@
+
+run: ## install what is missing, build, and run the example workflow
+	@scripts/deps run
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/weft $(if $(wildcard examples/etl/etl.yaml),run examples/etl/etl.yaml,--version)
+
+test: ## install what is missing, build, and run all tests
+	@scripts/deps test
+	@$(MAKE) --no-print-directory $(BUILD)/.tests all
+	@test/run --build $(BUILD) $(TESTS)
+
+lint: ## check format, layers, symbols, words, and what clang-tidy and cppcheck find
+	@scripts/deps lint
+	@$(MAKE) --no-print-directory $(BUILD)/.tests all
+	@scripts/lint $(BUILD)
+
+bench: all ## measure, beside the limits and the peers
+	@bench/run $(BUILD)
+
+fmt: ## format the C code
+	@find $(wildcard src test bench fuzz examples) -name '*.[ch]' -exec clang-format -i {} +
+
+fuzz: ## feed every decoder with made-up bytes, FUZZ_SECONDS (60) each
+	@scripts/deps lint
+	@scripts/fuzz
+
+scenarios: ## compare test/scenarios.tsv with the last test run
+	@scripts/scenarios $(BUILD)/test-results.tsv
+
+install: $(BUILD)/build.ninja ## install into PREFIX (/usr/local) below DESTDIR
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD)
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
 clean: ## delete what was built
 	rm -rf build build-*
 
-.PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
