@@ -9,14 +9,16 @@
 
 /* Zeroed memory. A machine that has none left ends the process with a line on stderr. */
 void *memory_new(size_t size);
+
+/* As realloc(): what is new is not zeroed, and NULL is nothing yet. */
 void *memory_grow(void *p, size_t size);
 char *memory_text(const char *text);
 
 /* For CLEANUP(memory_freep). */
 void memory_freep(void *pointer_to_pointer);
 
-/* For CLEANUP(fd_closep): a descriptor, -1 for none. */
-void fd_closep(int *fd);
+/* For CLEANUP(memory_fd_closep): a descriptor, -1 for none. errno is kept. */
+void memory_fd_closep(int *fd);
 
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
