@@ -19,14 +19,16 @@
 int64_t clock_utc(void);
 int64_t clock_monotonic(void);
 
-/* RFC 3339 in UTC with microseconds, "2026-03-08T07:30:00.000000Z". */
+/* RFC 3339 in UTC with microseconds, "2026-03-08T07:30:00.000000Z", with a NUL behind it. A time outside the years 0 … 9999 is written as the
+ * nearest within. */
 #define CLOCK_TEXT_BYTES 28
 struct str clock_text(int64_t at, char out[static CLOCK_TEXT_BYTES]);
 
-/* RFC 3339 with any offset, with or without fraction. */
+/* RFC 3339 with any offset, with or without fraction (what is finer than a microsecond is cut). */
 bool clock_parse(struct str s, int64_t *ret_at);
 
-/* "1.5s", "300ms", "2m", "1h30m", "1d": numbers with a unit each, at least one, none negative. */
+/* "1.5s", "300ms", "2m", "1h30m", "1d": numbers with a unit each (d h m s ms us), at least one, none negative, the larger unit
+ * first and each once. */
 bool clock_duration(struct str s, int64_t *ret_us);
 
 #endif
