@@ -21,6 +21,7 @@ size_t map_count(const struct map *m);
 /* False, and nothing changes, where the key is there already. */
 bool map_add(struct map *m, struct str key, uint64_t value);
 void map_set(struct map *m, struct str key, uint64_t value);
+/* *ret_value is set where the key is there (NULL allowed). */
 bool map_get(const struct map *m, struct str key, uint64_t *ret_value);
 bool map_del(struct map *m, struct str key);
 
