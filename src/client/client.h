@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client: how a program speaks to weft, wherever weft is.
+ *
+ * A call has a method name and a JSON object, and gives a JSON object or a problem (docs/api.md lists the methods and their shapes). What carries the calls is
+ * a transport: the server within this process, or later one across the network; whoever calls cannot tell.
+ */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/code.h"
+
+/* Why a call was refused; `text` is one sentence for a person. */
+#define CLIENT_TEXT_BYTES 2048
+struct client_problem {
+    enum code code;
+    char text[CLIENT_TEXT_BYTES];
+    json_t *details; /* a list of {line, column, text}, or NULL; owned by the holder of the problem */
+};
+void client_problem_clear(struct client_problem *p);
+
+enum { CLIENT_E_REFUSED = 1 };
+
+/* What happens to a run that is followed. Every function is called on the thread that follows; `event` gets the objects of events.list. */
+struct client_listener {
+    void *context;
+    void (*event)(void *context, const json_t *event);
+    void (*line)(void *context, int64_t task, const char *text);                  /* newest line of output */
+    void (*progress)(void *context, int64_t task, int percent, const char *text); /* of a running task */
+    void (*tick)(void *context);                                                  /* ten times a second */
+    void (*notice)(void *context, const char *text); /* "interrupted: cancelling the run; press Ctrl-C again to kill" */
+};
+
+/* WATCH: only look. CARRY: also execute its tasks here, until it ends; Ctrl-C (SIGINT, SIGTERM, SIGHUP) cancels the run and waits, a second
+ * one kills. While watching, Ctrl-C ends the watching. */
+enum client_follow { CLIENT_WATCH, CLIENT_CARRY };
+
+struct client_transport {
+    void *context;
+    int (*call)(void *context, const char *method, const json_t *request, json_t **ret_reply,
+                struct client_problem *ret_problem);
+    int (*follow)(void *context, int64_t run, enum client_follow how,
+                  const struct client_listener *listener, struct client_problem *ret_problem);
+    void (*close)(void *context);
+};
+
+struct client {
+    struct client_transport transport;
+};
+
+/* What a transport needs to know; NULL and 0 mean the defaults. */
+struct client_settings {
+    const char *store; /* "sqlite:PATH" or "postgres://…"; default sqlite:DATA/weft.db */
+    const char *data;  /* the folder of the store and the logs; default ./.weft */
+    unsigned slots;    /* tasks at once when carrying; default: the number of processors */
+    bool carry;        /* this process will carry a run: the guardian is started */
+    bool create;       /* the store is made where there is none; else it is a problem */
+};
+
+/* Given by main to the command line: opens a transport. Returns 0 or CLIENT_E_REFUSED with a problem. */
+typedef int client_connect(const struct client_settings *settings, struct client *ret,
+                           struct client_problem *ret_problem);
+
+/* `request` is stolen (json_pack in place); NULL is {}. Returns 0 and a reply that the caller owns, or CLIENT_E_REFUSED and a problem. */
+int client_call(struct client *c, const char *method, json_t *request, json_t **ret_reply,
+                struct client_problem *ret_problem);
+int client_follow(struct client *c, int64_t run, enum client_follow how,
+                  const struct client_listener *listener, struct client_problem *ret_problem);
+void client_close(struct client *c);
+
+#endif
