@@ -15,6 +15,7 @@ CREATE TABLE worker (
     pid_start   BIGINT  NOT NULL,           -- the process's start time in clock ticks since boot
     site        TEXT    NOT NULL,           -- where its processes can be found and ended by a later program
     slots       BIGINT  NOT NULL,
+    run         BIGINT  NOT NULL DEFAULT 0, -- the run that it carries; 0: whatever comes
     state       TEXT    NOT NULL,
     reason      TEXT    NOT NULL DEFAULT '',
     ttl_us      BIGINT  NOT NULL,

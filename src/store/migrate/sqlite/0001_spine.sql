@@ -16,6 +16,7 @@ CREATE TABLE worker (
     pid_start   INTEGER NOT NULL,           -- the process's start time in clock ticks since boot
     site        TEXT    NOT NULL,           -- where its processes can be found and ended by a later program
     slots       INTEGER NOT NULL,
+    run         INTEGER NOT NULL DEFAULT 0, -- the run that it carries; 0: whatever comes
     state       TEXT    NOT NULL,
     reason      TEXT    NOT NULL DEFAULT '',
     ttl_us      INTEGER NOT NULL,

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * event: the stored changes, in order.
+ */
+#ifndef ENGINE_EVENT_H
+#define ENGINE_EVENT_H
+
+#include "engine/tx.h"
+
+#define EVENT_LIST_MAX 10000
+
+struct event_list {
+    int64_t run;   /* 0: all */
+    int64_t after; /* a seq */
+    int64_t max;
+};
+
+struct event_rows {
+    struct event *list;
+    size_t n;
+};
+
+int event_list(struct tx *tx, const struct event_list *req, struct event_rows *reply);
+
+#endif

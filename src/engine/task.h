@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task: enqueue, claim, complete, release, requeue, look.
+ *
+ * Every function takes many at once. A task of a queue that succeeds or is cancelled leaves one attempt row and the counts; one that fails stays as a dead
+ * letter. A task of a run stays with its run.
+ */
+#ifndef ENGINE_TASK_H
+#define ENGINE_TASK_H
+
+#include "core/group.h"
+#include "core/task.h"
+#include "engine/tx.h"
+#include "engine/worker.h"
+
+#define TASK_BATCH_MAX 10000u
+#define TASK_PAYLOAD_BYTES_MAX (1u << 20)
+#define TASK_RESULT_BYTES_MAX (1u << 20)
+#define TASK_MESSAGE_BYTES_MAX 4096u
+#define TASK_PRIORITY_MAX 1000
+
+struct task_new {
+    struct str payload;     /* JSON */
+    int64_t priority;
+    int64_t delay_us;       /* not before now + delay */
+    const struct retry_policy *retry; /* NULL: the default */
+    int64_t timeout_us;     /* of an attempt; 0: none */
+};
+
+struct task_enqueue {
+    struct str queue;
+    const struct task_new *list;
+    size_t n;
+};
+
+struct task_ids {
+    int64_t *list; /* in the order of the request */
+    size_t n;
+};
+
+struct task_claim {
+    int64_t worker;   /* incarnation */
+    int64_t run;      /* tasks of this run … */
+    struct str queue; /* … or, where run is 0, of this queue */
+    int64_t max;
+};
+
+/* A task as its holder gets it: claimed and started, so that the attempt counts. */
+struct task_lease {
+    int64_t task, run, token, attempt;
+    int64_t timeout_us;
+    int64_t deadline_at; /* 0: none */
+    int64_t started_at;
+    int64_t queue_wait_us;
+    struct str name;
+    struct str payload;
+};
+
+struct task_leases {
+    struct task_lease *list; /* in the order (priority, id) */
+    size_t n;
+    int64_t next_due_at; /* where nothing was there: when the scope's next DELAYED task is due; 0: none */
+};
+
+struct task_result {
+    struct lease_ref lease;
+    enum outcome outcome;
+    enum task_reason reason; /* NONE where it succeeded */
+    struct str message;
+    int exit_code; /* -1: none */
+    int signal;    /* 0: none */
+    int64_t run_us, cpu_us, max_rss_bytes;
+    struct str stderr_tail;
+    struct str output; /* a JSON object, or empty */
+};
+
+struct task_complete {
+    const struct task_result *list;
+    size_t n;
+};
+
+/* One answer per result, in order: OK (also for the same completion again), LEASE_LOST, COMPLETION_CONFLICT, TASK_NOT_FOUND. */
+struct task_codes {
+    enum code *list;
+    size_t n;
+};
+
+struct task_release {
+    const struct lease_ref *list;
+    size_t n;
+};
+
+int task_enqueue(struct tx *tx, const struct task_enqueue *req, struct task_ids *reply);
+int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply);
+int task_complete(struct tx *tx, const struct task_complete *req, struct task_codes *reply);
+/* Give leases back: the attempt ends as rejected and does not count. */
+int task_release(struct tx *tx, const struct task_release *req, struct task_codes *reply);
+
+struct task_attempt {
+    int64_t number, token, worker;
+    enum outcome outcome;
+    bool running; /* it has not ended: only number, token, worker and started_at are known */
+    struct str reason, message, stderr_tail;
+    bool has_exit_code;
+    int exit_code, signal; /* signal 0: none */
+    int64_t started_at, ended_at, queue_wait_us, run_us, cpu_us, max_rss_bytes;
+};
+
+struct task_view {
+    int64_t id, run;
+    struct str name, queue, detail, reason;
+    enum task_state state;
+    int64_t priority, due_at, created_at, ended_at;
+    bool cancel;
+    struct str output; /* of the attempt that succeeded; empty: none */
+    struct task_attempt *attempts;
+    size_t attempts_n;
+};
+
+/* A dependency group and the names it waits for. */
+struct task_group {
+    enum group_rule rule;
+    int64_t need, total, done, succeeded;
+    struct str verdict;
+    struct str *from;        /* at most 100 of them, the unfinished first */
+    enum task_state *from_states;
+    size_t from_n;
+};
+
+/* A task by id, or by run and name where id is 0. */
+struct task_which {
+    int64_t id;
+    int64_t run;
+    struct str name;
+};
+
+struct task_details {
+    struct task_view task;
+    struct task_group *groups;
+    size_t groups_n;
+    struct str why; /* one sentence: why it is where it is */
+};
+
+int task_get(struct tx *tx, const struct task_which *req, struct task_details *reply);
+/* Give a FAILED, CANCELLED or SKIPPED task a new budget. In a run, SKIPPED tasks are judged anew with it, and the run goes on. */
+int task_requeue(struct tx *tx, const struct task_which *req, struct task_details *reply);
+
+#endif
