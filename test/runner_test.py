@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test/run: how it counts what test programs print, and how it treats those that misbehave."""
+import importlib.machinery
+import importlib.util
+import os
+import subprocess
+import tempfile
+import time
+
+import tap
+
+SOURCE = os.environ["WEFT_SOURCE"]
+
+
+def load_runner():
+    path = f"{SOURCE}/test/run"
+    loader = importlib.machinery.SourceFileLoader("runner", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+    loader.exec_module(module)
+    return module
+
+
+runner = load_runner()
+
+
+def cases(text, exit_status=0, ended=None):
+    return [(c.name, c.status, c.remark) for c in runner.read_cases(text, exit_status, ended)]
+
+
+CMOCKA = """[==========] Running 4 test(s).
+[ RUN      ] one
+[       OK ] one
+[ RUN      ] two
+[  ERROR   ] --- 0x1 != 0x2
+[  FAILED  ] two
+[ RUN      ] three
+no server here
+[  SKIPPED ] three
+[ RUN      ] four
+some words without an end[       OK ] four
+[==========] 4 test(s) run.
+[  SKIPPED ] 1 test(s), listed below:
+[  SKIPPED ] three
+[  FAILED  ] 1 test(s), listed below:
+[  FAILED  ] two
+"""
+
+
+@tap.case
+def cmocka_cases_are_counted_once():
+    tap.equal(cases(CMOCKA, 1), [("one", "passed", ""), ("two", "failed", ""),
+                                 ("three", "skipped", "no server here"), ("four", "passed", "")])
+
+
+@tap.case
+def a_program_that_dies_fails_the_case_it_was_in():
+    text = "[==========] Running 2 test(s).\n[ RUN      ] one\n[       OK ] one\n[ RUN      ] two\n"
+    tap.equal(cases(text, -6)[1][:2], ("two", "failed"))
+
+
+@tap.case
+def a_program_that_fails_outside_its_cases_fails():
+    good = "[==========] Running 1 test(s).\n[ RUN      ] one\n[       OK ] one\n"
+    tap.equal(cases(good, 1)[1], ("(program)", "failed", "the program ended with status 1"))
+    tap.equal(cases(good, -11)[1], ("(program)", "failed", "the program ended with signal 11"))
+    tap.equal(cases(good, 0, "it took too long")[1], ("(program)", "failed", "it took too long"))
+    tap.equal(cases("")[0], ("(program)", "failed", "the program printed no result"))
+
+
+@tap.case
+def tap_is_read():
+    text = "1..4\nok 1 one\n# words\nnot ok 2 - two\nok 3 three # SKIP no server\nok 4 # skip\n"
+    tap.equal(cases(text, 1), [("one", "passed", ""), ("two", "failed", ""),
+                               ("three", "skipped", "no server"), ("4", "skipped", "")])
+    tap.equal(cases("1..0 # SKIP no Postgres"), [("(all)", "skipped", "no Postgres")])
+    tap.equal(cases("1..2\nok 1 one\n")[1], ("(program)", "failed", "2 cases were planned, 1 ran"))
+    tap.equal(cases("Bail out! no store\n")[0], ("(program)", "failed", "Bail out! no store"))
+
+
+def run(argv, seconds):
+    test = runner.Test({"name": "x", "cmd": argv, "env": {}, "timeout": seconds, "is_parallel": True})
+    with tempfile.TemporaryDirectory() as folder:
+        return runner.run_test(test, f"{folder}/log", dict(os.environ), 1)
+
+
+@tap.case
+def a_test_over_its_time_is_ended_with_its_children():
+    marker = f"86{os.getpid()}.25"
+    begun = time.monotonic()
+    found, _ = run(["sh", "-c", f"echo ok 1 one; trap '' TERM; sleep {marker} & wait; wait"], 0.3)
+    tap.equal([(c.name, c.status) for c in found], [("one", "passed"), ("(program)", "failed")])
+    assert time.monotonic() - begun < 10
+    tap.equal(subprocess.run(["pgrep", "-f", f"^sleep {marker}"]).returncode, 1, "a child lives on")
+
+
+@tap.case
+def results_of_other_files_are_kept_by_a_partial_run():
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/results"
+        good = runner.Case("one", "passed", "")
+        bad = runner.Case("one", "failed", "a\tb")
+        runner.save_results(path, [("a.c", good), ("b.c", good)], {"a.c", "b.c"}, everything=True)
+        runner.save_results(path, [("b.c", bad)], {"b.c"}, everything=False)
+        with open(path, encoding="utf-8") as f:
+            tap.equal(f.read(), "a.c:one\tpassed\t\nb.c:one\tfailed\ta b\n")
+        runner.save_results(path, [("b.c", good)], {"b.c"}, everything=True)
+        with open(path, encoding="utf-8") as f:
+            tap.equal(f.read(), "b.c:one\tpassed\t\n")
+
+
+tap.main()
