@@ -25,7 +25,8 @@ void client_problem_clear(struct client_problem *p);
 
 enum { CLIENT_E_REFUSED = 1 };
 
-/* What happens to a run that is followed. Every function is called on the thread that follows; `event` gets the objects of events.list. */
+/* What happens to a run that is followed. Every function is called on the thread that follows and makes no calls itself; `event` gets the objects of
+ * events.list, each once and in order. */
 struct client_listener {
     void *context;
     void (*event)(void *context, const json_t *event);
@@ -43,7 +44,7 @@ struct client_transport {
     void *context;
     int (*call)(void *context, const char *method, const json_t *request, json_t **ret_reply,
                 struct client_problem *ret_problem);
-    int (*follow)(void *context, int64_t run, enum client_follow how,
+    int (*follow)(void *context, int64_t run, enum client_follow how, int64_t after,
                   const struct client_listener *listener, struct client_problem *ret_problem);
     void (*close)(void *context);
 };
@@ -68,7 +69,9 @@ typedef int client_connect(const struct client_settings *settings, struct client
 /* `request` is stolen (json_pack in place); NULL is {}. Returns 0 and a reply that the caller owns, or CLIENT_E_REFUSED and a problem. */
 int client_call(struct client *c, const char *method, json_t *request, json_t **ret_reply,
                 struct client_problem *ret_problem);
-int client_follow(struct client *c, int64_t run, enum client_follow how,
+
+/* Follow a run to its end. The listener hears every event of the run behind `after`: 0 for all, the `seq` of runs.get for what is newer than that reply. */
+int client_follow(struct client *c, int64_t run, enum client_follow how, int64_t after,
                   const struct client_listener *listener, struct client_problem *ret_problem);
 void client_close(struct client *c);
 
