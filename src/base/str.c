@@ -61,6 +61,17 @@ struct str str_trim(struct str s)
     return s;
 }
 
+bool str_index(struct str s, const struct str *list, size_t n, size_t *ret_at)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (str_eq(s, list[i])) {
+            *ret_at = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool str_int64(struct str s, int64_t *ret)
 {
     bool minus = s.n && s.p[0] == '-';

@@ -44,6 +44,9 @@ bool str_find(struct str s, char byte, size_t *ret_at);
 struct str str_sub(struct str s, size_t from, size_t n);
 struct str str_trim(struct str s);
 
+/* Whether `s` is one of a list's texts; its place goes to *ret_at. */
+bool str_index(struct str s, const struct str *list, size_t n, size_t *ret_at);
+
 /* A whole decimal integer, with an optional minus and nothing else around it. False where it is none or does not fit. */
 bool str_int64(struct str s, int64_t *ret);
 
