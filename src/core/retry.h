@@ -52,7 +52,7 @@ struct retry_policy retry_asked(void);
 bool retry_decide(const struct retry_policy *p, int64_t attempt, enum outcome o, int exit_code,
                   struct prng *prng, int64_t *ret_wait_us);
 
-/* One line of text that holds the whole policy, and back; for the store. retry_parse is false on text that retry_format did not write. */
+/* One line of text that holds the whole policy (factor and jitter to the millionth), and back; for the store. retry_parse is false on text that retry_format did not write. */
 #define RETRY_TEXT_BYTES 256
 struct str retry_format(const struct retry_policy *p, char out[static RETRY_TEXT_BYTES]);
 bool retry_parse(struct str s, struct retry_policy *ret);

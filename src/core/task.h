@@ -10,7 +10,7 @@
  *        +--skip--> SKIPPED
  *
  * Every state that is not final can be cancelled: at once where nobody holds it, and by `stop` once its holder has confirmed. FAILED, CANCELLED and
- * SKIPPED can be given back by `requeue`. `timed_out` and `lost` are outcomes of attempts, never states of tasks.
+ * SKIPPED can be given back by `requeue` (to READY) and `rewind` (to BLOCKED), with a new budget of attempts. `timed_out` and `lost` are outcomes of attempts, never states of tasks.
  */
 #ifndef CORE_TASK_H
 #define CORE_TASK_H
@@ -48,7 +48,8 @@ enum task_state { TASK_STATES(TASK_ENUM) TASK_STATE_N };
     X(LOSE)     /* the holder's heartbeat or the attempt's deadline passed */                      \
     X(STOP)     /* the holder confirmed that it is stopped */                                      \
     X(CANCEL)   /* somebody asked for it to end */                                                 \
-    X(REQUEUE)  /* somebody gave it back */
+    X(REQUEUE)  /* somebody gave it back, and its groups are met */                                \
+    X(REWIND)   /* somebody gave it back, and it waits for its groups anew */
 #define TASK_EVENT_ENUM(name) TASK_##name,
 enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
 
@@ -87,6 +88,7 @@ struct task {
     enum task_state state;
     enum task_reason reason;
     int64_t attempts; /* started */
+    int64_t budget_from; /* attempts that had been started when the policy's budget was given, by REQUEUE or REWIND; 0 at first */
     int64_t due_at;   /* DELAYED: not before this time; elsewhere the start time that was asked for, 0 for none */
     bool cancel;      /* somebody asked for it to end, and the holder has not confirmed */
     struct retry_policy retry;
@@ -95,8 +97,8 @@ struct task {
 /* How an attempt ended, for the moves that end one. */
 struct task_end {
     enum outcome outcome;
-    enum task_reason reason;
-    int exit_code; /* -1 where there is none */
+    enum task_reason reason; /* NONE, or one that explains no failure: the outcome's own */
+    int exit_code;           /* -1 where there is none */
 };
 
 enum { TASK_E_REFUSED = 1 }; /* the machine has no such move */

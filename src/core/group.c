@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/group.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/buf.h"
+
+static const struct str rule_texts[] = {
+#define GROUP_TEXT(name, text) [GROUP_##name] = {text, sizeof(text) - 1},
+    GROUP_RULES(GROUP_TEXT)
+#undef GROUP_TEXT
+};
+
+static void check(const struct group *g)
+{
+    assert(g->rule < GROUP_RULE_N);
+    assert(g->total >= 1);
+    assert(g->succeeded >= 0 && g->succeeded <= g->done && g->done <= g->total);
+    assert(g->rule != GROUP_AT_LEAST || (g->need >= 1 && g->need <= g->total));
+}
+
+/* A rule over successes: met by `need` of them, and out of reach when even all that are open would
+ * not be enough. */
+static enum group_verdict judge_successes(const struct group *g, int64_t need)
+{
+    if (g->succeeded >= need)
+        return GROUP_MET;
+    return g->succeeded + (g->total - g->done) < need ? GROUP_IMPOSSIBLE : GROUP_WAITING;
+}
+
+enum group_verdict group_judge(const struct group *g)
+{
+    check(g);
+    switch (g->rule) {
+    case GROUP_ALL_SUCCESS:
+        return judge_successes(g, g->total);
+    case GROUP_ONE_SUCCESS:
+        return judge_successes(g, 1);
+    case GROUP_AT_LEAST:
+        return judge_successes(g, g->need);
+    case GROUP_ALL_DONE:
+        return g->done == g->total ? GROUP_MET : GROUP_WAITING;
+    case GROUP_ONE_DONE:
+        return g->done ? GROUP_MET : GROUP_WAITING;
+    case GROUP_RULE_N:
+        break;
+    }
+    __builtin_unreachable(); /* check() has looked at the rule */
+}
+
+struct str group_rule_text(enum group_rule r)
+{
+    assert(r < GROUP_RULE_N);
+    return rule_texts[r];
+}
+
+bool group_rule_parse(struct str s, enum group_rule *ret)
+{
+    size_t i;
+
+    if (!str_index(s, rule_texts, GROUP_RULE_N, &i))
+        return false;
+    *ret = (enum group_rule)i;
+    return true;
+}
+
+struct str group_explain(const struct group *g, char out[static GROUP_TEXT_BYTES])
+{
+    static const char *const needs[] = {
+        [GROUP_ALL_SUCCESS] = "every one to succeed",
+        [GROUP_ALL_DONE] = "every one to end",
+        [GROUP_ONE_SUCCESS] = "at least one to succeed",
+        [GROUP_ONE_DONE] = "at least one to end",
+        [GROUP_AT_LEAST] = "to succeed",
+    };
+    struct buf b;
+
+    check(g);
+    buf_fixed(&b, out, GROUP_TEXT_BYTES);
+    buf_printf(&b, "%" PRId64 " of %" PRId64 " ended, %" PRId64 " succeeded; needs ", g->done,
+               g->total, g->succeeded);
+    if (g->rule == GROUP_AT_LEAST)
+        buf_printf(&b, "at least %" PRId64 " ", g->need);
+    buf_add(&b, str_of(needs[g->rule]));
+    assert(!b.full);
+    return buf_str(&b);
+}
