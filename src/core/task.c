@@ -81,6 +81,13 @@ static void retry(struct step *s)
     s->t->reason = TASK_REASON_RETRYING;
 }
 
+/* The attempt keeps its number, and the budget is what it was before. */
+static void forgive(struct step *s)
+{
+    s->t->reason = TASK_REASON_WORKER;
+    s->t->budget_from++;
+}
+
 static void skip(struct step *s)
 {
     s->t->reason = TASK_REASON_UPSTREAM;
@@ -181,6 +188,8 @@ static const struct move moves[] = {
     {TASK_RUNNING,   TASK_LOSE,     retries_later, TASK_DELAYED,   wait_backoff, "its worker went silent, and it may try again after a wait"},
     {TASK_RUNNING,   TASK_LOSE,     retries_now,   TASK_READY,     retry,        "its worker went silent, and it may try again"},
     {TASK_RUNNING,   TASK_LOSE,     NULL,          TASK_FAILED,    fail,         "its worker went silent for the last time"},
+    {TASK_RUNNING,   TASK_RELEASE,  cancel_asked,  TASK_CANCELLED, cancel,       "its worker gave it back, and it was cancelled"},
+    {TASK_RUNNING,   TASK_RELEASE,  NULL,          TASK_READY,     forgive,      "its worker gave it back, and the attempt is not held against it"},
     {TASK_RUNNING,   TASK_STOP,     NULL,          TASK_CANCELLED, cancel,       "its worker stopped it"},
     {TASK_RUNNING,   TASK_CANCEL,   NULL,          TASK_RUNNING,   ask_cancel,   "it is to be cancelled, and its worker is told"},
 

@@ -3,14 +3,17 @@
  * task: one unit of work, and the only way in which its state moves.
  *
  *     BLOCKED --met--> READY --claim--> LEASED --start--> RUNNING --succeed--> SUCCEEDED
- *        |       \       ^                |                  |
- *        |        \      |<---release-----+                  +--fail, time_out, lose--> READY or DELAYED (it may try again)
- *        |         \     |                                   +--fail, time_out, lose--> FAILED (for the last time)
- *        |          +-> DELAYED --due--> READY               +--stop------------------> CANCELLED
- *        +--skip--> SKIPPED
+ *      |   |            ^ ^                |                 |
+ *      |  met       due | +----release-----+-----------------+
+ *      |   |            |                                    |
+ *      |   +-------> DELAYED <--it may try again, later------+--fail, time_out, lose--> FAILED
+ *      |                                                     |
+ *      +--skip--> SKIPPED                                    +--stop--> CANCELLED
  *
- * Every state that is not final can be cancelled: at once where nobody holds it, and by `stop` once its holder has confirmed. FAILED, CANCELLED and
- * SKIPPED can be given back by `requeue` (to READY) and `rewind` (to BLOCKED), with a new budget of attempts. `timed_out` and `lost` are outcomes of attempts, never states of tasks.
+ * Every state that is not final can be cancelled: at once where nobody holds it, and by `stop` once
+ * its holder has confirmed. FAILED, CANCELLED and SKIPPED can be given back by `requeue` (to READY)
+ * and `rewind` (to BLOCKED), with a new budget of attempts. `timed_out` and `lost` are outcomes of
+ * attempts, never states of tasks.
  */
 #ifndef CORE_TASK_H
 #define CORE_TASK_H
@@ -36,24 +39,25 @@
 enum task_state { TASK_STATES(TASK_ENUM) TASK_STATE_N };
 
 #define TASK_EVENTS(X)                                                                             \
-    X(MET)      /* its dependency groups are met */                                                \
-    X(SKIP)     /* a dependency group can never be met */                                          \
-    X(DUE)      /* the time it waited for has come */                                              \
-    X(CLAIM)    /* a worker took a lease on it */                                                  \
-    X(START)    /* the holder started an attempt: the attempt counts */                            \
-    X(RELEASE)  /* the holder gave it back, or went, before starting */                            \
+    X(MET)     /* its dependency groups are met */                                                 \
+    X(SKIP)    /* a dependency group can never be met */                                           \
+    X(DUE)     /* the time it waited for has come */                                               \
+    X(CLAIM)   /* a worker took a lease on it */                                                   \
+    X(START)   /* the holder started an attempt: the attempt counts */                             \
+    X(RELEASE) /* the holder gave it back, or went; an attempt that it started costs no budget */  \
     X(SUCCEED)                                                                                     \
     X(FAIL)                                                                                        \
     X(TIME_OUT)                                                                                    \
-    X(LOSE)     /* the holder's heartbeat or the attempt's deadline passed */                      \
-    X(STOP)     /* the holder confirmed that it is stopped */                                      \
-    X(CANCEL)   /* somebody asked for it to end */                                                 \
-    X(REQUEUE)  /* somebody gave it back, and its groups are met */                                \
-    X(REWIND)   /* somebody gave it back, and it waits for its groups anew */
+    X(LOSE)    /* the holder's heartbeat or the attempt's deadline passed */                       \
+    X(STOP)    /* the holder confirmed that it is stopped */                                       \
+    X(CANCEL)  /* somebody asked for it to end */                                                  \
+    X(REQUEUE) /* somebody gave it back, and its groups are met */                                 \
+    X(REWIND)  /* somebody gave it back, and it waits for its groups anew */
 #define TASK_EVENT_ENUM(name) TASK_##name,
 enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
 
-/* The reasons that a task can have for being where it is; the text is stored and shown, and never changes its meaning. */
+/* The reasons that a task can have for being where it is; the text is stored and shown, and never
+ * changes its meaning. */
 #define TASK_REASONS(X)                                                                            \
     X(NONE, "")                                                                                    \
     X(DEPENDENCIES, "waiting_for_dependencies")                                                    \
@@ -88,9 +92,11 @@ struct task {
     enum task_state state;
     enum task_reason reason;
     int64_t attempts; /* started */
-    int64_t budget_from; /* attempts that had been started when the policy's budget was given, by REQUEUE or REWIND; 0 at first */
-    int64_t due_at;   /* DELAYED: not before this time; elsewhere the start time that was asked for, 0 for none */
-    bool cancel;      /* somebody asked for it to end, and the holder has not confirmed */
+    /* Attempts that are not charged to the policy: those before the last REQUEUE or REWIND, and one
+     * more for each that was released. */
+    int64_t budget_from;
+    int64_t due_at; /* DELAYED: not before then; else the start time that was asked for; 0: none */
+    bool cancel;    /* somebody asked for it to end, and the holder has not confirmed */
     struct retry_policy retry;
 };
 
@@ -104,8 +110,9 @@ struct task_end {
 enum { TASK_E_REFUSED = 1 }; /* the machine has no such move */
 
 /*
- * Make the move of the first row that matches. Returns 0 or TASK_E_REFUSED, and then nothing has changed. `end` is read by the events that
- * end an attempt and may be NULL else; `prng` gives the jitter of a backoff. *ret_why is the row's sentence (NULL allowed).
+ * Make the move of the first row that matches. Returns 0 or TASK_E_REFUSED, and then nothing has
+ * changed. `end` is read by the events that end an attempt and may be NULL else; `prng` gives the
+ * jitter of a backoff. *ret_why is the row's sentence (NULL allowed).
  */
 int task_move(struct task *t, enum task_event event, int64_t now, const struct task_end *end,
               struct prng *prng, const char **ret_why);
