@@ -2,8 +2,9 @@
 /*
  * arena: memory that is given back as a whole.
  *
- * For a request, a loop turn or a document: pieces are carved from blocks and freed together. Memory is zeroed. An allocation cannot
- * fail (a machine without memory ends the process); limits on what others choose are checked before.
+ * For a request, a loop turn or a document: pieces are carved from blocks and freed together.
+ * Memory is zeroed. An allocation cannot fail (a machine without memory ends the process); limits
+ * on what others choose are checked before.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -26,10 +27,11 @@ void arena_reset(struct arena *a);
 /* `size` zeroed bytes, aligned for any type. */
 void *arena_alloc(struct arena *a, size_t size);
 
-/* An array grown to hold `n_new` elements: a copy in the arena, or `old` itself when it is the newest piece and there is room. */
+/* A piece grown to `new_size` bytes, the new ones zero: a copy in the arena, or `old` itself when
+ * it is the newest piece and there is room. NULL is nothing yet. */
 void *arena_grow(struct arena *a, void *old, size_t old_size, size_t new_size);
 
-#define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))
+#define ARENA_NEW(a, type)      ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (n)))
 
 #endif

@@ -10,7 +10,8 @@
 
 enum { FILE_E_LARGE = 1 }; /* the file holds more than `max` bytes; nothing was read */
 
-/* Read all of `path` ("-" is stdin) into the arena. Returns 0, FILE_E_LARGE or a fault (-ENOENT, -EACCES, …). */
+/* Read all of `path` ("-" is stdin) into the arena. Returns 0, FILE_E_LARGE or a fault (-ENOENT,
+ * -EACCES, …). */
 int file_read(struct arena *a, const char *path, size_t max, struct str *ret);
 
 /* Make a folder and those above it; one that exists is fine. */

@@ -13,8 +13,8 @@ struct list {
     struct list *next;
 };
 
-#define LIST_OF(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
-#define LIST_EACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
+#define LIST_OF(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
+#define LIST_EACH(it, head)         for (struct list *it = (head)->next; it != (head); it = it->next)
 
 /* As LIST_EACH, and the body may unlink `it`. */
 #define LIST_EACH_SAFE(it, head)                                                                   \

@@ -2,7 +2,9 @@
 /*
  * log: what the program says of itself, on stderr.
  *
- * One event a line: JSON where stderr is no terminal, plain words where it is. An event has a name in snake_case, and fields.
+ * One event a line: JSON where stderr is no terminal, plain words where it is. An event has a name
+ * in snake_case, and fields:
+ *
  *     log_say(LOG_WARNING, "lease_lost", LOG_NUMBER("task", id), LOG_TEXT("worker", name));
  */
 #ifndef BASE_LOG_H
@@ -28,14 +30,14 @@ static inline struct str log_text(struct str s)
     return s.p ? s : STR("");
 }
 
-#define LOG_TEXT(name_, s) ((struct log_field){.name = (name_), .text = log_text(s)})
+#define LOG_TEXT(name_, s)   ((struct log_field){.name = (name_), .text = log_text(s)})
 #define LOG_NUMBER(name_, v) ((struct log_field){.name = (name_), .number = (int64_t)(v)})
 
 /* Until it is called: from LOG_INFO on, plain. */
 void log_setup(enum log_level least, enum log_format format);
 
-/* Any thread may call it: a line is written whole, between those of the others. Texts are cut after 4 KiB, fields that would make the line
- * longer than 16 KiB are left out and the line says so. */
+/* Any thread may call it: a line is written whole, between those of the others. Texts are cut after
+ * 4 KiB, fields that would make the line longer than 16 KiB are left out and the line says so. */
 void log_fields(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 
 #define log_say(level, event, ...)                                                                 \

@@ -2,7 +2,8 @@
 /*
  * map: from text or a number to a value, for keys that others choose.
  *
- * uthash inside, hashed with SipHash under a key drawn at start, so that nobody can choose keys that collide.
+ * uthash inside, hashed with SipHash under a key drawn at start, so that nobody can choose keys
+ * that collide.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H

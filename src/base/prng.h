@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * prng: random numbers from a seed, the same on every machine (xoshiro256**, Blackman and Vigna 2018).
+ * prng: random numbers from a seed, the same on every machine (xoshiro256**, Blackman and Vigna
+ * 2018).
  *
  * For jitter and simulation, never for secrets.
  */

@@ -38,11 +38,13 @@ bool str_find(struct str s, char byte, size_t *ret_at)
 
 struct str str_sub(struct str s, size_t from, size_t n)
 {
+    if (s.n == 0)
+        return s; /* it may point nowhere */
     if (from > s.n)
         from = s.n;
     if (n > s.n - from)
         n = s.n - from;
-    return (struct str){s.p ? s.p + from : NULL, n};
+    return (struct str){s.p + from, n};
 }
 
 static bool blank(char c)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * code: the stable names of what can go wrong with a request, and of the reasons why something waits or failed.
+ * code: the stable names of what can go wrong with a request, and of the reasons why something
+ * waits or failed.
  *
- * A code never changes its meaning. Its exit code is what the command line ends with (DESIGN: 2 usage, 3 not found, 4 conflict, 5 timeout,
- * 6 denied, 7 unavailable, 1 other).
+ * A code never changes its meaning. Its exit code is what the command line ends with (DESIGN: 2
+ * usage, 3 not found, 4 conflict, 5 timeout, 6 denied, 7 unavailable, 1 other).
  */
 #ifndef CORE_CODE_H
 #define CORE_CODE_H

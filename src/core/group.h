@@ -2,8 +2,8 @@
 /*
  * group: a dependency group, edges from tasks with one trigger rule over them.
  *
- * It counts what has ended and never looks at the tasks again, so that an edge costs constant work. A task waits until all its groups are
- * met; one group that cannot be met any more skips it.
+ * It counts what has ended and never looks at the tasks again, so that an edge costs constant work.
+ * A task waits until all its groups are met; one group that cannot be met any more skips it.
  */
 #ifndef CORE_GROUP_H
 #define CORE_GROUP_H

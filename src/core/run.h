@@ -17,11 +17,11 @@
 
 #include "base/str.h"
 
-#define RUN_STATES(X) X(RUNNING) X(CANCELLING) X(SUCCEEDED) X(FAILED) X(CANCELLED)
+#define RUN_STATES(X)  X(RUNNING) X(CANCELLING) X(SUCCEEDED) X(FAILED) X(CANCELLED)
 #define RUN_ENUM(name) RUN_##name,
 enum run_state { RUN_STATES(RUN_ENUM) RUN_STATE_N };
 
-#define RUN_EVENTS(X) X(CANCEL) X(ENDED) X(RETRY)
+#define RUN_EVENTS(X)        X(CANCEL) X(ENDED) X(RETRY)
 #define RUN_EVENT_ENUM(name) RUN_EVENT_##name,
 enum run_event { RUN_EVENTS(RUN_EVENT_ENUM) RUN_EVENT_N };
 
@@ -42,7 +42,8 @@ struct run {
 
 enum { RUN_E_REFUSED = 1 };
 
-/* Make the move of the first row that matches; RUN_E_REFUSED changes nothing. *ret_why is the row's sentence (NULL allowed). */
+/* Make the move of the first row that matches; RUN_E_REFUSED changes nothing. *ret_why is the row's
+ * sentence (NULL allowed). */
 int run_move(struct run *r, enum run_event event, const char **ret_why);
 bool run_final(enum run_state s);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * worker: somebody with slots who takes leases and keeps them alive by one heartbeat per incarnation.
+ * worker: somebody with slots who takes leases and keeps them alive by one heartbeat per
+ * incarnation.
  *
  *     JOINING --beat--> READY --quiet--> SUSPECT --beat--> READY
  *                       READY --drain--> DRAINING --leave--> GONE
  *     every state that lives --expire--> LOST, --leave--> GONE
  *
- * SUSPECT after 40 % of its TTL without a heartbeat, LOST after all of it. *Busy* is computed from live leases, never stored.
+ * SUSPECT after 40 % of its TTL without a heartbeat, LOST after all of it. *Busy* is computed from
+ * live leases, never stored.
  */
 #ifndef CORE_WORKER_H
 #define CORE_WORKER_H
@@ -16,11 +18,11 @@
 
 #include "base/str.h"
 
-#define WORKER_STATES(X) X(JOINING) X(READY) X(SUSPECT) X(DRAINING) X(LOST) X(GONE)
+#define WORKER_STATES(X)  X(JOINING) X(READY) X(SUSPECT) X(DRAINING) X(LOST) X(GONE)
 #define WORKER_ENUM(name) WORKER_##name,
 enum worker_state { WORKER_STATES(WORKER_ENUM) WORKER_STATE_N };
 
-#define WORKER_EVENTS(X) X(BEAT) X(QUIET) X(DRAIN) X(EXPIRE) X(LEAVE)
+#define WORKER_EVENTS(X)        X(BEAT) X(QUIET) X(DRAIN) X(EXPIRE) X(LEAVE)
 #define WORKER_EVENT_ENUM(name) WORKER_EVENT_##name,
 enum worker_event { WORKER_EVENTS(WORKER_EVENT_ENUM) WORKER_EVENT_N };
 
