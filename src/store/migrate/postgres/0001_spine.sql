@@ -100,6 +100,7 @@ CREATE UNIQUE INDEX task_name ON task (run, name) WHERE run <> 0;
 -- A dependency group of a task: counters under a trigger rule.
 CREATE TABLE dep_group (
     id        BIGINT  PRIMARY KEY,
+    run       BIGINT  NOT NULL,
     task      BIGINT  NOT NULL,             -- the one that waits
     rule      TEXT    NOT NULL,
     need      BIGINT  NOT NULL,
@@ -109,6 +110,7 @@ CREATE TABLE dep_group (
     verdict   TEXT    NOT NULL DEFAULT 'WAITING' -- then MET or IMPOSSIBLE, once
 );
 CREATE INDEX dep_group_task ON dep_group (task);
+CREATE INDEX dep_group_run ON dep_group (run, task);
 
 -- An edge: the group counts the end of this task.
 CREATE TABLE dep_edge (

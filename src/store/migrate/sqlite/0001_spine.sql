@@ -101,6 +101,7 @@ CREATE UNIQUE INDEX task_name ON task (run, name) WHERE run <> 0;
 -- A dependency group of a task: counters under a trigger rule.
 CREATE TABLE dep_group (
     id        INTEGER PRIMARY KEY,
+    run       INTEGER NOT NULL,
     task      INTEGER NOT NULL,             -- the one that waits
     rule      TEXT    NOT NULL,
     need      INTEGER NOT NULL,
@@ -110,6 +111,7 @@ CREATE TABLE dep_group (
     verdict   TEXT    NOT NULL DEFAULT 'WAITING' -- then MET or IMPOSSIBLE, once
 ) STRICT;
 CREATE INDEX dep_group_task ON dep_group (task);
+CREATE INDEX dep_group_run ON dep_group (run, task);
 
 -- An edge: the group counts the end of this task.
 CREATE TABLE dep_edge (

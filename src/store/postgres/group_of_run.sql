@@ -1,0 +1,4 @@
+-- The groups of a run with the tasks that wait, by task.
+-- 1 run.
+-- Answers id, task, rule, need, total, done, succeeded, verdict, 0.
+SELECT id, task, rule, need, total, done, succeeded, verdict, 0::bigint FROM dep_group WHERE run = $1::bigint ORDER BY task, id

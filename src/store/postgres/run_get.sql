@@ -1,0 +1,5 @@
+-- A run.
+-- 1 id.
+-- A run row: id, workflow, version, state, reason, detail, params, dir, max_parallel, tasks, open, held, failed, created_at, ended_at.
+SELECT id, workflow, version, state, reason, detail, params, dir, max_parallel, tasks, open, held, failed, created_at, ended_at
+  FROM run WHERE id = $1::bigint

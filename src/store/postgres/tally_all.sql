@@ -1,0 +1,3 @@
+-- How many tasks are in each state, in all.
+-- Answers state, n.
+SELECT state, sum(n)::bigint FROM tally GROUP BY state

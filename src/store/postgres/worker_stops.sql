@@ -1,0 +1,4 @@
+-- What a worker holds and is asked to stop.
+-- 1 incarnation.
+-- Answers id, token.
+SELECT id, token FROM task WHERE worker = $1::bigint AND state IN ('LEASED', 'RUNNING') AND cancel = 1 ORDER BY id

@@ -1,0 +1,4 @@
+-- Tasks with more than one successful attempt.
+-- Answers how many, and one of them as text.
+SELECT count(*), coalesce(min(x), '') FROM (
+    SELECT cast(task AS TEXT) AS x FROM attempt WHERE outcome = 'succeeded' GROUP BY task HAVING count(*) > 1) AS broken

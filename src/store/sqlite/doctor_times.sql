@@ -1,0 +1,4 @@
+-- Attempts that end before they start.
+-- Answers how many, and one of them as text.
+SELECT count(*), coalesce(min(x), '') FROM (
+    SELECT cast(token AS TEXT) AS x FROM attempt WHERE ended_at < started_at OR run_us < 0 OR queue_wait_us < 0) AS broken

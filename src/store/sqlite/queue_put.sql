@@ -1,0 +1,4 @@
+-- A queue and its settings.
+-- 1 name, 2 paused, 3 tasks_max, 4 created_at.
+INSERT INTO queue (name, paused, tasks_max, created_at) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (name) DO UPDATE SET paused = excluded.paused, tasks_max = excluded.tasks_max

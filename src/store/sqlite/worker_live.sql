@@ -1,0 +1,5 @@
+-- The workers that are not over.
+-- A worker row: incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state, busy.
+SELECT incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state,
+       (SELECT count(*) FROM task t WHERE t.worker = incarnation AND t.state IN ('LEASED', 'RUNNING'))
+  FROM worker WHERE state NOT IN ('LOST', 'GONE') ORDER BY incarnation
