@@ -2,19 +2,27 @@
 /*
  * store: durable truth behind one interface, SQLite or Postgres.
  *
- * A `struct store` is one connection, used by one thread at a time. Everything happens in a transaction: begin, run statements, commit. The
- * statements are the files in sqlite/ and postgres/, prepared when the store is opened, known by the same name and taking the same parameters.
- * Values are integers, texts and null; JSON travels as text.
+ * A `struct store` is one connection, used by one thread at a time. Everything happens in a
+ * transaction: begin, run statements, commit. The statements are the files in sqlite/ and
+ * postgres/, prepared when the store is opened, known by the same name and taking the same
+ * parameters. Values are integers, texts and null; JSON travels as text.
  *
  * Faults that a caller at the edge tells apart (everybody else hands them up):
- *   -EAGAIN       a deadlock, a serialisation failure or a lock timeout: the transaction is rolled back, run it again
- *   -ECONNRESET   the connection was lost, the transaction is rolled back; store_begin() connects again
+ *   -EAGAIN       a deadlock, a serialisation failure, a lock or a statement that took too long:
+ *                 the transaction is rolled back, run it again
+ *   -ECONNRESET   the connection was lost, the transaction is rolled back; store_begin() connects
+ *                 again
  *   -EHOSTUNREACH no connection could be made within connect_ms
  *   -EBUSY        another program holds the store's lock for longer than lock_ms
- *   -EROFS        the store is read-only;       -ENOSPC  the disk or quota is full
- *   -EUCLEAN      the store is damaged;         -EACCES  the store may not be opened
- *   -EPROTO       its schema is newer than this program
- *   -EINVAL       the URL is none that we know; -EBADMSG a statement is wrong (a bug)
+ *   -EROFS        the store is read-only
+ *   -ENOSPC       the disk or quota is full
+ *   -EIO          the disk failed
+ *   -EUCLEAN      the store is damaged
+ *   -EACCES       the store may not be opened, or the user may not do that in it
+ *   -ENOENT       there is no store yet (a reader), or no such database
+ *   -EPROTO       its schema is newer than this program, or has a gap
+ *   -EINVAL       the URL is none that we know, or names something that is not weft's
+ *   -EBADMSG      a statement, its parameters or the order of the calls is wrong (a bug)
  * store_error() then says it in a sentence.
  */
 #ifndef STORE_STORE_H
@@ -29,27 +37,30 @@
 
 struct store;
 
-/* A writer takes the store's write lock when a transaction begins; a reader sees one snapshot per transaction. */
+/* A writer takes the store's write lock when a transaction begins; a reader sees one snapshot per
+ * transaction. */
 enum store_mode { STORE_READ, STORE_WRITE };
 
 struct store_options {
     struct str url; /* "sqlite:PATH", "sqlite::memory:" or "postgres://…" (libpq's URI) */
     enum store_mode mode;
-    int64_t connect_ms;   /* keep trying to connect for so long, with backoff; 0: STORE_CONNECT_MS */
-    int64_t lock_ms;      /* wait for a lock for so long; 0: STORE_LOCK_MS */
+    int64_t connect_ms; /* keep trying to connect for so long, with backoff; 0: STORE_CONNECT_MS */
+    int64_t lock_ms;    /* wait for a lock for so long; 0: STORE_LOCK_MS */
     int64_t statement_ms; /* one statement may take so long (Postgres); 0: STORE_STATEMENT_MS */
 };
 
-#define STORE_CONNECT_MS 10000
-#define STORE_LOCK_MS 5000
+#define STORE_CONNECT_MS   10000
+#define STORE_LOCK_MS      5000
 #define STORE_STATEMENT_MS 30000
 
-/* Open and prepare. A writer migrates the schema forward first, under a lock, so that programs that start together do not race; a reader
- * finds it migrated. On a fault *ret_store may still be set, for store_error(); store_free() it. */
+/* Open and prepare. A writer migrates the schema forward first, under a lock, so that programs that
+ * start together do not race; a reader finds it migrated. On a fault *ret_store may still be set,
+ * for store_error(); store_free() it. */
 int store_open(const struct store_options *options, struct store **ret_store);
 struct store *store_free(struct store *s);
 
-/* The newest failure as a sentence for a person, with the path or server in it; never a password. Borrowed until the next call. */
+/* The newest failure as a sentence for a person, with the path or server in it; never a password.
+ * Borrowed until the next call. */
 struct str store_error(const struct store *s);
 
 enum store_backend { STORE_SQLITE, STORE_POSTGRES };
@@ -60,24 +71,28 @@ int store_schema_version(const struct store *s);
 int store_schema_newest(enum store_backend b);
 
 /*
- * Begin; a lost connection is made again first, with backoff. *ret_now (NULL allowed) is the transaction's time: on Postgres the server's clock, read
- * once; on SQLite a clock that never runs backwards, over restarts and programs.
+ * Begin; a lost connection is made again first, with backoff. *ret_now (NULL allowed) is the
+ * transaction's time: on Postgres the server's clock, read once; on SQLite a clock that never runs
+ * backwards, over restarts and programs.
  */
 int store_begin(struct store *s, int64_t *ret_now);
 
-/* Commit; 0 means durable. Where the connection is lost on the way, the store asks after reconnecting whether the commit took place: 0 if so,
- * -ECONNRESET if it did not. */
+/* Commit; 0 means durable. Where the connection is lost on the way, the store asks after
+ * reconnecting whether the commit took place: 0 if so, -ECONNRESET if it did not, -EHOSTUNREACH
+ * where it could not find out within connect_ms, so that nobody knows. */
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
 
-/* A point within the transaction that store_undo() goes back to; they do not nest. */
+/* A point within the transaction that store_undo() goes back to, until the next mark; they do not
+ * nest. */
 int store_mark(struct store *s);
 int store_undo(struct store *s);
 
-/* How many rows this transaction has written so far. */
+/* How many rows this transaction has written so far, without those undone. */
 int64_t store_written(const struct store *s);
 
-/* Draw `n` numbers that were never drawn before from this store, growing; for ids and tokens. */
+/* Draw `n` numbers, growing, that no committed transaction of this store has drawn; for ids and
+ * tokens. */
 int store_ids(struct store *s, size_t n, int64_t *ret_ids);
 
 enum cell_kind { CELL_NULL, CELL_INT, CELL_TEXT };
@@ -88,8 +103,8 @@ struct cell {
     struct str s;
 };
 
-#define NIL ((struct cell){.kind = CELL_NULL})
-#define INT(v) ((struct cell){.kind = CELL_INT, .i = (int64_t)(v)})
+#define NIL     ((struct cell){.kind = CELL_NULL})
+#define INT(v)  ((struct cell){.kind = CELL_INT, .i = (int64_t)(v)})
 #define TEXT(v) ((struct cell){.kind = CELL_TEXT, .s = (v)})
 
 /* Rows, row by row; they and their texts live in the arena. */
@@ -115,12 +130,16 @@ static inline bool row_null(const struct rows *r, size_t row, size_t column)
     return r->cells[row * r->columns + column].kind == CELL_NULL;
 }
 
-enum { STORE_E_DUPLICATE = 1 }; /* a unique key exists already; on Postgres the transaction can then only be undone or rolled back */
+enum { STORE_E_DUPLICATE = 1 };
 
 /*
- * Run a statement over `sets` sets of parameters, `params` holding one set after the other. A statement whose file begins with
- * `-- many` takes any number of sets: SQLite runs it once per set, Postgres once in all with an array per parameter ($1::bigint[] …, unnest), and the rows of
- * all sets come together. Other statements take one set. Returns 0, STORE_E_DUPLICATE or a fault. `ret` may be NULL.
+ * Run a statement over `sets` sets of parameters, `params` holding one set after the other. A
+ * statement whose file begins with `-- many` takes any number of sets: SQLite runs it once per set,
+ * Postgres once in all with an array per parameter ($1::bigint[] …, unnest), and the rows of all
+ * sets come together. Other statements take one set. Texts are UTF-8 without NUL.
+ *
+ * Returns 0, STORE_E_DUPLICATE (a unique key exists already) or a fault. After anything but 0 the
+ * transaction can only be undone or rolled back. `ret` may be NULL, then `a` may be too.
  */
 int store_run(struct store *s, enum statement_id id, struct arena *a, const struct cell *params,
               size_t sets, struct rows *ret);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backend: what store.c, which keeps the rules of store.h, asks of SQLite and of Postgres.
+ *
+ * Private to this folder. A backend's own struct begins with `struct store`. Its functions return
+ * as those of store.h do and set the sentence by store_say(); they are called only where the state
+ * allows it, so they check nothing of that kind themselves.
+ */
+#ifndef STORE_BACKEND_H
+#define STORE_BACKEND_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/prng.h"
+#include "store/store.h"
+
+/*
+ *   IDLE --begin--> OPEN --commit, rollback--> IDLE
+ *   OPEN --a statement failed--> FAILED --undo--> OPEN     (FAILED --rollback--> IDLE)
+ *   OPEN --a fault that rolled it back--> ENDED --rollback, begin--> IDLE, OPEN
+ */
+enum store_state { STORE_IDLE, STORE_OPEN, STORE_FAILED, STORE_ENDED };
+
+/* What preparing a statement told about it. */
+struct shape {
+    size_t params;
+    size_t columns;
+};
+
+struct store {
+    const struct backend *backend; /* NULL: the URL was none that we know */
+    struct store_options options;  /* with its defaults filled in; url is a copy */
+    struct arena memory;           /* lives as long as the store */
+    struct str place;              /* the store in sentences: its URL without what is secret */
+    struct buf error;
+    struct prng prng; /* for jitter */
+    enum store_state state;
+    int ended;   /* the fault of an ENDED transaction */
+    bool ready;  /* connected, migrated and prepared */
+    bool marked; /* store_undo() has a point to go back to */
+    int version; /* of the schema that was found */
+    int64_t now; /* the newest time that was given out */
+    int64_t written;
+    int64_t written_at_mark;
+    struct cell *cells; /* the rows of the statement that runs, until their number is known */
+    size_t cells_n;
+    size_t cells_max;
+    struct shape shapes[STMT_N + 1];
+};
+
+/* The migration table as it was found. */
+struct schema {
+    bool foreign; /* something else lives here */
+    int64_t n;    /* rows; 0 also where there is no table */
+    int64_t first;
+    int64_t last;
+};
+
+struct backend {
+    enum store_backend kind;
+    size_t size; /* of its struct */
+    const struct statement *statements;
+    const struct migration *migrations;
+    const size_t *migrations_n;
+
+    /* Reach the store, once, before `deadline` (monotonic): -EHOSTUNREACH is tried again. */
+    int (*connect)(struct store *s, int64_t deadline);
+    /* Read the migration table; within a migration or without one. */
+    int (*schema)(struct store *s, struct schema *ret);
+    /* A transaction under the lock that lets one program migrate at a time. */
+    int (*migrate_begin)(struct store *s);
+    /* Run the migration's text and note it in the migration table. */
+    int (*migrate_apply)(struct store *s, const struct migration *m);
+    int (*migrate_commit)(struct store *s);
+    void (*migrate_rollback)(struct store *s);
+    /* Prepare every statement and fill in `shapes`. */
+    int (*prepare)(struct store *s);
+
+    int (*begin)(struct store *s, int64_t *ret_now);
+    int (*run)(struct store *s, enum statement_id id, const struct cell *params, size_t sets,
+               struct arena *a, struct rows *ret); /* a is NULL where rows are not wanted */
+    int (*mark)(struct store *s);
+    int (*undo)(struct store *s);
+    int (*commit)(struct store *s);
+    void (*rollback)(struct store *s);
+    int (*ids)(struct store *s, size_t n, int64_t *ret_ids);
+    void (*close)(struct store *s);
+};
+
+extern const struct backend sqlite_backend, postgres_backend;
+
+/* Bring the schema forward (a writer) or check it (a reader); sets `version`. */
+int migrate_forward(struct store *s);
+
+/* Set the sentence of store_error() and return `r`. */
+int store_say(struct store *s, int r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The transaction is gone, by this fault. Returns it. */
+int store_ended(struct store *s, int r);
+
+/* Another cell of the statement that runs; its text is copied into the arena. */
+void store_cell(struct store *s, struct arena *a, struct cell c);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/memory.h"
+#include "store/backend.h"
+
+#define ERROR_BYTES_MAX 4096u
+#define BACKOFF_MS_MIN  20
+#define BACKOFF_MS_MAX  1000
+
+int store_say(struct store *s, int r, const char *format, ...)
+{
+    va_list args;
+
+    buf_clear(&s->error);
+    if (s->place.n)
+        buf_printf(&s->error, STR_FMT ": ", STR_ARG(s->place));
+    va_start(args, format);
+    buf_vprintf(&s->error, format, args);
+    va_end(args);
+    if (s->error.full) {
+        buf_clear(&s->error);
+        buf_add(&s->error, STR("the store failed, with a message that is too long to show"));
+    }
+    return r;
+}
+
+int store_ended(struct store *s, int r)
+{
+    if (s->state == STORE_OPEN || s->state == STORE_FAILED) {
+        s->state = STORE_ENDED;
+        s->ended = r;
+    }
+    return r;
+}
+
+void store_cell(struct store *s, struct arena *a, struct cell c)
+{
+    if (s->cells_n == s->cells_max) {
+        s->cells_max = s->cells_max ? s->cells_max * 2 : 64;
+        s->cells = memory_grow(s->cells, s->cells_max * sizeof(*s->cells));
+    }
+    if (c.kind == CELL_TEXT)
+        c.s = str_copy(a, c.s);
+    s->cells[s->cells_n++] = c;
+}
+
+static const struct backend *backend_of(struct str url)
+{
+    static const struct {
+        struct str prefix;
+        const struct backend *backend;
+    } rows[] = {
+        {{"sqlite:", 7},        &sqlite_backend  },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (str_starts(url, rows[i].prefix))
+            return rows[i].backend;
+    return NULL;
+}
+
+static struct store *store_new(const struct store_options *o, const struct backend *b)
+{
+    struct store *s = memory_new(b ? b->size : sizeof(struct store));
+
+    s->backend = b;
+    s->options = *o;
+    s->options.url = (struct str){str_cstr(&s->memory, o->url), o->url.n};
+    if (!o->connect_ms)
+        s->options.connect_ms = STORE_CONNECT_MS;
+    if (!o->lock_ms)
+        s->options.lock_ms = STORE_LOCK_MS;
+    if (!o->statement_ms)
+        s->options.statement_ms = STORE_STATEMENT_MS;
+    buf_init(&s->error, ERROR_BYTES_MAX);
+    prng_seed(&s->prng, (uint64_t)clock_monotonic() ^ (uint64_t)getpid() << 32);
+    return s;
+}
+
+/* Only the scheme is shown: what follows may hold a password. */
+static int url_refused(struct store *s)
+{
+    struct str url = s->options.url;
+    size_t scheme = url.n;
+
+    if (!str_find(url, ':', &scheme) || scheme > 32)
+        return store_say(s, -EINVAL,
+                         "the store is no URL; write sqlite:PATH or postgres://USER@HOST/DATABASE");
+    return store_say(s, -EINVAL,
+                     "the store \"" STR_FMT ":…\" is of no kind that weft knows; write sqlite:PATH "
+                     "or postgres://USER@HOST/DATABASE",
+                     (int)scheme, url.p);
+}
+
+static void sleep_us(int64_t us)
+{
+    struct timespec t = {.tv_sec = us / CLOCK_S, .tv_nsec = us % CLOCK_S * 1000};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+        continue;
+}
+
+/* Wait before another try, half of the step at least: many programs that lost one server must not
+ * come back in step. False where the deadline is over. */
+static bool back_off(struct store *s, int64_t *step_ms, int64_t deadline)
+{
+    int64_t step_us = *step_ms * CLOCK_MS;
+    int64_t wait = step_us / 2 + (int64_t)prng_below(&s->prng, (uint64_t)step_us / 2 + 1);
+    int64_t left = deadline - clock_monotonic();
+
+    if (left <= 0)
+        return false;
+    sleep_us(wait < left ? wait : left);
+    *step_ms = *step_ms * 2 < BACKOFF_MS_MAX ? *step_ms * 2 : BACKOFF_MS_MAX;
+    return true;
+}
+
+static int bring_up_once(struct store *s, int64_t deadline)
+{
+    int r = s->backend->connect(s, deadline);
+
+    if (!r)
+        r = migrate_forward(s);
+    if (!r)
+        r = s->backend->prepare(s);
+    s->ready = !r;
+    return r;
+}
+
+/* Connect, migrate and prepare; what may pass by itself is tried again until the deadline. */
+static int bring_up(struct store *s, int64_t deadline)
+{
+    int64_t step_ms = BACKOFF_MS_MIN;
+
+    for (;;) {
+        int r = bring_up_once(s, deadline);
+
+        if (r != -EHOSTUNREACH && r != -ECONNRESET && r != -EAGAIN)
+            return r;
+        if (!back_off(s, &step_ms, deadline))
+            return r == -EAGAIN ? -EBUSY : -EHOSTUNREACH;
+    }
+}
+
+int store_open(const struct store_options *options, struct store **ret_store)
+{
+    size_t at;
+    bool nul = str_find(options->url, '\0', &at);
+    const struct backend *b = nul ? NULL : backend_of(options->url);
+    struct store *s = store_new(options, b);
+    int r;
+
+    *ret_store = s;
+    if (!b)
+        return fault(url_refused(s));
+    r = bring_up(s, clock_monotonic() + s->options.connect_ms * CLOCK_MS);
+    return r ? fault(r) : 0;
+}
+
+struct store *store_free(struct store *s)
+{
+    if (!s)
+        return NULL;
+    if (s->backend)
+        s->backend->close(s);
+    buf_deinit(&s->error);
+    arena_deinit(&s->memory);
+    free(s->cells);
+    free(s);
+    return NULL;
+}
+
+struct str store_error(const struct store *s)
+{
+    return buf_str(&s->error);
+}
+
+enum store_backend store_backend(const struct store *s)
+{
+    return s->backend->kind;
+}
+
+int store_schema_version(const struct store *s)
+{
+    return s->version;
+}
+
+int store_schema_newest(enum store_backend b)
+{
+    return (int)(b == STORE_SQLITE ? migrations_sqlite_n : migrations_postgres_n);
+}
+
+int store_begin(struct store *s, int64_t *ret_now)
+{
+    int64_t deadline = clock_monotonic() + s->options.connect_ms * CLOCK_MS;
+    int64_t now = 0;
+    int r;
+
+    assert(s->state == STORE_IDLE || s->state == STORE_ENDED);
+    s->state = STORE_IDLE;
+    s->marked = false;
+    s->written = 0;
+    do {
+        r = s->ready ? 0 : bring_up(s, deadline);
+        if (r)
+            return fault(r);
+        /* A connection that died while it was idle is noticed only here, and nothing is lost with
+         * it. */
+        r = s->backend->begin(s, &now);
+    } while (r == -ECONNRESET && clock_monotonic() < deadline);
+    if (r)
+        return fault(r);
+    s->state = STORE_OPEN;
+    s->now = now > s->now ? now : s->now;
+    if (ret_now)
+        *ret_now = s->now;
+    return 0;
+}
+
+int store_commit(struct store *s)
+{
+    enum store_state state = s->state;
+    int r;
+
+    assert(state != STORE_IDLE);
+    s->state = STORE_IDLE;
+    if (state == STORE_ENDED)
+        return fault(s->ended);
+    if (state == STORE_FAILED) {
+        s->backend->rollback(s);
+        return fault(store_say(s, -EBADMSG,
+                               "a transaction was to be committed after a statement "
+                               "of it had failed; it is rolled back"));
+    }
+    r = s->backend->commit(s);
+    return r ? fault(r) : 0;
+}
+
+void store_rollback(struct store *s)
+{
+    if (s->state == STORE_OPEN || s->state == STORE_FAILED)
+        s->backend->rollback(s);
+    s->state = STORE_IDLE;
+}
+
+/* What a failure leaves of the transaction: a deadlock or a lost connection has ended it, all else
+ * can be undone. */
+static int failed(struct store *s, int r)
+{
+    if (s->state != STORE_OPEN && s->state != STORE_FAILED)
+        return r;
+    if (r == -EAGAIN)
+        s->backend->rollback(s);
+    if (r == -EAGAIN || r == -ECONNRESET)
+        return store_ended(s, r);
+    s->state = STORE_FAILED;
+    return r;
+}
+
+int store_mark(struct store *s)
+{
+    int r;
+
+    assert(s->state != STORE_IDLE);
+    if (s->state == STORE_ENDED)
+        return fault(s->ended);
+    assert(s->state == STORE_OPEN);
+    r = s->backend->mark(s);
+    if (r)
+        return fault(failed(s, r));
+    s->marked = true;
+    s->written_at_mark = s->written;
+    return 0;
+}
+
+int store_undo(struct store *s)
+{
+    int r;
+
+    assert(s->state != STORE_IDLE);
+    if (s->state == STORE_ENDED)
+        return fault(s->ended);
+    assert(s->marked);
+    r = s->backend->undo(s);
+    if (r)
+        return fault(failed(s, r));
+    s->state = STORE_OPEN;
+    s->written = s->written_at_mark;
+    return 0;
+}
+
+int64_t store_written(const struct store *s)
+{
+    return s->written;
+}
+
+int store_ids(struct store *s, size_t n, int64_t *ret_ids)
+{
+    int r;
+
+    assert(s->options.mode == STORE_WRITE && s->state != STORE_IDLE);
+    if (s->state == STORE_ENDED)
+        return fault(s->ended);
+    assert(s->state == STORE_OPEN);
+    r = n ? s->backend->ids(s, n, ret_ids) : 0;
+    return r ? fault(failed(s, r)) : 0;
+}
+
+/* Postgres refuses such texts and SQLite would keep them; here both are alike, and the sentence
+ * names the statement. */
+static int text_refused(struct store *s, enum statement_id id, const struct cell *params, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct cell *c = &params[i];
+        size_t at;
+
+        if (c->kind != CELL_TEXT || c->s.n == 0)
+            continue;
+        if (memchr(c->s.p, '\0', c->s.n))
+            return store_say(s, -EBADMSG, "statement %s: parameter %zu holds a NUL byte",
+                             s->backend->statements[id].name, i % s->shapes[id].params + 1);
+        if (!str_utf8(c->s, &at))
+            return store_say(s, -EBADMSG, "statement %s: parameter %zu is not UTF-8 at byte %zu",
+                             s->backend->statements[id].name, i % s->shapes[id].params + 1, at);
+    }
+    return 0;
+}
+
+/* The rows move from the scratch cells into the caller's arena. */
+static void rows_take(struct store *s, struct arena *a, size_t columns, struct rows *ret)
+{
+    if (!a)
+        return;
+    ret->columns = columns;
+    ret->n = columns ? s->cells_n / columns : 0;
+    ret->cells = ARENA_ARRAY(a, struct cell, s->cells_n);
+    if (s->cells_n)
+        memcpy(ret->cells, s->cells, s->cells_n * sizeof(*s->cells));
+}
+
+int store_run(struct store *s, enum statement_id id, struct arena *a, const struct cell *params,
+              size_t sets, struct rows *ret)
+{
+    struct rows rows = {0};
+    int r = 0;
+
+    assert(s->state != STORE_IDLE && id < STMT_N);
+    assert(s->backend->statements[id].many || sets == 1);
+    assert(a || !ret);
+    if (s->state == STORE_ENDED)
+        return fault(s->ended);
+    if (s->state == STORE_FAILED)
+        return fault(store_say(s, -EBADMSG,
+                               "statement %s: the one before it failed, which must "
+                               "be undone or rolled back first",
+                               s->backend->statements[id].name));
+    s->cells_n = 0;
+    r = text_refused(s, id, params, sets * s->shapes[id].params);
+    if (!r && sets)
+        r = s->backend->run(s, id, params, sets, ret ? a : NULL, &rows);
+    if (r > 0)
+        s->state = STORE_FAILED;
+    if (r)
+        return r > 0 ? r : fault(failed(s, r));
+    s->written += rows.changed;
+    rows_take(s, ret ? a : NULL, s->shapes[id].columns, &rows);
+    if (ret)
+        *ret = rows;
+    return 0;
+}
