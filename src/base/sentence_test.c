@@ -51,7 +51,7 @@ static void the_nearest_name_is_found(void **state)
         {"runs",      "run"      },
         {"sh ",       "sh"       },
         {"sch",       "sh"       },
-        {"retries",   "retry"    },
+        {"retries",   NULL       },
         {"transfrom", "transform"},
         {"xform",     NULL       },
         {"command",   NULL       },
@@ -59,7 +59,7 @@ static void the_nearest_name_is_found(void **state)
         {"",          NULL       },
         {"when",      NULL       },
         {X72,         NULL       },
-        {"trnsfrmo",  "transform"},
+        {"trnsfrom",  "transform"},
     };
 
     (void)state;
