@@ -23,6 +23,7 @@
     X(WORKFLOW_NOT_FOUND, "workflow_not_found", 3)                                                 \
     X(WORKER_NOT_FOUND, "worker_not_found", 3)                                                     \
     X(QUEUE_NOT_FOUND, "queue_not_found", 3)                                                       \
+    X(STORE_NOT_FOUND, "store_not_found", 3)                                                       \
     X(LOG_NOT_FOUND, "log_not_found", 3)                                                           \
     X(LEASE_LOST, "lease_lost", 4)                                                                 \
     X(COMPLETION_CONFLICT, "completion_conflict", 4)                                               \
