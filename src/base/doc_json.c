@@ -308,7 +308,7 @@ static int read_separator(struct reader *r, char close, bool *ret_more)
 static int read_key(struct reader *r)
 {
     struct doc_place at = place_at(r, r->at);
-    struct str key;
+    struct str key = {0};
     int bad;
 
     if (peek(r) != '"')

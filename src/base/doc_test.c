@@ -377,7 +377,8 @@ static void nesting(void **state)
 {
     struct str open = repeat("[", DOC_DEPTH_MAX + 16);
     struct str deep = repeat("- ", DOC_DEPTH_MAX + 1);
-    struct str flat = repeat("[", DOC_DEPTH_MAX);
+    struct str opened = repeat("[", DOC_DEPTH_MAX);
+    struct str flat;
     struct arena a = {0};
     struct buf b;
 
@@ -389,7 +390,7 @@ static void nesting(void **state)
     CHECK_ROW("64 levels", b.p, "1:49: lists and maps are nested deeper than 48 levels here");
     show(&b, doc_yaml, deep);
     CHECK_ROW("blocks", b.p, "1:97: lists and maps are nested deeper than 48 levels here");
-    flat = str_printf(&a, STR_FMT "%.*s", STR_ARG(flat), (int)DOC_DEPTH_MAX,
+    flat = str_printf(&a, STR_FMT "%.*s", STR_ARG(opened), (int)DOC_DEPTH_MAX,
                       "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
     show(&b, doc_yaml, flat);
     CHECK_ROW("as many as there may be", b.p, flat.p);
@@ -397,6 +398,7 @@ static void nesting(void **state)
     CHECK_ROW("as many as there may be", b.p, flat.p);
     arena_deinit(&a);
     buf_deinit(&b);
+    free((void *)(uintptr_t)opened.p);
     free((void *)(uintptr_t)open.p);
     free((void *)(uintptr_t)deep.p);
 }

@@ -350,7 +350,7 @@ static int sqlite_connect(struct store *s, int64_t deadline)
 static int sqlite_schema(struct store *s, struct schema *ret)
 {
     struct sqlite *q = sqlite_of(s);
-    int64_t has[2], id, rows[3];
+    int64_t has[2] = {0}, id = 0, rows[3] = {0};
     int r = look_up(q, "PRAGMA application_id", 1, &id);
 
     *ret = (struct schema){0};
