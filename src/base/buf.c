@@ -85,15 +85,19 @@ void buf_printf(struct buf *b, const char *format, ...)
 
 void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
+    size_t room = b->full ? 0 : b->cap - b->n;
     va_list again;
     int n;
 
     va_copy(again, args);
-    n = vsnprintf(NULL, 0, format, args);
+    n = vsnprintf(room ? b->p + b->n : NULL, room, format, args);
     assert(n >= 0);
     if (reserve(b, (size_t)n)) {
-        vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
+        if ((size_t)n >= room)
+            vsnprintf(b->p + b->n, (size_t)n + 1, format, again);
         b->n += (size_t)n;
+    } else if (room) {
+        b->p[b->n] = '\0'; /* what did fit is no part of the text */
     }
     va_end(again);
 }
