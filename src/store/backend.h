@@ -100,6 +100,10 @@ int store_say(struct store *s, int r, const char *format, ...)
 /* The transaction is gone, by this fault. Returns it. */
 int store_ended(struct store *s, int r);
 
+/* Wait before another try, longer each time; *step_ms begins as 0. False where the deadline is
+ * over. */
+bool store_back_off(struct store *s, int64_t *step_ms, int64_t deadline);
+
 /* Another cell of the statement that runs; its text is copied into the arena. */
 void store_cell(struct store *s, struct arena *a, struct cell c);
 

@@ -61,6 +61,8 @@ static const struct backend *backend_of(struct str url)
         const struct backend *backend;
     } rows[] = {
         {{"sqlite:", 7},        &sqlite_backend  },
+        {{"postgres://", 11},   &postgres_backend},
+        {{"postgresql://", 13}, &postgres_backend},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -110,18 +112,20 @@ static void sleep_us(int64_t us)
         continue;
 }
 
-/* Wait before another try, half of the step at least: many programs that lost one server must not
- * come back in step. False where the deadline is over. */
-static bool back_off(struct store *s, int64_t *step_ms, int64_t deadline)
+/* Half of the step at least and all of it at most: many programs that lost one server must not come
+ * back in step. */
+bool store_back_off(struct store *s, int64_t *step_ms, int64_t deadline)
 {
-    int64_t step_us = *step_ms * CLOCK_MS;
-    int64_t wait = step_us / 2 + (int64_t)prng_below(&s->prng, (uint64_t)step_us / 2 + 1);
-    int64_t left = deadline - clock_monotonic();
+    int64_t step_us, wait, left = deadline - clock_monotonic();
 
     if (left <= 0)
         return false;
+    *step_ms = *step_ms ? *step_ms * 2 : BACKOFF_MS_MIN;
+    if (*step_ms > BACKOFF_MS_MAX)
+        *step_ms = BACKOFF_MS_MAX;
+    step_us = *step_ms * CLOCK_MS;
+    wait = step_us / 2 + (int64_t)prng_below(&s->prng, (uint64_t)step_us / 2 + 1);
     sleep_us(wait < left ? wait : left);
-    *step_ms = *step_ms * 2 < BACKOFF_MS_MAX ? *step_ms * 2 : BACKOFF_MS_MAX;
     return true;
 }
 
@@ -140,15 +144,16 @@ static int bring_up_once(struct store *s, int64_t deadline)
 /* Connect, migrate and prepare; what may pass by itself is tried again until the deadline. */
 static int bring_up(struct store *s, int64_t deadline)
 {
-    int64_t step_ms = BACKOFF_MS_MIN;
+    int64_t step_ms = 0;
 
     for (;;) {
         int r = bring_up_once(s, deadline);
 
         if (r != -EHOSTUNREACH && r != -ECONNRESET && r != -EAGAIN)
             return r;
-        if (!back_off(s, &step_ms, deadline))
+        if (!store_back_off(s, &step_ms, deadline))
             return r == -EAGAIN ? -EBUSY : -EHOSTUNREACH;
+        fault_take(); /* of these tries the last one is told */
     }
 }
 
