@@ -2,8 +2,9 @@
 /*
  * client: how a program speaks to weft, wherever weft is.
  *
- * A call has a method name and a JSON object, and gives a JSON object or a problem (docs/api.md lists the methods and their shapes). What carries the calls is
- * a transport: the server within this process, or later one across the network; whoever calls cannot tell.
+ * A call has a method name and a JSON object, and gives a JSON object or a problem (docs/api.md
+ * lists the methods and their shapes). What carries the calls is a transport: the server within
+ * this process, or later one across the network; whoever calls cannot tell.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -19,25 +20,30 @@
 struct client_problem {
     enum code code;
     char text[CLIENT_TEXT_BYTES];
-    json_t *details; /* a list of {line, column, text}, or NULL; owned by the holder of the problem */
+    json_t
+        *details; /* a list of {line, column, text}, or NULL; owned by the holder of the problem */
 };
 void client_problem_clear(struct client_problem *p);
 
 enum { CLIENT_E_REFUSED = 1 };
 
-/* What happens to a run that is followed. Every function is called on the thread that follows and makes no calls itself; `event` gets the objects of
- * events.list, each once and in order. */
+/* What happens to a run that is followed. Every function is called on the thread that follows and
+ * makes no calls itself; `event` gets the objects of events.list, each once and in order. */
 struct client_listener {
     void *context;
     void (*event)(void *context, const json_t *event);
-    void (*line)(void *context, int64_t task, const char *text);                  /* newest line of output */
-    void (*progress)(void *context, int64_t task, int percent, const char *text); /* of a running task */
-    void (*tick)(void *context);                                                  /* ten times a second */
-    void (*notice)(void *context, const char *text); /* "interrupted: cancelling the run; press Ctrl-C again to kill" */
+    void (*line)(void *context, int64_t task, const char *text); /* newest line of output */
+    void (*progress)(void *context, int64_t task, int percent,
+                     const char *text); /* of a running task */
+    void (*tick)(void *context);        /* ten times a second */
+    void (*notice)(
+        void *context,
+        const char *text); /* "interrupted: cancelling the run; press Ctrl-C again to kill" */
 };
 
-/* WATCH: only look. CARRY: also execute its tasks here, until it ends; Ctrl-C (SIGINT, SIGTERM, SIGHUP) cancels the run and waits, a second
- * one kills. While watching, Ctrl-C ends the watching. */
+/* WATCH: only look. CARRY: also execute its tasks here, until it ends; Ctrl-C (SIGINT, SIGTERM,
+ * SIGHUP) cancels the run and waits, a second one kills. While watching, Ctrl-C ends the watching.
+ */
 enum client_follow { CLIENT_WATCH, CLIENT_CARRY };
 
 struct client_transport {
@@ -62,15 +68,18 @@ struct client_settings {
     bool create;       /* the store is made where there is none; else it is a problem */
 };
 
-/* Given by main to the command line: opens a transport. Returns 0 or CLIENT_E_REFUSED with a problem. */
+/* Given by main to the command line: opens a transport. Returns 0 or CLIENT_E_REFUSED with a
+ * problem. */
 typedef int client_connect(const struct client_settings *settings, struct client *ret,
                            struct client_problem *ret_problem);
 
-/* `request` is stolen (json_pack in place); NULL is {}. Returns 0 and a reply that the caller owns, or CLIENT_E_REFUSED and a problem. */
+/* `request` is stolen (json_pack in place); NULL is {}. Returns 0 and a reply that the caller owns,
+ * or CLIENT_E_REFUSED and a problem. */
 int client_call(struct client *c, const char *method, json_t *request, json_t **ret_reply,
                 struct client_problem *ret_problem);
 
-/* Follow a run to its end. The listener hears every event of the run behind `after`: 0 for all, the `seq` of runs.get for what is newer than that reply. */
+/* Follow a run to its end. The listener hears every event of the run behind `after`: 0 for all, the
+ * `seq` of runs.get for what is newer than that reply. */
 int client_follow(struct client *c, int64_t run, enum client_follow how, int64_t after,
                   const struct client_listener *listener, struct client_problem *ret_problem);
 void client_close(struct client *c);

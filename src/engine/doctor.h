@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * doctor: the invariants of the whole, checked against the store, with advice; and the counts that `status` shows.
+ * doctor: the invariants of the whole, checked against the store, with advice; and the counts that
+ * `status` shows.
  */
 #ifndef ENGINE_DOCTOR_H
 #define ENGINE_DOCTOR_H
@@ -10,9 +11,9 @@
 #include "engine/worker.h"
 
 struct doctor_check {
-    struct str id;   /* snake_case, stable */
-    struct str text; /* what must hold */
-    int64_t found;   /* rows that break it */
+    struct str id;      /* snake_case, stable */
+    struct str text;    /* what must hold */
+    int64_t found;      /* rows that break it */
     struct str example; /* the first of them */
     struct str advice;
 };

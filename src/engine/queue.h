@@ -8,8 +8,8 @@
 #include "engine/tx.h"
 
 #define QUEUE_NAME_BYTES_MAX 200u
-#define QUEUE_TASKS_DEFAULT 10000000
-#define QUEUE_TASKS_MAX 1000000000LL
+#define QUEUE_TASKS_DEFAULT  10000000
+#define QUEUE_TASKS_MAX      1000000000LL
 
 struct queue_put {
     struct str name;

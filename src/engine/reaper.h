@@ -2,8 +2,10 @@
 /*
  * reaper: the one periodic scan.
  *
- * It makes due tasks READY, moves silent workers to SUSPECT and LOST, and ends attempts past their deadline. Local workers are only reported: whoever is on
- * their machine proves their processes dead first and then calls worker_lose(). Each kind of work is bounded per call; `more` asks for another.
+ * It makes due tasks READY, moves silent workers to SUSPECT and LOST, and ends attempts past their
+ * deadline. Local workers are only reported: whoever is on their machine proves their processes
+ * dead first and then calls worker_lose(). Each kind of work is bounded per call; `more` asks for
+ * another.
  */
 #ifndef ENGINE_REAPER_H
 #define ENGINE_REAPER_H
@@ -14,10 +16,10 @@
 #define REAPER_BATCH 1000u
 
 struct reaper_reply {
-    int64_t promoted;      /* DELAYED tasks that became READY */
-    int64_t lost;          /* workers */
-    int64_t timed_out;     /* attempts */
-    int64_t next_due_at;   /* of the DELAYED tasks; 0: none */
+    int64_t promoted;    /* DELAYED tasks that became READY */
+    int64_t lost;        /* workers */
+    int64_t timed_out;   /* attempts */
+    int64_t next_due_at; /* of the DELAYED tasks; 0: none */
     bool more;
     struct worker_rows silent_local; /* past their TTL */
 };

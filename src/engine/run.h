@@ -12,7 +12,7 @@
 
 struct run_start {
     struct str workflow;
-    int64_t version; /* 0: the newest */
+    int64_t version;                /* 0: the newest */
     const struct env_entry *params; /* name and text */
     size_t params_n;
     struct str dir;       /* the folder that relative `cwd`s start from */
@@ -61,10 +61,16 @@ struct run_retry_reply {
 int run_start(struct tx *tx, const struct run_start *req, struct run_row *reply);
 int run_get(struct tx *tx, const struct run_get *req, struct run_view *reply);
 int run_list(struct tx *tx, const struct run_list *req, struct run_rows *reply);
-/* Idle tasks are cancelled at once, held ones when their holder confirms. RUN_ENDED where it has ended. */
+/* Idle tasks are cancelled at once, held ones when their holder confirms. RUN_ENDED where it has
+ * ended. */
 int run_cancel(struct tx *tx, const int64_t *id, struct run_row *reply);
-/* Failed, skipped and cancelled tasks are given back with a new budget. RUN_ACTIVE where it has not ended. */
+/* Failed, skipped and cancelled tasks are given back with a new budget. RUN_ACTIVE where it has not
+ * ended. */
 int run_retry(struct tx *tx, const int64_t *id, struct run_retry_reply *reply);
+/* Give back one task of a run (or, where it is 0, all that ended without success), judge the
+ * skipped ones anew, and let the run go on. How many were given back goes to *ret_n (NULL allowed).
+ */
+int run_rewind(struct tx *tx, int64_t run, int64_t task, int64_t *ret_n);
 /* The newest run that has not ended, or RUN_NOT_FOUND. */
 int run_newest_open(struct tx *tx, const void *unused, struct run_row *reply);
 

@@ -2,8 +2,9 @@
 /*
  * task: enqueue, claim, complete, release, requeue, look.
  *
- * Every function takes many at once. A task of a queue that succeeds or is cancelled leaves one attempt row and the counts; one that fails stays as a dead
- * letter. A task of a run stays with its run.
+ * Every function takes many at once. A task of a queue that succeeds or is cancelled leaves one
+ * attempt row and the counts; one that fails stays as a dead letter. A task of a run stays with its
+ * run.
  */
 #ifndef ENGINE_TASK_H
 #define ENGINE_TASK_H
@@ -13,18 +14,18 @@
 #include "engine/tx.h"
 #include "engine/worker.h"
 
-#define TASK_BATCH_MAX 10000u
+#define TASK_BATCH_MAX         10000u
 #define TASK_PAYLOAD_BYTES_MAX (1u << 20)
-#define TASK_RESULT_BYTES_MAX (1u << 20)
+#define TASK_RESULT_BYTES_MAX  (1u << 20)
 #define TASK_MESSAGE_BYTES_MAX 4096u
-#define TASK_PRIORITY_MAX 1000
+#define TASK_PRIORITY_MAX      1000
 
 struct task_new {
-    struct str payload;     /* JSON */
+    struct str payload; /* JSON */
     int64_t priority;
-    int64_t delay_us;       /* not before now + delay */
+    int64_t delay_us;                 /* not before now + delay */
     const struct retry_policy *retry; /* NULL: the default */
-    int64_t timeout_us;     /* of an attempt; 0: none */
+    int64_t timeout_us;               /* of an attempt; 0: none */
 };
 
 struct task_enqueue {
@@ -59,7 +60,8 @@ struct task_lease {
 struct task_leases {
     struct task_lease *list; /* in the order (priority, id) */
     size_t n;
-    int64_t next_due_at; /* where nothing was there: when the scope's next DELAYED task is due; 0: none */
+    int64_t next_due_at; /* where nothing was there: when the scope's next DELAYED task is due; 0:
+                            none */
 };
 
 struct task_result {
@@ -79,7 +81,8 @@ struct task_complete {
     size_t n;
 };
 
-/* One answer per result, in order: OK (also for the same completion again), LEASE_LOST, COMPLETION_CONFLICT, TASK_NOT_FOUND. */
+/* One answer per result, in order: OK (also for the same completion again), LEASE_LOST,
+ * COMPLETION_CONFLICT, TASK_NOT_FOUND. */
 struct task_codes {
     enum code *list;
     size_t n;
@@ -122,7 +125,7 @@ struct task_group {
     enum group_rule rule;
     int64_t need, total, done, succeeded;
     struct str verdict;
-    struct str *from;        /* at most 100 of them, the unfinished first */
+    struct str *from; /* at most 100 of them, the unfinished first */
     enum task_state *from_states;
     size_t from_n;
 };
@@ -142,7 +145,8 @@ struct task_details {
 };
 
 int task_get(struct tx *tx, const struct task_which *req, struct task_details *reply);
-/* Give a FAILED, CANCELLED or SKIPPED task a new budget. In a run, SKIPPED tasks are judged anew with it, and the run goes on. */
+/* Give a FAILED, CANCELLED or SKIPPED task a new budget. In a run, SKIPPED tasks are judged anew
+ * with it, and the run goes on. */
 int task_requeue(struct tx *tx, const struct task_which *req, struct task_details *reply);
 
 #endif

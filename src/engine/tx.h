@@ -2,11 +2,14 @@
 /*
  * tx: one transaction as the engine's functions see it.
  *
- * An engine function is a transaction script, `int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply)`. It reads rows, asks the
- * core, writes rows and appends events; it sees no clock, thread or socket. It returns 0, ENGINE_E_REFUSED with tx->problem (the request cannot be done; what
- * it wrote is undone by the caller), or a fault. Replies live in tx->arena.
+ * An engine function is a transaction script, `int task_claim(struct tx *tx, const struct
+ * task_claim *req, struct task_leases *reply)`. It reads rows, asks the core, writes rows and
+ * appends events; it sees no clock, thread or socket. It returns 0, ENGINE_E_REFUSED with
+ * tx->problem (the request cannot be done; what it wrote is undone by the caller), or a fault.
+ * Replies live in tx->arena.
  *
- * Events and tallies are gathered here and written by tx_flush() before the commit, once for all requests of the transaction.
+ * Events and tallies are gathered here and written by tx_flush() before the commit, once for all
+ * requests of the transaction.
  */
 #ifndef ENGINE_TX_H
 #define ENGINE_TX_H
@@ -26,7 +29,7 @@ enum { ENGINE_E_REFUSED = 1 };
 
 struct tx_problem {
     enum code code;
-    struct str text; /* one sentence */
+    struct str text;           /* one sentence */
     struct doc_error *details; /* of a faulty workflow */
     size_t details_n;
 };
@@ -35,8 +38,8 @@ struct tx_problem {
 struct event {
     int64_t seq; /* known after tx_flush() */
     int64_t at;
-    int64_t run;  /* 0: of no run */
-    int64_t task; /* 0: of no task */
+    int64_t run;     /* 0: of no run */
+    int64_t task;    /* 0: of no task */
     struct str name; /* of the task; not stored with the event */
     struct str kind;
     struct str data; /* a JSON object */
@@ -62,7 +65,8 @@ struct tx {
     struct tx_problem problem;
 };
 
-/* Begin on a store. What an earlier transaction of this tx left is forgotten; the arena is the caller's to reset. */
+/* Begin on a store. What an earlier transaction of this tx left is forgotten; the arena is the
+ * caller's to reset. */
 int tx_begin(struct tx *tx);
 /* Write what was gathered. */
 int tx_flush(struct tx *tx);
@@ -70,8 +74,8 @@ int tx_flush(struct tx *tx);
 int tx_commit(struct tx *tx);
 void tx_rollback(struct tx *tx);
 
-/* Between requests of one transaction: where the next one begins, and back to there in store and memory. tx_mark() without a savepoint only
- * notes the place in memory. */
+/* Between requests of one transaction: where the next one begins, and back to there in store and
+ * memory. tx_mark() without a savepoint only notes the place in memory. */
 enum tx_savepoint { TX_NO_SAVEPOINT, TX_SAVEPOINT };
 struct tx_place {
     size_t events_n, tallies_n;
@@ -84,7 +88,8 @@ int tx_refuse(struct tx *tx, enum code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Append an event; data is a JSON object made with printf ("{}" where there is nothing to say). */
-void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct str kind, struct str data);
+void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct str kind,
+              struct str data);
 
 /* n more (or fewer) tasks in that state. */
 void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state state, int64_t n);

@@ -2,8 +2,9 @@
 /*
  * worker: who may hold leases.
  *
- * Registering makes a new incarnation; its heartbeat keeps all of its leases alive and brings back which of them to stop. A local worker is lost only after
- * proof that its processes are dead, so whoever calls worker_lose() for one has that proof.
+ * Registering makes a new incarnation; its heartbeat keeps all of its leases alive and brings back
+ * which of them to stop. A local worker is lost only after proof that its processes are dead, so
+ * whoever calls worker_lose() for one has that proof.
  */
 #ifndef ENGINE_WORKER_H
 #define ENGINE_WORKER_H
@@ -12,9 +13,9 @@
 #include "engine/tx.h"
 
 #define WORKER_NAME_BYTES_MAX 200u
-#define WORKER_SLOTS_MAX 100000
-#define WORKER_TTL_US_MIN (1 * 1000000LL)
-#define WORKER_TTL_US_MAX (86400 * 1000000LL)
+#define WORKER_SLOTS_MAX      100000
+#define WORKER_TTL_US_MIN     (1 * 1000000LL)
+#define WORKER_TTL_US_MAX     (86400 * 1000000LL)
 
 struct worker_register {
     struct str name, kind, host, boot, site;
@@ -50,7 +51,8 @@ struct worker_beat_reply {
 };
 
 int worker_register(struct tx *tx, const struct worker_register *req, struct worker_row *reply);
-/* WORKER_LOST where the incarnation is over: its leases are gone, everything must be stopped, and a new registration is needed. */
+/* WORKER_LOST where the incarnation is over: its leases are gone, everything must be stopped, and a
+ * new registration is needed. */
 int worker_beat(struct tx *tx, const int64_t *incarnation, struct worker_beat_reply *reply);
 int worker_drain(struct tx *tx, const int64_t *incarnation, struct worker_row *reply);
 /* The ordinary end. Leases that are left are released or lost. */

@@ -22,7 +22,7 @@ struct workflow_row {
     int64_t tasks;
     struct str path, format, source; /* source: not in lists */
     int64_t created_at;
-    bool created; /* by this put */
+    bool created;                  /* by this put */
     struct definition *definition; /* not in lists */
 };
 

@@ -2,10 +2,12 @@
 /*
  * executor: runs attempts as processes of this machine, and proves their death.
  *
- * A job is described as data and then started: argument vector, environment, folder, limits, files. It runs in a process group and, where the
- * machine allows, a cgroup of its own, with stdin closed and no descriptor but 0, 1, 2. Its stdout and stderr are captured into files under a limit. It
- * ends by itself, by its timeout or because it is stopped: SIGTERM, the grace time, SIGKILL to the whole tree. `done` is called once per job, only after
- * every process of the tree is proven dead. One thread: the loop's.
+ * A job is described as data and then started: argument vector, environment, folder, limits, files.
+ * It runs in a process group and, where the machine allows, a cgroup of its own, with stdin closed
+ * and no descriptor but 0, 1, 2. Its stdout and stderr are captured into files under a limit. It
+ * ends by itself, by its timeout or because it is stopped: SIGTERM, the grace time, SIGKILL to the
+ * whole tree. `done` is called once per job, only after every process of the tree is proven dead.
+ * One thread: the loop's.
  */
 #ifndef WORK_EXECUTOR_H
 #define WORK_EXECUTOR_H
@@ -16,45 +18,48 @@
 #include "core/retry.h"
 #include "core/task.h"
 
-#define EXECUTOR_LOG_BYTES (8u << 20)    /* per attempt and stream: so much is kept, half of it head, half tail */
+#define EXECUTOR_LOG_BYTES                                                                         \
+    (8u << 20) /* per attempt and stream: so much is kept, half of it head, half tail */
 #define EXECUTOR_OUTPUT_BYTES (1u << 20) /* of $WEFT_OUTPUT */
-#define EXECUTOR_TAIL_BYTES 4096u        /* of stderr, in the attempt's record */
-#define EXECUTOR_SLOTS_MAX 4096u
+#define EXECUTOR_TAIL_BYTES   4096u      /* of stderr, in the attempt's record */
+#define EXECUTOR_SLOTS_MAX    4096u
 
 struct executor;
 
 /* All texts are borrowed for the call of executor_start(). */
 struct job {
-    int64_t token;            /* names the job here; goes to the child as WEFT_TOKEN by its maker, through env */
-    const char *const *argv;  /* ends with NULL; argv[0] is looked up in the PATH of `env` */
-    const char *const *env;   /* ends with NULL; the whole environment */
+    int64_t
+        token; /* names the job here; goes to the child as WEFT_TOKEN by its maker, through env */
+    const char *const *argv; /* ends with NULL; argv[0] is looked up in the PATH of `env` */
+    const char *const *env;  /* ends with NULL; the whole environment */
     const char *cwd;
-    const char *out_path;     /* made when the first byte comes */
+    const char *out_path; /* made when the first byte comes */
     const char *err_path;
-    const char *output_path;  /* what the child may write as $WEFT_OUTPUT: a JSON object */
+    const char *output_path;   /* what the child may write as $WEFT_OUTPUT: a JSON object */
     const char *progress_path; /* and as $WEFT_PROGRESS: lines "40 half of it" */
-    int64_t timeout_us;       /* 0: none */
+    int64_t timeout_us;        /* 0: none */
     int64_t grace_us;
 };
 
 /* Borrowed for the call of `done`. */
 struct job_result {
-    enum outcome outcome;    /* succeeded, failed, timed_out, cancelled */
+    enum outcome outcome; /* succeeded, failed, timed_out, cancelled */
     enum task_reason reason;
-    struct str message;      /* one sentence with the value that was wrong; empty where it succeeded */
-    int exit_code;           /* -1: none */
-    int signal;              /* 0: none */
-    int64_t run_us;          /* monotonic */
-    int64_t cpu_us;          /* user and system, of the tree as far as it was waited for */
-    int64_t max_rss_bytes;   /* of its largest process */
-    struct str stderr_tail;  /* UTF-8; bytes that are none become U+FFFD */
-    struct str output;       /* the JSON object, or empty */
+    struct str message; /* one sentence with the value that was wrong; empty where it succeeded */
+    int exit_code;      /* -1: none */
+    int signal;         /* 0: none */
+    int64_t run_us;     /* monotonic */
+    int64_t cpu_us;     /* user and system, of the tree as far as it was waited for */
+    int64_t max_rss_bytes;  /* of its largest process */
+    struct str stderr_tail; /* UTF-8; bytes that are none become U+FFFD */
+    struct str output;      /* the JSON object, or empty */
 };
 
 struct executor_events {
     void *context;
     void (*done)(void *context, int64_t token, const struct job_result *result);
-    void (*line)(void *context, int64_t token, struct str line);     /* the newest line of output, at most ten a second */
+    void (*line)(void *context, int64_t token,
+                 struct str line); /* the newest line of output, at most ten a second */
     void (*progress)(void *context, int64_t token, int percent, struct str text);
 };
 
@@ -77,10 +82,12 @@ struct executor *executor_free(struct executor *ex);
 enum executor_rung executor_rung(const struct executor *ex);
 unsigned executor_busy(const struct executor *ex);
 
-/* Start a job; whatever goes wrong with it (no such command, no such folder, no more processes) comes through `done`, later in the loop. */
+/* Start a job; whatever goes wrong with it (no such command, no such folder, no more processes)
+ * comes through `done`, later in the loop. */
 void executor_start(struct executor *ex, const struct job *job);
 
-/* Stop a job: TERM, grace, KILL; or KILL at once. Unknown tokens are ignored; a second call may only hurry the first. */
+/* Stop a job: TERM, grace, KILL; or KILL at once. Unknown tokens are ignored; a second call may
+ * only hurry the first. */
 enum executor_stop { EXECUTOR_TERM, EXECUTOR_KILL };
 void executor_stop(struct executor *ex, int64_t token, enum executor_stop how);
 void executor_stop_all(struct executor *ex, enum executor_stop how);

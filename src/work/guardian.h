@@ -2,9 +2,11 @@
 /*
  * guardian: a small process that outlives weft by a moment and leaves nothing of it alive.
  *
- * It is forked before weft has threads, holds one end of a pipe, and sleeps. When the pipe closes, whatever killed weft, it kills every process of this
- * instance and waits until they are dead. What the instance is and where its processes are found is its *site*: a text that is stored with the worker, so that
- * the next program on this machine can end what is left even if the guardian died too.
+ * It is forked before weft has threads, holds one end of a pipe, and sleeps. When the pipe closes,
+ * whatever killed weft, it kills every process of this instance and waits until they are dead. What
+ * the instance is and where its processes are found is its *site*: a text that is stored with the
+ * worker, so that the next program on this machine can end what is left even if the guardian died
+ * too.
  */
 #ifndef WORK_GUARDIAN_H
 #define WORK_GUARDIAN_H
@@ -16,7 +18,8 @@
 
 struct guardian;
 
-/* Before any thread is started. Probes the machine, makes the instance's cgroup where it can, forks. */
+/* Before any thread is started. Probes the machine, makes the instance's cgroup where it can,
+ * forks. */
 int guardian_new(struct guardian **ret);
 /* The ordinary end: nothing runs any more; the guardian and the cgroup go. */
 struct guardian *guardian_free(struct guardian *g);
@@ -24,7 +27,8 @@ struct guardian *guardian_free(struct guardian *g);
 /* Borrowed; the same for the whole life. */
 struct str guardian_site(const struct guardian *g);
 
-/* Who this process is: the machine's boot id, its name, this pid and its start time, for the worker's row. */
+/* Who this process is: the machine's boot id, its name, this pid and its start time, for the
+ * worker's row. */
 struct guardian_self {
     struct str host, boot;
     int64_t pid, pid_start;
@@ -34,7 +38,8 @@ struct guardian_self guardian_self(struct arena *a);
 /* Whether the process of that record still lives (same boot, same pid with the same start time). */
 bool guardian_alive(struct str boot, int64_t pid, int64_t pid_start);
 
-/* End every process of a site of this machine's present boot and prove it; 0 also where nothing was left. -ETIMEDOUT after wait_ms. */
+/* End every process of a site of this machine's present boot and prove it; 0 also where nothing was
+ * left. -ETIMEDOUT after wait_ms. */
 int guardian_clean(struct str site, int wait_ms);
 
 #endif

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/change.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fault.h"
+
+static const struct str task_kinds[] = {
+#define TASK_KIND(name) [TASK_##name] = {"task_" #name, sizeof("task_" #name) - 1},
+    TASK_STATES(TASK_KIND)};
+
+static const struct str run_kinds[] = {
+#define RUN_KIND(name) [RUN_##name] = {"run_" #name, sizeof("run_" #name) - 1},
+    RUN_STATES(RUN_KIND)};
+
+void change_init(struct change *c, struct tx *tx)
+{
+    *c = (struct change){.tx = tx};
+}
+
+static struct change_run *run_of(struct change *c, int64_t run)
+{
+    for (size_t i = c->runs_n; i-- > 0;)
+        if (c->runs[i].run == run)
+            return &c->runs[i];
+    if (c->runs_n == c->runs_cap) {
+        size_t cap = c->runs_cap ? 2 * c->runs_cap : 4;
+
+        c->runs = arena_grow(c->tx->arena, c->runs, c->runs_cap * sizeof(*c->runs),
+                             cap * sizeof(*c->runs));
+        c->runs_cap = cap;
+    }
+    c->runs[c->runs_n] = (struct change_run){.run = run};
+    return &c->runs[c->runs_n++];
+}
+
+static void add_end(struct change *c, const struct task_row *row)
+{
+    if (c->ends_n == c->ends_cap) {
+        size_t cap = c->ends_cap ? 2 * c->ends_cap : 32;
+
+        c->ends = arena_grow(c->tx->arena, c->ends, c->ends_cap * sizeof(*c->ends),
+                             cap * sizeof(*c->ends));
+        c->ends_cap = cap;
+    }
+    c->ends[c->ends_n++] = (struct change_end){
+        .task = row->id,
+        .succeeded = row->task.state == TASK_SUCCEEDED,
+        .name = row->name,
+        .state = row->task.state,
+    };
+}
+
+void change_count(struct change *c, int64_t run, enum task_state state, int64_t n)
+{
+    struct change_run *r = run_of(c, run);
+
+    r->open += task_final(state) ? 0 : n;
+    r->held += task_held(state) ? n : 0;
+    r->failed += state == TASK_FAILED ? n : 0;
+}
+
+/* What follows from every move: tallies, the run's counters, and dependants that now may go. */
+static void note_move(struct change *c, const struct task_row *row, enum task_state from)
+{
+    enum task_state to = row->task.state;
+
+    if (from == to)
+        return;
+    tx_count(c->tx, row->run, row->queue, from, -1);
+    tx_count(c->tx, row->run, row->queue, to, 1);
+    if (row->run == 0)
+        return;
+    change_count(c, row->run, from, -1);
+    change_count(c, row->run, to, 1);
+    if (task_final(to))
+        add_end(c, row);
+}
+
+/* The row of a task that nobody holds now. A finished task of a queue leaves, unless it is a dead
+ * letter. */
+static void note_put(struct change *c, struct task_row *row, struct str detail, int64_t last_token)
+{
+    const struct task *t = &row->task;
+    bool final = task_final(t->state);
+
+    if (row->run == 0 && (t->state == TASK_SUCCEEDED || t->state == TASK_CANCELLED)) {
+        SETS_ADD(&c->drops, c->tx->arena, INT(row->id));
+        return;
+    }
+    if (t->state == TASK_READY)
+        row->ready_at = c->tx->now;
+    row->token = row->worker = 0;
+    SETS_ADD(&c->puts, c->tx->arena, INT(row->id), TEXT(task_state_text(t->state)),
+             TEXT(task_reason_text(t->reason)), TEXT(detail), INT(t->attempts), INT(t->budget_from),
+             INT(t->due_at), INT(final ? 0 : t->cancel), INT(last_token), INT(row->ready_at),
+             INT(final ? c->tx->now : 0));
+}
+
+static void note_event(struct change *c, const struct task_row *row, enum task_state from,
+                       struct str more)
+{
+    const struct task *t = &row->task;
+    struct str reason = task_reason_text(t->reason), was = task_state_text(from);
+
+    if (row->run == 0)
+        return;
+    tx_event(c->tx, row->run, row->id, row->name, task_kinds[t->state],
+             str_printf(c->tx->arena,
+                        "{\"from\":\"" STR_FMT "\",\"reason\":\"" STR_FMT "\"" STR_FMT "}",
+                        STR_ARG(was), STR_ARG(reason), STR_ARG(more)));
+}
+
+int change_move(struct change *c, struct task_row *row, enum task_event event, struct str detail)
+{
+    enum task_state from = row->task.state;
+    bool cancel = row->task.cancel;
+    struct str more = {0};
+    int r = task_move(&row->task, event, c->tx->now, NULL, c->tx->prng, NULL);
+
+    if (r)
+        return r;
+    note_move(c, row, from);
+    if (task_held(row->task.state)) {
+        if (row->task.cancel && !cancel)
+            SETS_ADD(&c->stops, c->tx->arena, INT(row->id));
+        return 0;
+    }
+    note_put(c, row, detail, 0);
+    if (row->task.state == TASK_DELAYED)
+        more = str_printf(c->tx->arena, ",\"due_at\":%" PRId64, row->task.due_at);
+    note_event(c, row, from, more);
+    return 0;
+}
+
+int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker)
+{
+    enum task_state from = row->task.state;
+    struct task *t = &row->task;
+    int64_t now = c->tx->now;
+    int r = task_move(t, TASK_CLAIM, now, NULL, c->tx->prng, NULL);
+
+    if (r)
+        return r;
+    r = task_move(t, TASK_START, now, NULL, c->tx->prng, NULL);
+    assert(r == 0);
+    row->token = token;
+    row->worker = worker;
+    row->leased_at = row->started_at = now;
+    note_move(c, row, from);
+    SETS_ADD(&c->holds, c->tx->arena, INT(row->id), TEXT(task_state_text(t->state)),
+             TEXT(task_reason_text(t->reason)), INT(t->attempts), INT(token), INT(worker), INT(now),
+             INT(now), INT(row->timeout_us ? now + row->timeout_us : 0));
+    if (row->run)
+        note_event(c, row, from,
+                   str_printf(c->tx->arena,
+                              ",\"attempt\":%" PRId64 ",\"token\":\"%" PRId64
+                              "\",\"worker\":\"%" PRId64 "\"",
+                              t->attempts, token, worker));
+    return 0;
+}
+
+/* The wait of the attempt for its worker; timestamps may have been stepped, a duration is never
+ * negative. */
+static int64_t queue_wait(const struct task_row *row)
+{
+    int64_t from = row->ready_at, to = row->leased_at;
+
+    return to > from ? to - from : 0;
+}
+
+static void note_attempt(struct change *c, const struct task_row *row, enum task_state from,
+                         const struct task_result *res, struct str digest)
+{
+    bool started = from == TASK_RUNNING;
+    int64_t start = started ? row->started_at : row->leased_at;
+    int64_t end = c->tx->now > start ? c->tx->now : start;
+
+    SETS_ADD(&c->attempts, c->tx->arena, INT(row->token), INT(row->id), INT(row->run),
+             TEXT(row->queue), INT(started ? row->task.attempts : 0), INT(row->worker),
+             TEXT(retry_outcome_text(res->outcome)), TEXT(task_reason_text(res->reason)),
+             TEXT(res->message), res->exit_code < 0 ? NIL : INT(res->exit_code),
+             res->signal == 0 ? NIL : INT(res->signal), INT(row->leased_at), INT(start), INT(end),
+             INT(queue_wait(row)), INT(res->run_us), INT(res->cpu_us), INT(res->max_rss_bytes),
+             TEXT(res->stderr_tail), TEXT(digest), res->output.n ? TEXT(res->output) : NIL);
+}
+
+int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,
+                       const struct task_result *result, struct str digest)
+{
+    const struct task_end end = {result->outcome, result->reason, result->exit_code};
+    enum task_state from = row->task.state;
+    int64_t token = row->token;
+    struct buf more;
+    int r;
+
+    row_retry(row);
+    r = task_move(&row->task, event, c->tx->now, &end, c->tx->prng, NULL);
+    if (r)
+        return r;
+    note_attempt(c, row, from, result, digest);
+    note_move(c, row, from);
+    note_put(c, row, result->message, token);
+    if (row->run == 0)
+        return 0;
+    buf_init(&more, 400);
+    buf_printf(&more, ",\"attempt\":%" PRId64 ",\"token\":\"%" PRId64 "\",\"outcome\":\"%s\"",
+               row->task.attempts, token, retry_outcome_text(result->outcome).p);
+    if (result->exit_code >= 0)
+        buf_printf(&more, ",\"exit_code\":%d", result->exit_code);
+    if (result->signal)
+        buf_printf(&more, ",\"signal\":%d", result->signal);
+    buf_printf(&more, ",\"run_s\":%.6f", (double)result->run_us / CLOCK_S);
+    if (row->task.state == TASK_DELAYED)
+        buf_printf(&more, ",\"due_at\":%" PRId64, row->task.due_at);
+    note_event(c, row, from, buf_str(&more));
+    buf_deinit(&more);
+    return 0;
+}
+
+static int by_group(const void *a, const void *b)
+{
+    const struct group_row *x = a, *y = b;
+
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    return (x->group.done > y->group.done) - (x->group.done < y->group.done);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static int by_end(const void *a, const void *b)
+{
+    const struct change_end *x = a, *y = b;
+
+    return (x->task > y->task) - (x->task < y->task);
+}
+
+/* Tasks whose groups were met, each as often as groups of it were: sorted. Those with no open group
+ * left move on. */
+static int unblock(struct change *c, int64_t *tasks, size_t n)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    int r;
+
+    qsort(tasks, n, sizeof(*tasks), by_number);
+    for (size_t i = 0, j; i < n; i = j) {
+        for (j = i; j < n && tasks[j] == tasks[i]; j++)
+            ;
+        SETS_ADD(&sets, c->tx->arena, INT(tasks[i]), INT(j - i));
+    }
+    r = sets_run(&sets, c->tx, STMT_task_unblock, 2, &rows);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < rows.n; i++) {
+        struct task_row row;
+
+        row_task(&rows, i, &row);
+        if (row.groups_open == 0 && row.task.state == TASK_BLOCKED)
+            change_move(c, &row, TASK_MET, STR(""));
+    }
+    return 0;
+}
+
+/* A group that can never be met, and the end that decided it. */
+struct dead_group {
+    int64_t task, from;
+};
+
+static struct str skip_detail(struct change *c, const struct change_end *ends, size_t ends_n,
+                              int64_t from)
+{
+    const struct change_end key = {.task = from}, *end = NULL;
+
+    if (from && ends_n)
+        end = bsearch(&key, ends, ends_n, sizeof(*ends), by_end);
+    if (!end)
+        return STR("");
+    return str_printf(c->tx->arena, "%.*s is %s", STR_ARG(end->name),
+                      task_state_text(end->state).p);
+}
+
+static int by_dead_task(const void *a, const void *b)
+{
+    const struct dead_group *x = a, *y = b;
+
+    return (x->task > y->task) - (x->task < y->task);
+}
+
+/* `dead` is sorted by task; a task that two of them wait for is skipped once. */
+static int skip(struct change *c, const struct dead_group *dead, size_t n,
+                const struct change_end *ends, size_t ends_n)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    int r;
+
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || dead[i].task != dead[i - 1].task)
+            SETS_ADD(&sets, c->tx->arena, INT(dead[i].task));
+    r = sets_run(&sets, c->tx, STMT_task_lock, 1, &rows);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < rows.n; i++) {
+        const struct dead_group *d;
+        struct task_row row;
+
+        row_task(&rows, i, &row);
+        if (row.task.state != TASK_BLOCKED)
+            continue;
+        d = bsearch(&(struct dead_group){.task = row.id}, dead, n, sizeof(*dead), by_dead_task);
+        assert(d);
+        change_move(c, &row, TASK_SKIP, skip_detail(c, ends, ends_n, d->from));
+    }
+    return 0;
+}
+
+static int judge(struct change *c, const struct rows *rows, const struct change_end *ends,
+                 size_t ends_n)
+{
+    struct arena *a = c->tx->arena;
+    struct group_row *groups = ARENA_ARRAY(a, struct group_row, rows->n);
+    int64_t *met = ARENA_ARRAY(a, int64_t, rows->n);
+    struct dead_group *dead = ARENA_ARRAY(a, struct dead_group, rows->n);
+    size_t met_n = 0, dead_n = 0;
+    struct sets sets = {0};
+    int r;
+
+    for (size_t i = 0; i < rows->n; i++)
+        row_group(rows, i, &groups[i]);
+    qsort(groups, rows->n, sizeof(*groups), by_group);
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct group_row *g = &groups[i];
+        enum group_verdict v;
+
+        /* SQLite answers once per ended task: the newest count is the last. */
+        if (!g->waiting || (i + 1 < rows->n && groups[i + 1].id == g->id))
+            continue;
+        v = group_judge(&g->group);
+        if (v == GROUP_WAITING)
+            continue;
+        SETS_ADD(&sets, a, INT(g->id), TEXT(v == GROUP_MET ? STR("MET") : STR("IMPOSSIBLE")));
+        if (v == GROUP_MET)
+            met[met_n++] = g->task;
+        else
+            dead[dead_n++] = (struct dead_group){g->task, g->from};
+    }
+    qsort(dead, dead_n, sizeof(*dead), by_dead_task);
+    r = sets_run(&sets, c->tx, STMT_group_decide, 2, NULL);
+    if (!r)
+        r = unblock(c, met, met_n);
+    if (!r)
+        r = skip(c, dead, dead_n, ends, ends_n);
+    return r ? fault(r) : 0;
+}
+
+int change_judge(struct change *c, const struct rows *groups)
+{
+    return judge(c, groups, NULL, 0);
+}
+
+/* The groups that wait for tasks that ended count them. */
+static int release(struct change *c)
+{
+    struct change_end *ends = c->ends;
+    size_t n = c->ends_n;
+    struct sets sets = {0};
+    struct rows rows;
+    int r;
+
+    c->ends = NULL;
+    c->ends_n = c->ends_cap = 0;
+    qsort(ends, n, sizeof(*ends), by_end);
+    for (size_t i = 0; i < n; i++)
+        SETS_ADD(&sets, c->tx->arena, INT(ends[i].task), INT(ends[i].succeeded));
+    r = sets_run(&sets, c->tx, STMT_edge_done, 2, &rows);
+    if (!r && rows.n)
+        r = judge(c, &rows, ends, n);
+    return r ? fault(r) : 0;
+}
+
+static int write_rows(struct change *c)
+{
+    int r = sets_run(&c->attempts, c->tx, STMT_attempt_add, 21, NULL);
+
+    if (!r)
+        r = sets_run(&c->holds, c->tx, STMT_task_hold, 9, NULL);
+    if (!r)
+        r = sets_run(&c->puts, c->tx, STMT_task_put, 11, NULL);
+    if (!r)
+        r = sets_run(&c->stops, c->tx, STMT_task_stop, 1, NULL);
+    if (!r)
+        r = sets_run(&c->drops, c->tx, STMT_task_drop, 1, NULL);
+    return r ? fault(r) : 0;
+}
+
+void change_run_event(struct tx *tx, const struct run_row *run, enum run_state from)
+{
+    struct str was = run_state_text(from);
+
+    tx_event(tx, run->id, 0, STR(""), run_kinds[run->state],
+             str_printf(tx->arena, "{\"from\":\"" STR_FMT "\",\"reason\":\"" STR_FMT "\"}",
+                        STR_ARG(was), STR_ARG(run->reason)));
+}
+
+int change_settle_run(struct tx *tx, struct run_row *run)
+{
+    struct run core = {.state = run->state, .open = run->open, .failed = run->failed};
+    int r;
+
+    if (run->open > 0 || run_final(run->state))
+        return 0;
+    r = run_move(&core, RUN_EVENT_ENDED, NULL);
+    assert(r == 0);
+    enum run_state from = run->state;
+    run->state = core.state;
+    run->reason = run_reason_text(core.reason);
+    run->ended_at = tx->now;
+    run->detail = core.state == RUN_FAILED
+                      ? str_printf(tx->arena, "%" PRId64 " of %" PRId64 " tasks failed",
+                                   run->failed, run->tasks)
+                      : STR("");
+    r = STORE_DO(tx->store, STMT_run_put, tx->arena, NULL, INT(run->id),
+                 TEXT(run_state_text(run->state)), TEXT(run->reason), TEXT(run->detail),
+                 INT(run->ended_at));
+    if (r)
+        return fault(r);
+    change_run_event(tx, run, from);
+    return 0;
+}
+
+static int settle_runs(struct change *c)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    int r;
+
+    for (size_t i = 0; i < c->runs_n; i++) {
+        const struct change_run *u = &c->runs[i];
+
+        if (u->open || u->held || u->failed)
+            SETS_ADD(&sets, c->tx->arena, INT(u->run), INT(u->open), INT(u->held), INT(u->failed));
+    }
+    c->runs_n = 0;
+    r = sets_run(&sets, c->tx, STMT_run_count, 4, &rows);
+    for (size_t i = 0; !r && i < rows.n; i++) {
+        struct run_row run;
+
+        row_run(&rows, i, &run);
+        r = change_settle_run(c->tx, &run);
+    }
+    return r ? fault(r) : 0;
+}
+
+int change_write(struct change *c)
+{
+    int r = write_rows(c);
+
+    while (!r && c->ends_n) {
+        r = release(c);
+        if (!r)
+            r = write_rows(c);
+    }
+    if (!r)
+        r = settle_runs(c);
+    return r ? fault(r) : 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * change: the moves that one request makes, gathered and then written with a few statements.
+ *
+ * change_move() asks the core for the move and notes what follows from it: the task's new row,
+ * counts, the event, an ended attempt, the run's counters. change_write() writes all of that, lets
+ * go what waited for tasks that ended, in rounds until nothing ends any more, and ends runs that
+ * have no open task. Work per edge of the graph is constant: counters per dependency group, no task
+ * is looked at again.
+ */
+#ifndef ENGINE_CHANGE_H
+#define ENGINE_CHANGE_H
+
+#include "engine/row.h"
+#include "engine/task.h"
+
+/* A task of a run that has ended. */
+struct change_end {
+    int64_t task;
+    bool succeeded;
+    struct str name;
+    enum task_state state;
+};
+
+struct change_run {
+    int64_t run, open, held, failed;
+};
+
+struct change {
+    struct tx *tx;
+    struct sets holds, puts, stops, drops, attempts;
+    struct change_end *ends;
+    size_t ends_n, ends_cap;
+    struct change_run *runs;
+    size_t runs_n, runs_cap;
+};
+
+void change_init(struct change *c, struct tx *tx);
+
+/* Move a task that no attempt ends with: MET, SKIP, DUE, CANCEL, REQUEUE, REWIND, CLAIM, START.
+ * `detail` is stored with the task. CLAIM and START take token and worker from the row, which the
+ * caller has set. Returns 0 or TASK_E_REFUSED, and then nothing is noted. */
+int change_move(struct change *c, struct task_row *row, enum task_event event, struct str detail);
+
+/* Claim and start in one: the attempt begins now. */
+int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker);
+
+/* End the attempt that holds the row's token. */
+int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,
+                       const struct task_result *result, struct str digest);
+
+/* A run gets tasks, or a task its first state: counts only. */
+void change_count(struct change *c, int64_t run, enum task_state state, int64_t n);
+
+int change_write(struct change *c);
+
+/* Judge groups (rows of group_row's statements) and move the tasks that wait for them. */
+int change_judge(struct change *c, const struct rows *groups);
+
+/* End a run that has no open task, `run` being its row. */
+int change_settle_run(struct tx *tx, struct run_row *run);
+
+/* Event of a run's move. */
+void change_run_event(struct tx *tx, const struct run_row *run, enum run_state from);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/reaper.h"
+
+#include "base/fault.h"
+#include "engine/change.h"
+
+/* Delayed tasks whose time has come become READY. */
+static int promote(struct tx *tx, struct reaper_reply *reply)
+{
+    struct rows rows;
+    struct change c;
+    int r = STORE_DO(tx->store, STMT_task_due, tx->arena, &rows, INT(tx->now), INT(REAPER_BATCH));
+
+    if (r)
+        return fault(r);
+    change_init(&c, tx);
+    for (size_t i = 0; i < rows.n; i++) {
+        struct task_row row;
+
+        row_task(&rows, i, &row);
+        if (!change_move(&c, &row, TASK_DUE, STR("")))
+            reply->promoted++;
+    }
+    r = change_write(&c);
+    if (!r)
+        r = STORE_DO(tx->store, STMT_task_next_due, tx->arena, &rows, INT(-1), TEXT(STR("")));
+    if (r)
+        return fault(r);
+    reply->next_due_at = rows.n ? row_int(&rows, 0, 0) : 0;
+    reply->more |= reply->promoted == REAPER_BATCH;
+    return 0;
+}
+
+/* Attempts past their deadline; local workers see to their own. */
+static int time_out(struct tx *tx, struct reaper_reply *reply)
+{
+    const struct task_result late = {
+        .outcome = OUTCOME_TIMED_OUT,
+        .reason = TASK_REASON_TIMED_OUT,
+        .message = STR("the deadline of the attempt passed"),
+        .exit_code = -1,
+    };
+    struct sets sets = {0};
+    struct rows rows;
+    struct change c;
+    int r =
+        STORE_DO(tx->store, STMT_task_overdue, tx->arena, &rows, INT(tx->now), INT(REAPER_BATCH));
+
+    if (r)
+        return fault(r);
+    reply->more |= rows.n == REAPER_BATCH;
+    for (size_t i = 0; i < rows.n; i++)
+        SETS_ADD(&sets, tx->arena, INT(row_int(&rows, i, 0)));
+    r = sets_run(&sets, tx, STMT_task_lock, 1, &rows);
+    if (r)
+        return fault(r);
+    change_init(&c, tx);
+    for (size_t i = 0; i < rows.n; i++) {
+        struct task_row row;
+
+        row_task(&rows, i, &row);
+        if (task_held(row.task.state) &&
+            !change_end_attempt(&c, &row, TASK_TIME_OUT, &late, STR("")))
+            reply->timed_out++;
+    }
+    r = change_write(&c);
+    return r ? fault(r) : 0;
+}
+
+static int silence(struct tx *tx, const struct worker_row *w, struct reaper_reply *reply)
+{
+    struct worker_row row = *w;
+    struct worker_lose_reply lost;
+    enum worker_event event;
+    int r;
+
+    if (!worker_silence(w->beat_at, w->ttl_us, tx->now, &event))
+        return 0;
+    if (event == WORKER_EVENT_EXPIRE && str_eq(w->kind, STR("local"))) {
+        reply->silent_local.list[reply->silent_local.n++] = *w;
+        return 0;
+    }
+    if (event == WORKER_EVENT_EXPIRE) {
+        reply->lost++;
+        r = worker_lose(tx, &(struct worker_lose){w->incarnation, STR("its heartbeat stopped")},
+                        &lost);
+        return r ? fault(r) : 0;
+    }
+    if (worker_move(&row.state, event, NULL))
+        return 0;
+    r = STORE_DO(tx->store, STMT_worker_put, tx->arena, NULL, INT(w->incarnation),
+                 TEXT(worker_state_text(row.state)), TEXT(STR("quiet")), INT(w->beat_at), INT(0));
+    return r ? fault(r) : 0;
+}
+
+static int watch_workers(struct tx *tx, struct reaper_reply *reply)
+{
+    struct worker_rows workers = {0};
+    int r = worker_list(tx, NULL, &workers);
+
+    if (r)
+        return fault(r);
+    reply->silent_local.list = ARENA_ARRAY(tx->arena, struct worker_row, workers.n);
+    for (size_t i = 0; i < workers.n && !r; i++)
+        r = silence(tx, &workers.list[i], reply);
+    return r ? fault(r) : 0;
+}
+
+int reaper_scan(struct tx *tx, const void *unused, struct reaper_reply *reply)
+{
+    int r;
+
+    (void)unused;
+    *reply = (struct reaper_reply){0};
+    r = promote(tx, reply);
+    if (!r)
+        r = time_out(tx, reply);
+    if (!r)
+        r = watch_workers(tx, reply);
+    return r ? fault(r) : 0;
+}

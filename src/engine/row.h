@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * row: rows of the store as structs, and lists of parameters for statements.
+ */
+#ifndef ENGINE_ROW_H
+#define ENGINE_ROW_H
+
+#include "core/group.h"
+#include "core/run.h"
+#include "core/task.h"
+#include "engine/run.h"
+#include "engine/tx.h"
+#include "engine/worker.h"
+
+/* What the statements that say "a task row" answer, in their order. */
+#define ROW_TASK_COLUMNS 18
+
+struct task_row {
+    int64_t id, run, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at;
+    struct str queue, name;
+    struct str retry_text; /* read into task.retry by row_retry(), when an attempt ends */
+    struct task task;
+};
+
+void row_task(const struct rows *rows, size_t i, struct task_row *ret);
+void row_retry(struct task_row *row);
+void row_run(const struct rows *rows, size_t i, struct run_row *ret);
+void row_worker(const struct rows *rows, size_t i, struct worker_row *ret);
+
+/* What the statements that answer dependency groups give. */
+struct group_row {
+    int64_t id, task, from;
+    struct group group;
+    bool waiting; /* no verdict yet */
+};
+void row_group(const struct rows *rows, size_t i, struct group_row *ret);
+
+/* Sets of parameters, gathered in the arena for one statement. */
+struct sets {
+    struct cell *cells;
+    size_t n; /* cells */
+    size_t cap;
+};
+
+void sets_add(struct sets *s, struct arena *a, const struct cell *cells, size_t n);
+#define SETS_ADD(s, a, ...)                                                                        \
+    sets_add((s), (a), (struct cell[]){__VA_ARGS__},                                               \
+             sizeof((struct cell[]){__VA_ARGS__}) / sizeof(struct cell))
+
+/* Run a statement over what was gathered, `width` parameters a set, and forget it. Nothing
+ * gathered: nothing run. */
+int sets_run(struct sets *s, struct tx *tx, enum statement_id id, size_t width, struct rows *ret);
+
+#endif

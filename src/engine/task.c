@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/task.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/fault.h"
+#include "core/lease.h"
+#include "engine/change.h"
+#include "engine/queue.h"
+#include "engine/run.h"
+#include "engine/view.h"
+#include "engine/why.h"
+
+static int check_enqueue(struct tx *tx, const struct task_enqueue *req)
+{
+    if (req->n < 1 || req->n > TASK_BATCH_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a request enqueues 1 to %u tasks, not %zu",
+                         TASK_BATCH_MAX, req->n);
+    for (size_t i = 0; i < req->n; i++) {
+        const struct task_new *t = &req->list[i];
+
+        if (t->payload.n > TASK_PAYLOAD_BYTES_MAX)
+            return tx_refuse(tx, CODE_TOO_LARGE,
+                             "the payload of task %zu has %zu bytes; %u are allowed", i,
+                             t->payload.n, TASK_PAYLOAD_BYTES_MAX);
+        if (t->priority < -TASK_PRIORITY_MAX || t->priority > TASK_PRIORITY_MAX)
+            return tx_refuse(tx, CODE_INVALID,
+                             "the priority of task %zu is %" PRId64 "; it lies between -%d and %d",
+                             i, t->priority, TASK_PRIORITY_MAX, TASK_PRIORITY_MAX);
+        if (t->delay_us < 0 || t->delay_us > DEFINITION_TIMEOUT_US_MAX || t->timeout_us < 0 ||
+            t->timeout_us > DEFINITION_TIMEOUT_US_MAX)
+            return tx_refuse(tx, CODE_INVALID,
+                             "the delay and the timeout of task %zu lie between 0 and 366 days", i);
+    }
+    return 0;
+}
+
+/* Room for n more open tasks. */
+static int check_room(struct tx *tx, struct str queue, size_t n)
+{
+    struct queue_status q;
+    int64_t open = 0;
+    int r = queue_get(tx, &queue, &q);
+
+    if (r)
+        return r;
+    for (int s = 0; s < TASK_STATE_N; s++)
+        open += task_final(s) ? 0 : q.counts[s];
+    for (size_t i = 0; i < tx->tallies_n; i++) {
+        const struct tx_tally *t = &tx->tallies[i];
+
+        open += t->run == 0 && !task_final(t->state) && str_eq(t->queue, queue) ? t->n : 0;
+    }
+    if (open + (int64_t)n > q.tasks_max)
+        return tx_refuse(tx, CODE_QUEUE_FULL,
+                         "queue \"%.*s\" holds %" PRId64 " open tasks of at most %" PRId64
+                         "; %zu more do not fit",
+                         STR_ARG(queue), open, q.tasks_max, n);
+    return 0;
+}
+
+int task_enqueue(struct tx *tx, const struct task_enqueue *req, struct task_ids *reply)
+{
+    struct sets sets = {0};
+    int r = check_enqueue(tx, req);
+
+    if (!r)
+        r = check_room(tx, req->queue, req->n);
+    if (r)
+        return r == ENGINE_E_REFUSED ? r : fault(r);
+    reply->n = req->n;
+    reply->list = ARENA_ARRAY(tx->arena, int64_t, req->n);
+    r = store_ids(tx->store, req->n, reply->list);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < req->n; i++) {
+        const struct task_new *n = &req->list[i];
+        struct task t = {.state = TASK_BLOCKED, .due_at = n->delay_us ? tx->now + n->delay_us : 0};
+        char text[RETRY_TEXT_BYTES];
+        struct str retry = n->retry ? str_copy(tx->arena, retry_format(n->retry, text)) : STR("");
+
+        task_move(&t, TASK_MET, tx->now, NULL, tx->prng, NULL);
+        tx_count(tx, 0, req->queue, t.state, 1);
+        SETS_ADD(&sets, tx->arena, INT(reply->list[i]), INT(0), TEXT(req->queue), TEXT(STR("")),
+                 TEXT(task_state_text(t.state)), TEXT(task_reason_text(t.reason)), INT(n->priority),
+                 TEXT(retry), INT(t.due_at), INT(0), INT(n->timeout_us),
+                 INT(t.state == TASK_READY ? tx->now : 0), INT(tx->now), TEXT(n->payload));
+    }
+    r = sets_run(&sets, tx, STMT_task_add, 14, NULL);
+    return r ? fault(r) : 0;
+}
+
+/* How many of a run's tasks may still be taken, at most `max`. */
+static int room_of_run(struct tx *tx, int64_t id, int64_t max, int64_t *ret)
+{
+    struct rows rows;
+    struct run_row run;
+    int r = STORE_DO(tx->store, STMT_run_lock, tx->arena, &rows, INT(id));
+
+    if (r)
+        return fault(r);
+    if (rows.n == 0)
+        return tx_refuse(tx, CODE_RUN_NOT_FOUND, "run %" PRId64 " does not exist", id);
+    row_run(&rows, 0, &run);
+    *ret = max;
+    if (run.max_parallel > 0 && run.max_parallel - run.held < max)
+        *ret = run.max_parallel - run.held;
+    return 0;
+}
+
+static int room_of_queue(struct tx *tx, struct str queue, int64_t max, int64_t *ret)
+{
+    struct queue_status q;
+    int r = queue_get(tx, &queue, &q);
+
+    *ret = q.paused ? 0 : max;
+    return r;
+}
+
+static int check_claimer(struct tx *tx, int64_t incarnation)
+{
+    struct rows rows;
+    struct worker_row w;
+    int r = STORE_DO(tx->store, STMT_worker_check, tx->arena, &rows, INT(incarnation));
+
+    if (r)
+        return fault(r);
+    if (rows.n == 0)
+        return tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker %" PRId64 " is not registered",
+                         incarnation);
+    row_worker(&rows, 0, &w);
+    if (!worker_claims(w.state))
+        return tx_refuse(tx, CODE_WORKER_LOST,
+                         "worker %" PRId64 " is %s and may take no tasks; register again",
+                         incarnation, worker_state_text(w.state).p);
+    return 0;
+}
+
+static int next_due(struct tx *tx, const struct task_claim *req, int64_t *ret)
+{
+    struct rows rows;
+    int r =
+        STORE_DO(tx->store, STMT_task_next_due, tx->arena, &rows, INT(req->run), TEXT(req->queue));
+
+    *ret = !r && rows.n ? row_int(&rows, 0, 0) : 0;
+    return r ? fault(r) : 0;
+}
+
+static int take(struct tx *tx, const struct task_claim *req, const struct rows *rows,
+                struct task_leases *reply)
+{
+    int64_t *tokens = ARENA_ARRAY(tx->arena, int64_t, rows->n);
+    struct change c;
+    int r = store_ids(tx->store, rows->n, tokens);
+
+    if (r)
+        return fault(r);
+    change_init(&c, tx);
+    reply->list = ARENA_ARRAY(tx->arena, struct task_lease, rows->n);
+    for (size_t i = 0; i < rows->n; i++) {
+        struct task_row row;
+
+        row_task(rows, i, &row);
+        if (change_take(&c, &row, tokens[i], req->worker))
+            continue;
+        reply->list[reply->n++] = (struct task_lease){
+            .task = row.id,
+            .run = row.run,
+            .token = row.token,
+            .attempt = row.task.attempts,
+            .timeout_us = row.timeout_us,
+            .deadline_at = row.timeout_us ? tx->now + row.timeout_us : 0,
+            .started_at = tx->now,
+            .queue_wait_us = tx->now > row.ready_at ? tx->now - row.ready_at : 0,
+            .name = row.name,
+            .payload = row_text(rows, i, ROW_TASK_COLUMNS),
+        };
+    }
+    r = change_write(&c);
+    return r ? fault(r) : 0;
+}
+
+int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply)
+{
+    int64_t room = 0;
+    struct rows rows = {0};
+    int r;
+
+    *reply = (struct task_leases){0};
+    if (req->max < 1 || req->max > TASK_BATCH_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a claim takes 1 to %u tasks, not %" PRId64,
+                         TASK_BATCH_MAX, req->max);
+    r = req->run ? room_of_run(tx, req->run, req->max, &room)
+                 : room_of_queue(tx, req->queue, req->max, &room);
+    if (!r && room > 0)
+        r = STORE_DO(tx->store, STMT_task_ready, tx->arena, &rows, INT(req->run),
+                     TEXT(req->run ? STR("") : req->queue), INT(room));
+    if (!r)
+        r = check_claimer(tx, req->worker);
+    if (!r)
+        r = rows.n ? take(tx, req, &rows, reply) : next_due(tx, req, &reply->next_due_at);
+    return r == ENGINE_E_REFUSED ? r : r ? fault(r) : 0;
+}
+
+/* The event that a completion is; cancelled by its holder means stopped. */
+static enum task_event event_of(const struct task_result *res)
+{
+    return task_event_of(res->outcome);
+}
+
+static struct str digest_of(struct tx *tx, const struct task_result *res)
+{
+    char text[LEASE_DIGEST_BYTES];
+    const struct str parts[] = {retry_outcome_text(res->outcome), task_reason_text(res->reason),
+                                res->message, res->output};
+
+    return str_copy(tx->arena, lease_digest(parts, sizeof(parts) / sizeof(*parts), text));
+}
+
+/* The lease is not live: was this said before? */
+static int judge_ended(struct tx *tx, const struct task_result *res, struct str digest,
+                       enum code *ret)
+{
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_attempt_by_token, tx->arena, &rows, INT(res->lease.token));
+    bool ended;
+
+    if (r)
+        return fault(r);
+    ended = rows.n && row_int(&rows, 0, 1) == res->lease.task;
+    switch (
+        lease_judge(res->lease.token, 0, ended, ended ? row_text(&rows, 0, 2) : STR(""), digest)) {
+    case LEASE_REPEATED:
+        *ret = CODE_OK;
+        break;
+    case LEASE_CONFLICT:
+        *ret = CODE_COMPLETION_CONFLICT;
+        break;
+    default:
+        *ret = CODE_LEASE_LOST;
+    }
+    return 0;
+}
+
+static int check_result(struct tx *tx, const struct task_result *res)
+{
+    if (res->outcome == OUTCOME_NONE || res->outcome == OUTCOME_LOST)
+        return tx_refuse(tx, CODE_INVALID,
+                         "a completion's outcome is succeeded, failed, timed_out, cancelled or "
+                         "rejected");
+    if (res->output.n > TASK_RESULT_BYTES_MAX)
+        return tx_refuse(tx, CODE_TOO_LARGE,
+                         "the result of task %" PRId64 " has %zu bytes; %u are allowed",
+                         res->lease.task, res->output.n, TASK_RESULT_BYTES_MAX);
+    if (res->message.n > TASK_MESSAGE_BYTES_MAX)
+        return tx_refuse(tx, CODE_TOO_LARGE,
+                         "the message of task %" PRId64 " has %zu bytes; %u are allowed",
+                         res->lease.task, res->message.n, TASK_MESSAGE_BYTES_MAX);
+    if (res->run_us < 0 || res->cpu_us < 0 || res->max_rss_bytes < 0)
+        return tx_refuse(tx, CODE_INVALID,
+                         "durations and sizes of task %" PRId64 " are not negative",
+                         res->lease.task);
+    return 0;
+}
+
+/* The row of a task among those that were locked, which come by id on Postgres and as asked on
+ * SQLite. */
+static bool find_row(const struct rows *rows, int64_t id, size_t hint, struct task_row *ret)
+{
+    for (size_t k = 0, i = hint; k < rows->n; k++, i = i + 1 < rows->n ? i + 1 : 0) {
+        if (i >= rows->n)
+            i = 0;
+        if (row_int(rows, i, 0) != id)
+            continue;
+        row_task(rows, i, ret);
+        return true;
+    }
+    return false;
+}
+
+static int complete_all(struct tx *tx, const struct task_result *list, size_t n,
+                        struct task_codes *reply)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    struct change c;
+    int r;
+
+    for (size_t i = 0; i < n; i++)
+        SETS_ADD(&sets, tx->arena, INT(list[i].lease.task));
+    r = sets_run(&sets, tx, STMT_task_lock, 1, &rows);
+    if (r)
+        return fault(r);
+    change_init(&c, tx);
+    for (size_t i = 0; i < n; i++) {
+        struct str digest = digest_of(tx, &list[i]);
+        struct task_row row;
+
+        reply->list[i] = CODE_OK;
+        if (find_row(&rows, list[i].lease.task, i, &row) && row.token != 0 &&
+            row.token == list[i].lease.token) {
+            if (change_end_attempt(&c, &row, event_of(&list[i]), &list[i], digest))
+                reply->list[i] = CODE_TASK_STATE;
+            continue;
+        }
+        r = judge_ended(tx, &list[i], digest, &reply->list[i]);
+        if (r)
+            return fault(r);
+    }
+    r = change_write(&c);
+    return r ? fault(r) : 0;
+}
+
+/* One lease twice in a request would end it twice. */
+static int by_lease(const void *a, const void *b)
+{
+    const struct lease_ref *x = a, *y = b;
+
+    return (x->token > y->token) - (x->token < y->token);
+}
+
+static bool repeated(struct tx *tx, const struct task_result *list, size_t n)
+{
+    struct lease_ref *refs = ARENA_ARRAY(tx->arena, struct lease_ref, n);
+
+    for (size_t i = 0; i < n; i++)
+        refs[i] = list[i].lease;
+    qsort(refs, n, sizeof(*refs), by_lease);
+    for (size_t i = 1; i < n; i++)
+        if (refs[i].token == refs[i - 1].token)
+            return true;
+    return false;
+}
+
+int task_complete(struct tx *tx, const struct task_complete *req, struct task_codes *reply)
+{
+    int r;
+
+    if (req->n < 1 || req->n > TASK_BATCH_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a request completes 1 to %u tasks, not %zu",
+                         TASK_BATCH_MAX, req->n);
+    for (size_t i = 0; i < req->n; i++) {
+        r = check_result(tx, &req->list[i]);
+        if (r)
+            return r;
+    }
+    reply->n = req->n;
+    reply->list = ARENA_ARRAY(tx->arena, enum code, req->n);
+    if (!repeated(tx, req->list, req->n)) {
+        r = complete_all(tx, req->list, req->n, reply);
+        return r ? fault(r) : 0;
+    }
+    for (size_t i = 0; i < req->n; i++) {
+        struct task_codes one = {&reply->list[i], 1};
+
+        r = complete_all(tx, &req->list[i], 1, &one);
+        if (r)
+            return fault(r);
+    }
+    return 0;
+}
+
+int task_release(struct tx *tx, const struct task_release *req, struct task_codes *reply)
+{
+    struct task_result *list = ARENA_ARRAY(tx->arena, struct task_result, req->n);
+    struct task_complete complete = {list, req->n};
+
+    for (size_t i = 0; i < req->n; i++)
+        list[i] = (struct task_result){
+            .lease = req->list[i],
+            .outcome = OUTCOME_REJECTED,
+            .exit_code = -1,
+        };
+    return task_complete(tx, &complete, reply);
+}
+
+static int find_id(struct tx *tx, const struct task_which *req, int64_t *ret)
+{
+    struct rows rows;
+    int r;
+
+    *ret = req->id;
+    if (req->id)
+        return 0;
+    r = STORE_DO(tx->store, STMT_task_find, tx->arena, &rows, INT(req->run), TEXT(req->name));
+    if (r)
+        return fault(r);
+    if (rows.n == 0)
+        return tx_refuse(tx, CODE_TASK_NOT_FOUND, "run %" PRId64 " has no task \"%.*s\"", req->run,
+                         STR_ARG(req->name));
+    *ret = row_int(&rows, 0, 0);
+    return 0;
+}
+
+/* A task of a queue that has ended and left: what its newest attempt tells. */
+static int read_gone(struct tx *tx, int64_t id, struct task_view *ret)
+{
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_attempt_task, tx->arena, &rows, INT(id));
+    enum outcome o;
+
+    if (r)
+        return fault(r);
+    if (rows.n == 0)
+        return tx_refuse(tx, CODE_TASK_NOT_FOUND, "task %" PRId64 " does not exist", id);
+    *ret = (struct task_view){
+        .id = id,
+        .run = row_int(&rows, 0, 0),
+        .queue = row_text(&rows, 0, 1),
+        .ended_at = row_int(&rows, 0, 4),
+        .output = row_text(&rows, 0, 5),
+        .state = TASK_CANCELLED,
+    };
+    if (retry_outcome_parse(row_text(&rows, 0, 2), &o) && o == OUTCOME_SUCCEEDED)
+        ret->state = TASK_SUCCEEDED;
+    return 0;
+}
+
+static int read_attempts(struct tx *tx, struct task_view *v, const struct task_attempt *running)
+{
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_attempt_of_task, tx->arena, &rows, INT(v->id));
+
+    if (r)
+        return fault(r);
+    v->attempts = ARENA_ARRAY(tx->arena, struct task_attempt, rows.n + 1);
+    for (size_t i = 0; i < rows.n; i++)
+        view_attempt(&rows, i, &v->attempts[v->attempts_n++]);
+    if (task_held(v->state))
+        v->attempts[v->attempts_n++] = *running;
+    return 0;
+}
+
+int task_get(struct tx *tx, const struct task_which *req, struct task_details *reply)
+{
+    struct task_attempt running = {0};
+    struct rows rows;
+    int64_t id;
+    int r = find_id(tx, req, &id);
+
+    *reply = (struct task_details){0};
+    if (r)
+        return r;
+    r = STORE_DO(tx->store, STMT_task_view, tx->arena, &rows, INT(id));
+    if (r)
+        return fault(r);
+    if (rows.n)
+        view_task(&rows, 0, &reply->task, &running);
+    else
+        r = read_gone(tx, id, &reply->task);
+    if (r)
+        return r;
+    r = read_attempts(tx, &reply->task, &running);
+    if (!r)
+        r = why_groups(tx, reply);
+    if (!r)
+        r = why_task(tx, reply);
+    return r ? fault(r) : 0;
+}
+
+/* A dead letter of a queue goes back to its queue. */
+static int requeue_one(struct tx *tx, struct task_row *row)
+{
+    struct change c;
+    int r;
+
+    change_init(&c, tx);
+    if (change_move(&c, row, TASK_REQUEUE, STR("")))
+        return tx_refuse(tx, CODE_TASK_STATE,
+                         "task %" PRId64 " is %s; only a task that is FAILED, CANCELLED or SKIPPED "
+                         "can be given back",
+                         row->id, task_state_text(row->task.state).p);
+    r = change_write(&c);
+    return r ? fault(r) : 0;
+}
+
+int task_requeue(struct tx *tx, const struct task_which *req, struct task_details *reply)
+{
+    struct task_row row;
+    struct rows rows;
+    int64_t id;
+    int r = find_id(tx, req, &id);
+
+    if (r)
+        return r;
+    r = STORE_DO(tx->store, STMT_task_lock, tx->arena, &rows, INT(id));
+    if (r)
+        return fault(r);
+    if (rows.n == 0)
+        return tx_refuse(tx, CODE_TASK_NOT_FOUND, "task %" PRId64 " does not exist, or has ended",
+                         id);
+    row_task(&rows, 0, &row);
+    r = row.run ? run_rewind(tx, row.run, id, NULL) : requeue_one(tx, &row);
+    if (r)
+        return r;
+    return task_get(tx, &(struct task_which){.id = id}, reply);
+}

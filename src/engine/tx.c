@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/tx.h"
+
+#include <stdarg.h>
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "engine/row.h"
+
+#define PROBLEM_BYTES_MAX 2000u
+
+int tx_begin(struct tx *tx)
+{
+    tx->events = NULL;
+    tx->events_n = tx->events_cap = tx->events_flushed = 0;
+    tx->tallies = NULL;
+    tx->tallies_n = tx->tallies_cap = tx->tallies_mark = 0;
+    tx->problem = (struct tx_problem){0};
+    return store_begin(tx->store, &tx->now);
+}
+
+static int flush_events(struct tx *tx)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    size_t from = tx->events_flushed;
+    int r;
+
+    for (size_t i = from; i < tx->events_n; i++) {
+        const struct event *e = &tx->events[i];
+
+        SETS_ADD(&sets, tx->arena, INT(e->at), INT(e->run), INT(e->task), TEXT(e->kind),
+                 TEXT(e->data));
+    }
+    tx->events_flushed = tx->events_n;
+    r = sets_run(&sets, tx, STMT_event_add, 5, &rows);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < rows.n; i++)
+        tx->events[from + i].seq = row_int(&rows, i, 0);
+    return 0;
+}
+
+/* One row per scope and state, whatever the requests of the transaction were. */
+static int flush_tallies(struct tx *tx)
+{
+    struct sets sets = {0};
+
+    for (size_t i = 0; i < tx->tallies_n; i++) {
+        struct tx_tally *t = &tx->tallies[i];
+
+        for (size_t j = i + 1; j < tx->tallies_n; j++) {
+            struct tx_tally *u = &tx->tallies[j];
+
+            if (u->run == t->run && u->state == t->state && str_eq(u->queue, t->queue)) {
+                t->n += u->n;
+                u->n = 0;
+            }
+        }
+        if (t->n)
+            SETS_ADD(&sets, tx->arena, INT(t->run), TEXT(t->queue), TEXT(task_state_text(t->state)),
+                     INT(t->n));
+    }
+    tx->tallies_n = tx->tallies_mark = 0;
+    return sets_run(&sets, tx, STMT_tally_add, 4, NULL);
+}
+
+int tx_flush(struct tx *tx)
+{
+    int r = flush_events(tx);
+
+    if (!r)
+        r = flush_tallies(tx);
+    return r ? fault(r) : 0;
+}
+
+int tx_commit(struct tx *tx)
+{
+    int r = tx_flush(tx);
+
+    if (!r)
+        r = store_commit(tx->store);
+    return r ? fault(r) : 0;
+}
+
+void tx_rollback(struct tx *tx)
+{
+    store_rollback(tx->store);
+    tx->events_n = tx->events_flushed = 0;
+    tx->tallies_n = tx->tallies_mark = 0;
+}
+
+int tx_mark(struct tx *tx, enum tx_savepoint how, struct tx_place *ret)
+{
+    *ret = (struct tx_place){tx->events_n, tx->tallies_n};
+    tx->tallies_mark = tx->tallies_n;
+    tx->problem = (struct tx_problem){0};
+    if (how == TX_NO_SAVEPOINT)
+        return 0;
+    return store_mark(tx->store);
+}
+
+int tx_undo(struct tx *tx, const struct tx_place *place)
+{
+    tx->events_n = place->events_n;
+    tx->tallies_n = tx->tallies_mark = place->tallies_n;
+    return store_undo(tx->store);
+}
+
+int tx_refuse(struct tx *tx, enum code code, const char *format, ...)
+{
+    struct buf b;
+    va_list args;
+
+    buf_init(&b, PROBLEM_BYTES_MAX);
+    va_start(args, format);
+    buf_vprintf(&b, format, args);
+    va_end(args);
+    tx->problem.code = code;
+    tx->problem.text = str_copy(tx->arena, buf_str(&b));
+    buf_deinit(&b);
+    return ENGINE_E_REFUSED;
+}
+
+void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct str kind,
+              struct str data)
+{
+    if (tx->events_n == tx->events_cap) {
+        size_t cap = tx->events_cap ? 2 * tx->events_cap : 64;
+
+        tx->events = arena_grow(tx->arena, tx->events, tx->events_cap * sizeof(*tx->events),
+                                cap * sizeof(*tx->events));
+        tx->events_cap = cap;
+    }
+    tx->events[tx->events_n++] = (struct event){
+        .at = tx->now,
+        .run = run,
+        .task = task,
+        .name = name,
+        .kind = kind,
+        .data = data,
+    };
+}
+
+/* Only the entries since the mark are added to, so that one request can be undone alone; there are
+ * never many. */
+void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state state, int64_t n)
+{
+    for (size_t i = tx->tallies_mark; i < tx->tallies_n; i++) {
+        struct tx_tally *t = &tx->tallies[i];
+
+        if (t->run == run && t->state == state && str_eq(t->queue, queue)) {
+            t->n += n;
+            return;
+        }
+    }
+    if (tx->tallies_n == tx->tallies_cap) {
+        size_t cap = tx->tallies_cap ? 2 * tx->tallies_cap : 16;
+
+        tx->tallies = arena_grow(tx->arena, tx->tallies, tx->tallies_cap * sizeof(*tx->tallies),
+                                 cap * sizeof(*tx->tallies));
+        tx->tallies_cap = cap;
+    }
+    tx->tallies[tx->tallies_n++] = (struct tx_tally){run, queue, state, n};
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/view.h"
+
+void view_task(const struct rows *rows, size_t i, struct task_view *ret,
+               struct task_attempt *ret_running)
+{
+    const struct cell *c = rows->cells + i * rows->columns;
+
+    *ret = (struct task_view){
+        .id = c[0].i,
+        .run = c[1].i,
+        .queue = c[2].s,
+        .name = c[3].s,
+        .reason = c[5].s,
+        .detail = c[6].s,
+        .priority = c[7].i,
+        .due_at = c[8].i,
+        .cancel = c[9].i,
+        .created_at = c[13].i,
+        .ended_at = c[15].i,
+        .output = c[16].s,
+    };
+    task_state_parse(c[4].s, &ret->state);
+    *ret_running = (struct task_attempt){
+        .running = true,
+        .number = c[10].i,
+        .token = c[11].i,
+        .worker = c[12].i,
+        .started_at = c[14].i,
+    };
+}
+
+void view_attempt(const struct rows *rows, size_t i, struct task_attempt *ret)
+{
+    const struct cell *c = rows->cells + i * rows->columns;
+
+    *ret = (struct task_attempt){
+        .number = c[1].i,
+        .token = c[2].i,
+        .worker = c[3].i,
+        .reason = c[5].s,
+        .message = c[6].s,
+        .stderr_tail = c[7].s,
+        .has_exit_code = c[8].kind != CELL_NULL,
+        .exit_code = (int)c[8].i,
+        .signal = (int)c[9].i,
+        .started_at = c[10].i,
+        .ended_at = c[11].i,
+        .queue_wait_us = c[12].i,
+        .run_us = c[13].i,
+        .cpu_us = c[14].i,
+        .max_rss_bytes = c[15].i,
+    };
+    retry_outcome_parse(c[4].s, &ret->outcome);
+}

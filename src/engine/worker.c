@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/worker.h"
+
+#include <inttypes.h>
+
+#include "base/fault.h"
+#include "engine/change.h"
+
+/* Holding and ending are not one step on Postgres: a claim may slip in while the tasks are ended,
+ * and none can once the worker's row is written. */
+#define ROUNDS_MAX 100
+
+static int check_register(struct tx *tx, const struct worker_register *req)
+{
+    if (req->name.n < 1 || req->name.n > WORKER_NAME_BYTES_MAX || !str_utf8(req->name, NULL) ||
+        str_find(req->name, '\0', NULL))
+        return tx_refuse(tx, CODE_INVALID, "a worker's name has 1 to %u bytes of UTF-8 without NUL",
+                         WORKER_NAME_BYTES_MAX);
+    if (req->slots < 1 || req->slots > WORKER_SLOTS_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a worker has 1 to %d slots, not %" PRId64,
+                         WORKER_SLOTS_MAX, req->slots);
+    if (req->ttl_us < WORKER_TTL_US_MIN || req->ttl_us > WORKER_TTL_US_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a worker's time to live lies between 1 s and 1 day");
+    return 0;
+}
+
+static void event(struct tx *tx, const struct worker_row *w, struct str reason)
+{
+    static const struct str kinds[] = {
+#define WORKER_KIND(name) [WORKER_##name] = {"worker_" #name, sizeof("worker_" #name) - 1},
+        WORKER_STATES(WORKER_KIND)};
+
+    tx_event(tx, w->run, 0, STR(""), kinds[w->state],
+             str_printf(tx->arena, "{\"worker\":\"%" PRId64 "\",\"reason\":\"" STR_FMT "\"}",
+                        w->incarnation, STR_ARG(reason)));
+}
+
+int worker_register(struct tx *tx, const struct worker_register *req, struct worker_row *reply)
+{
+    int r = check_register(tx, req);
+
+    if (r)
+        return r;
+    *reply = (struct worker_row){
+        .name = req->name,
+        .kind = req->kind,
+        .host = req->host,
+        .boot = req->boot,
+        .site = req->site,
+        .pid = req->pid,
+        .pid_start = req->pid_start,
+        .slots = req->slots,
+        .ttl_us = req->ttl_us,
+        .run = req->run,
+        .beat_at = tx->now,
+        .joined_at = tx->now,
+        .state = WORKER_JOINING,
+    };
+    r = worker_move(&reply->state, WORKER_EVENT_BEAT, NULL);
+    if (!r)
+        r = store_ids(tx->store, 1, &reply->incarnation);
+    if (!r)
+        r = STORE_DO(tx->store, STMT_worker_add, tx->arena, NULL, INT(reply->incarnation),
+                     TEXT(req->name), TEXT(req->kind), TEXT(req->host), TEXT(req->boot),
+                     TEXT(req->site), INT(req->pid), INT(req->pid_start), INT(req->slots),
+                     INT(req->ttl_us), INT(tx->now), INT(req->run),
+                     TEXT(worker_state_text(reply->state)));
+    if (r)
+        return fault(r);
+    event(tx, reply, STR(""));
+    return 0;
+}
+
+static int lock(struct tx *tx, int64_t incarnation, struct worker_row *ret)
+{
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_worker_lock, tx->arena, &rows, INT(incarnation));
+
+    if (r)
+        return fault(r);
+    if (rows.n == 0)
+        return tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker %" PRId64 " is not registered",
+                         incarnation);
+    row_worker(&rows, 0, ret);
+    return 0;
+}
+
+static int put(struct tx *tx, const struct worker_row *w, struct str reason)
+{
+    int r = STORE_DO(tx->store, STMT_worker_put, tx->arena, NULL, INT(w->incarnation),
+                     TEXT(worker_state_text(w->state)), TEXT(reason), INT(w->beat_at),
+                     INT(worker_over(w->state) ? tx->now : 0));
+
+    return r ? fault(r) : 0;
+}
+
+int worker_beat(struct tx *tx, const int64_t *incarnation, struct worker_beat_reply *reply)
+{
+    enum worker_state was;
+    struct worker_row w;
+    struct rows rows;
+    int r = lock(tx, *incarnation, &w);
+
+    *reply = (struct worker_beat_reply){0};
+    if (r)
+        return r;
+    was = w.state;
+    if (worker_over(w.state) || worker_move(&w.state, WORKER_EVENT_BEAT, NULL))
+        return tx_refuse(tx, CODE_WORKER_LOST,
+                         "worker %" PRId64 " is %s: what it held was taken back; register again",
+                         *incarnation, worker_state_text(w.state).p);
+    w.beat_at = tx->now;
+    r = put(tx, &w, STR(""));
+    if (!r)
+        r = STORE_DO(tx->store, STMT_worker_stops, tx->arena, &rows, INT(*incarnation));
+    if (r)
+        return fault(r);
+    if (w.state != was)
+        event(tx, &w, STR(""));
+    reply->state = w.state;
+    reply->stop = ARENA_ARRAY(tx->arena, struct lease_ref, rows.n);
+    for (reply->stop_n = 0; reply->stop_n < rows.n; reply->stop_n++)
+        reply->stop[reply->stop_n] =
+            (struct lease_ref){row_int(&rows, reply->stop_n, 0), row_int(&rows, reply->stop_n, 1)};
+    return 0;
+}
+
+int worker_drain(struct tx *tx, const int64_t *incarnation, struct worker_row *reply)
+{
+    int r = lock(tx, *incarnation, reply);
+
+    if (r)
+        return r;
+    if (worker_move(&reply->state, WORKER_EVENT_DRAIN, NULL))
+        return tx_refuse(tx, CODE_WORKER_LOST, "worker %" PRId64 " is %s and cannot be drained",
+                         *incarnation, worker_state_text(reply->state).p);
+    r = put(tx, reply, STR("drained"));
+    if (r)
+        return fault(r);
+    event(tx, reply, STR("drained"));
+    return 0;
+}
+
+/* End every attempt that the worker holds as lost. Notes the names for whoever asked. */
+static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
+                     struct worker_lose_reply *reply, size_t *ret_n)
+{
+    const struct task_result lost = {
+        .outcome = OUTCOME_LOST,
+        .reason = TASK_REASON_LOST,
+        .message = reason,
+        .exit_code = -1,
+    };
+    struct sets sets = {0};
+    struct rows rows;
+    struct change c;
+    int r = STORE_DO(tx->store, STMT_worker_held, tx->arena, &rows, INT(incarnation));
+
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < rows.n; i++)
+        SETS_ADD(&sets, tx->arena, INT(row_int(&rows, i, 0)));
+    r = sets_run(&sets, tx, STMT_task_lock, 1, &rows);
+    if (r)
+        return fault(r);
+    change_init(&c, tx);
+    *ret_n = 0;
+    reply->tasks = arena_grow(tx->arena, reply->tasks, reply->n * sizeof(int64_t),
+                              (reply->n + rows.n) * sizeof(int64_t));
+    reply->names = arena_grow(tx->arena, reply->names, reply->n * sizeof(struct str),
+                              (reply->n + rows.n) * sizeof(struct str));
+    for (size_t i = 0; i < rows.n; i++) {
+        struct task_row row;
+
+        row_task(&rows, i, &row);
+        if (row.worker != incarnation || !task_held(row.task.state))
+            continue;
+        r = change_end_attempt(&c, &row, TASK_LOSE, &lost, STR(""));
+        if (r)
+            return fault(r);
+        reply->tasks[reply->n] = row.id;
+        reply->names[reply->n++] = row.name;
+        ++*ret_n;
+    }
+    r = change_write(&c);
+    return r ? fault(r) : 0;
+}
+
+static int end(struct tx *tx, int64_t incarnation, enum worker_event how, struct str reason,
+               struct worker_lose_reply *reply, struct worker_row *ret)
+{
+    size_t n = 0;
+    int r;
+
+    *reply = (struct worker_lose_reply){0};
+    r = lose_held(tx, incarnation, reason, reply, &n);
+    if (!r)
+        r = lock(tx, incarnation, ret);
+    if (r)
+        return r;
+    if (worker_over(ret->state))
+        return 0;
+    r = worker_move(&ret->state, how, NULL);
+    if (!r)
+        r = put(tx, ret, reason);
+    for (int round = 0; !r && n && round < ROUNDS_MAX; round++)
+        r = lose_held(tx, incarnation, reason, reply, &n);
+    if (r)
+        return fault(r);
+    event(tx, ret, reason);
+    return 0;
+}
+
+int worker_leave(struct tx *tx, const int64_t *incarnation, struct worker_row *reply)
+{
+    struct worker_lose_reply lost;
+
+    return end(tx, *incarnation, WORKER_EVENT_LEAVE, STR("the worker left"), &lost, reply);
+}
+
+int worker_lose(struct tx *tx, const struct worker_lose *req, struct worker_lose_reply *reply)
+{
+    struct worker_row w;
+
+    return end(tx, req->incarnation, WORKER_EVENT_EXPIRE, req->reason, reply, &w);
+}
+
+int worker_list(struct tx *tx, const void *unused, struct worker_rows *reply)
+{
+    struct rows rows;
+    int r = store_run(tx->store, STMT_worker_live, tx->arena, NULL, 1, &rows);
+
+    (void)unused;
+    if (r)
+        return fault(r);
+    reply->list = ARENA_ARRAY(tx->arena, struct worker_row, rows.n);
+    for (reply->n = 0; reply->n < rows.n; reply->n++)
+        row_worker(&rows, reply->n, &reply->list[reply->n]);
+    return 0;
+}
