@@ -85,8 +85,8 @@ static int64_t backoff(const struct retry_policy *p, int64_t attempt, struct prn
         return wait_us;
     assert(prng);
     drawn = (int64_t)((double)wait_us * p->jitter * prng_unit(prng));
-    /* A wait of more than 53 bits is rounded as a double. */
-    return drawn < wait_us ? wait_us - drawn : 0;
+    assert(drawn <= wait_us);
+    return wait_us - drawn;
 }
 
 bool retry_decide(const struct retry_policy *p, int64_t attempt, enum outcome o, int exit_code,
