@@ -207,7 +207,6 @@ static const struct move moves[] = {
 static void task_check(const struct task *t)
 {
     assert(t->budget_from >= 0 && t->budget_from <= t->attempts);
-    assert(t->attempts - t->budget_from <= t->retry.max_attempts);
     assert(!t->cancel || task_held(t->state));
     assert(t->state != TASK_RUNNING || t->attempts > t->budget_from);
     assert((t->state == TASK_DELAYED) ==

@@ -97,7 +97,7 @@ struct task {
     int64_t budget_from;
     int64_t due_at; /* DELAYED: not before then; else the start time that was asked for; 0: none */
     bool cancel;    /* somebody asked for it to end, and the holder has not confirmed */
-    struct retry_policy retry;
+    struct retry_policy retry; /* looked at where a started attempt ends, and by no other move */
 };
 
 /* How an attempt ended, for the moves that end one. */

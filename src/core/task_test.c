@@ -220,6 +220,20 @@ static void a_wait_beyond_all_time_ends_with_it(void **state)
     assert_true(t.due_at == INT64_MAX);
 }
 
+/* A store reads the policy only where an attempt ends. */
+static void other_moves_do_without_a_policy(void **state)
+{
+    static const enum task_event way[] = {
+        TASK_MET,  TASK_CLAIM,  TASK_START,  TASK_RELEASE, TASK_CLAIM, TASK_RELEASE, TASK_CLAIM,
+        TASK_LOSE, TASK_CANCEL, TASK_REWIND, TASK_MET,     TASK_CLAIM, TASK_START,   TASK_SUCCEED};
+    struct task t = {.state = TASK_BLOCKED, .reason = TASK_REASON_DEPENDENCIES};
+
+    (void)state;
+    for (size_t i = 0; i < ROWS_N(way); i++)
+        assert_int_equal(task_move(&t, way[i], S, NULL, NULL, NULL), 0);
+    assert_int_equal(t.attempts, 2);
+}
+
 /* The reason comes from a worker: what explains no failure is not taken over. */
 static void the_reason_of_a_failure_explains_it(void **state)
 {
@@ -442,6 +456,7 @@ int main(void)
         cmocka_unit_test(it_is_not_due_before_its_time),
         cmocka_unit_test(a_backoff_leaves_no_start_time),
         cmocka_unit_test(a_wait_beyond_all_time_ends_with_it),
+        cmocka_unit_test(other_moves_do_without_a_policy),
         cmocka_unit_test(the_reason_of_a_failure_explains_it),
         cmocka_unit_test(jitter_comes_from_the_generator_alone),
         cmocka_unit_test(every_history_of_eight_events),
