@@ -140,20 +140,24 @@ static const struct meaning *meaning_of(int code)
 
 static int say_errno(struct sqlite *q, int e, int code, const char *what)
 {
-    return store_say(&q->store, errno_fault(e, code), "%s: %s", what, strerror(e));
+    int r = errno_fault(e, code);
+
+    return store_say(&q->store, r, "%s: %s", what, strerror(e ? e : -r));
 }
 
-/* The fault of an error of SQLite, with its sentence. `name` is the statement's, or NULL. */
+/* The fault of an error of SQLite, with its sentence. What the system said is still in errno, which
+ * every step() begins with 0: sqlite3_system_errno() does not know of what a COMMIT met. `name` is
+ * the statement's, or NULL. */
 static int sqlite_fault(struct sqlite *q, int code, const char *name)
 {
     const struct meaning *m = meaning_of(code);
     const char *before = name ? "statement " : "", *colon = name ? ": " : "";
-    int r;
+    int e = errno, r;
 
     if (!m)
         r = -EBADMSG;
     else
-        r = m->fault ? m->fault : errno_fault(sqlite3_system_errno(q->db), code);
+        r = m->fault ? m->fault : errno_fault(e, code);
     /* After some errors SQLite has rolled back by itself. */
     if (sqlite3_get_autocommit(q->db))
         store_ended(&q->store, r);
@@ -166,15 +170,21 @@ static int sqlite_fault(struct sqlite *q, int code, const char *name)
     if (r == -ENOSPC)
         return store_say(&q->store, r, "%s", meaning_of(SQLITE_FULL)->sentence);
     if (!m->fault)
-        return say_errno(q, sqlite3_system_errno(q->db), code, m->sentence);
+        return say_errno(q, e, code, m->sentence);
     return store_say(&q->store, r, "%s (SQLite error %d, %s)", m->sentence, code,
                      sqlite3_errmsg(q->db));
+}
+
+static int step(sqlite3_stmt *st)
+{
+    errno = 0;
+    return sqlite3_step(st);
 }
 
 /* Run a statement of our own that answers with nothing. */
 static int own_do(struct sqlite *q, enum own own)
 {
-    int code = sqlite3_step(q->own[own]);
+    int code = step(q->own[own]);
 
     sqlite3_reset(q->own[own]);
     return code == SQLITE_DONE ? 0 : sqlite_fault(q, code, NULL);
@@ -182,8 +192,10 @@ static int own_do(struct sqlite *q, enum own own)
 
 static int script(struct sqlite *q, const char *text)
 {
-    int code = sqlite3_exec(q->db, text, NULL, NULL, NULL);
+    int code;
 
+    errno = 0;
+    code = sqlite3_exec(q->db, text, NULL, NULL, NULL);
     return code ? sqlite_fault(q, code, NULL) : 0;
 }
 
@@ -194,7 +206,7 @@ static int look_up(struct sqlite *q, const char *text, int columns, int64_t *ret
     int code = sqlite3_prepare_v2(q->db, text, -1, &st, NULL);
 
     if (!code)
-        code = sqlite3_step(st);
+        code = step(st);
     if (code == SQLITE_ROW) {
         for (int i = 0; i < columns; i++)
             ret[i] = sqlite3_column_int64(st, i);
@@ -240,8 +252,10 @@ static int file_find(struct sqlite *q)
 
 static int handle_open(struct sqlite *q, const char *name, int flags)
 {
-    int code =
-        sqlite3_open_v2(name, &q->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int code;
+
+    errno = 0;
+    code = sqlite3_open_v2(name, &q->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
     if (!q->db)
         return store_say(&q->store, -ENOMEM, "there is not enough memory");
@@ -274,11 +288,12 @@ static const char *immutable_name(struct sqlite *q)
 
 /* A reader of a read-only medium cannot make the files that WAL needs. Nobody writes there, so it
  * may do without, unless a log is left that was never merged into the file. */
-static int open_read_only_medium(struct sqlite *q, int r)
+static int open_read_only_medium(struct sqlite *q)
 {
     struct statvfs fs;
     struct stat log;
     const char *log_path = str_printf(&q->store.memory, "%s-wal", q->path).p;
+    int r;
 
     if (statvfs(q->path, &fs) != 0 || !(fs.f_flag & ST_RDONLY))
         return store_say(&q->store, -EACCES,
@@ -300,13 +315,13 @@ static int open_reader(struct sqlite *q)
     int64_t tables;
     int r = handle_open(q, q->path, SQLITE_OPEN_READWRITE);
 
-    if (r)
-        return r;
-    r = script(q, SETTINGS_READ);
+    if (!r)
+        r = script(q, SETTINGS_READ);
     if (!r)
         r = look_up(q, "SELECT count(*) FROM sqlite_schema", 1, &tables);
-    if (r == -EACCES || r == -EROFS)
-        return open_read_only_medium(q, r);
+    /* The file is there and may be read: what is missing is the log beside it. */
+    if ((r == -EACCES || r == -EROFS || r == -ENOENT) && access(q->path, R_OK) == 0)
+        return open_read_only_medium(q);
     return r;
 }
 
@@ -316,7 +331,7 @@ static int open_writer(struct sqlite *q)
 
     if (!r)
         r = handle_open(q, q->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (!r && sqlite3_db_readonly(q->db, "main") == 1)
+    if (q->db && sqlite3_db_readonly(q->db, "main") == 1)
         r = sqlite_fault(q, SQLITE_READONLY, NULL);
     return r ? r : script(q, SETTINGS_WRITE);
 }
@@ -431,6 +446,7 @@ static int wal_on(struct sqlite *q)
     int code;
 
     do {
+        errno = 0;
         code = sqlite3_exec(q->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
         if ((code & 0xff) == SQLITE_BUSY)
             usleep(5000);
@@ -488,7 +504,7 @@ static int counters_read(struct sqlite *q, int64_t *ret_id, int64_t *ret_now)
     sqlite3_stmt *st = q->own[OWN_COUNTERS];
     int code, seen = 0;
 
-    while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+    while ((code = step(st)) == SQLITE_ROW) {
         *(sqlite3_column_int(st, 0) ? ret_now : ret_id) = sqlite3_column_int64(st, 1);
         seen++;
     }
@@ -581,7 +597,7 @@ static int sqlite_run(struct store *s, enum statement_id id, const struct cell *
 
     for (size_t i = 0; i < sets && code == SQLITE_DONE; i++) {
         bind(st, params + i * n, n);
-        while ((code = sqlite3_step(st)) == SQLITE_ROW)
+        while ((code = step(st)) == SQLITE_ROW)
             if (a)
                 row_keep(q, st, a);
         sqlite3_reset(st);
