@@ -11,44 +11,48 @@ static struct doc_place place_of(yaml_mark_t mark)
     return (struct doc_place){(unsigned)mark.line + 1, (unsigned)mark.column + 1};
 }
 
-/* What libyaml says, and what a person is told. Where the words are NULL, libyaml's own will do. */
-static const struct {
+/* What libyaml says, and what a person is told. */
+static const struct problem {
     const char *problem;
     const char *words;
 } problems[] = {
-    {"mapping values are not allowed in this context",
-     "a ':' cannot stand here; a text that holds ': ' needs quotes, and the keys of a map begin in "
-     "the same column"                                               },
-    {"could not find expected ':'",                    "a ':' is missing after the key; keys of a map begin in the "
-     "same column, and a text of several "
-                                    "lines needs quotes or '|'"                                  },
-    {"did not find expected key",
-     "a key of the map was expected here; look at the indentation and the quotes of this line and "
-     "the one before" },
-    {"did not find expected '-' indicator",
-     "a '-' of the list was expected here; look at the indentation of this line"                        },
-    {"did not find expected ',' or ']'",
-     "a ',' or ']' was expected here; a text that holds any of { } [ ] , needs quotes within [ ]"    },
-    {"did not find expected ',' or '}'",
-     "a ',' or '}' was expected here; a text that holds any of { } [ ] , needs quotes within { }"                        },
-    {"did not find expected node content",
-     "a value was expected here; a text that begins with one of { } [ ] , needs quotes"  },
-    {"did not find expected <document start>",
-     "the document ended before this; look at the indentation of this line"                    },
-    {"block sequence entries are not allowed in this context",
-     "a '-' cannot stand here; begin the list on a line of its own, or put the text in quotes"},
-    {"mapping keys are not allowed in this context",                                                "a '?' cannot stand here; use quotes"                              },
-    {"found unexpected end of stream",                                                "the file ends before the quote is closed"},
-    {"found unexpected document indicator",                                                "the document ends before the quote is closed"                         },
-    {"found unknown escape character",
-     "this escape is not known; in double quotes, write a backslash twice"     },
-    {"found invalid Unicode character escape code",                                                "this escape is no Unicode character"            },
-    {"found a tab character where an indentation space is expected",
-     "a tab cannot indent; use spaces"},
-    {"found a tab character that violates indentation",                                                "a tab cannot indent; use spaces"                         },
-    {"found undefined tag handle",
-     "tags (a value that begins with '!') are not read; put a text that begins so in quotes"         },
-    {"found incompatible YAML document",                                                "only YAML 1.1 and 1.2 are read"                   },
+#define SAYS(problem, words)                                                                       \
+    {                                                                                              \
+        (problem), (words)                                                                         \
+    }
+    SAYS("mapping values are not allowed in this context",
+         "a ':' cannot stand here; a text that holds ': ' needs quotes, and the keys of a map "
+         "begin in the same column"),
+    SAYS("could not find expected ':'",
+         "a ':' is missing after the key; keys of a map begin in the same column, and a text of "
+         "several lines needs quotes or '|'"),
+    SAYS("did not find expected key", "a key of the map was expected here; look at the indentation "
+                                      "and the quotes of this line and the one before"),
+    SAYS("did not find expected '-' indicator",
+         "a '-' of the list was expected here; look at the indentation of this line"),
+    SAYS("did not find expected ',' or ']'", "a ',' or ']' was expected here; a text that holds "
+                                             "any of { } [ ] , needs quotes within [ ]"),
+    SAYS("did not find expected ',' or '}'", "a ',' or '}' was expected here; a text that holds "
+                                             "any of { } [ ] , needs quotes within { }"),
+    SAYS("did not find expected node content",
+         "a value was expected here; a text that begins with one of { } [ ] , needs quotes"),
+    SAYS("did not find expected <document start>",
+         "the document ended before this; look at the indentation of this line"),
+    SAYS("block sequence entries are not allowed in this context",
+         "a '-' cannot stand here; begin the list on a line of its own, or put the text in quotes"),
+    SAYS("mapping keys are not allowed in this context", "a '?' cannot stand here; use quotes"),
+    SAYS("found unexpected end of stream", "the file ends before the quote is closed"),
+    SAYS("found unexpected document indicator", "the document ends before the quote is closed"),
+    SAYS("found unknown escape character",
+         "this escape is not known; in double quotes, write a backslash twice"),
+    SAYS("found invalid Unicode character escape code", "this escape is no Unicode character"),
+    SAYS("found a tab character where an indentation space is expected",
+         "a tab cannot indent; use spaces"),
+    SAYS("found a tab character that violates indentation", "a tab cannot indent; use spaces"),
+    SAYS("found undefined tag handle",
+         "tags (a value that begins with '!') are not read; put a text that begins so in quotes"),
+    SAYS("found incompatible YAML document", "only YAML 1.1 and 1.2 are read"),
+#undef SAYS
 };
 
 /* The character with this index, as libyaml counts; 0 where the text ends before. */

@@ -198,7 +198,6 @@ bool pattern_match(struct str pattern, struct str value)
 {
     struct arena a = {0};
     struct str whole;
-    regmatch_t range = {.rm_so = 0, .rm_eo = (regoff_t)value.n};
     locale_t before, utf8;
     bool matches;
     regex_t re;
@@ -210,7 +209,7 @@ bool pattern_match(struct str pattern, struct str value)
     r = compile(&re, whole.p);
     assert(r == 0);
     utf8 = enter_utf8(&before);
-    matches = regexec(&re, value.n ? value.p : "", 1, &range, REG_STARTEND) == 0;
+    matches = regexec(&re, str_cstr(&a, value), 0, NULL, 0) == 0;
     leave_utf8(utf8, before);
     regfree(&re);
     arena_deinit(&a);

@@ -2,8 +2,9 @@
 /*
  * definition: a workflow as its author wrote it, checked.
  *
- * definition_read() takes the document and either gives a definition in which everything holds (names unique, dependencies exist, no
- * cycle, references lie upstream, limits kept) or all the errors at once, each with its place.
+ * definition_read() takes the document and either gives a definition in which everything holds
+ * (names unique, dependencies exist, no cycle, references lie upstream, limits kept) or all the
+ * errors at once, each with its place.
  */
 #ifndef CORE_DEFINITION_H
 #define CORE_DEFINITION_H
@@ -17,15 +18,17 @@
 #include "core/group.h"
 #include "core/retry.h"
 
-#define DEFINITION_TASKS_MAX 200000u
-#define DEFINITION_EDGES_MAX 2000000u
+#define DEFINITION_TASKS_MAX      200000u
+#define DEFINITION_EDGES_MAX      2000000u
 #define DEFINITION_NAME_BYTES_MAX 200u
 #define DEFINITION_TEXT_BYTES_MAX (1u << 20) /* one argument, script or value */
-#define DEFINITION_ARGS_MAX 10000u
-#define DEFINITION_PARAMS_MAX 1000u
-#define DEFINITION_ERRORS_MAX 100u
-#define DEFINITION_PARALLEL_MAX 10000
+#define DEFINITION_ARGS_MAX       10000u
+#define DEFINITION_PARAMS_MAX     1000u
+#define DEFINITION_ERRORS_MAX     100u
+#define DEFINITION_PARALLEL_MAX   10000
+#define DEFINITION_ENV_MAX        2000000u /* variables of all tasks, with those that they share */
 #define DEFINITION_TIMEOUT_US_MAX (366LL * 86400 * 1000000)
+#define DEFINITION_GRACE_US       (10LL * 1000000) /* where nothing is said */
 
 enum param_type { PARAM_STRING, PARAM_INTEGER, PARAM_NUMBER, PARAM_BOOLEAN, PARAM_ENUM };
 
@@ -34,14 +37,14 @@ struct param {
     struct str description;
     enum param_type type;
     bool has_default, has_minimum, has_maximum;
-    struct str fallback; /* the default, as text */
+    struct str fallback;     /* the default, as text */
     double minimum, maximum; /* of a number's value; of a string's length in characters */
     struct str pattern;      /* POSIX extended regular expression, whole value; empty: any */
     struct str *choices;     /* of an enum */
     size_t choices_n;
 };
 
-/* KEY=VALUE, both may hold references in the value. */
+/* NAME=VALUE; the value is a template. */
 struct env_entry {
     struct str name;
     struct str value;
@@ -57,20 +60,21 @@ struct definition_group {
 struct definition_task {
     struct str name;
     struct str description;
-    struct str *argv; /* `run`, or {"/bin/sh", "-euc", script} for `sh` */
+    struct str *argv; /* templates; `run`, or {"/bin/sh", "-euc", script} for `sh` */
     size_t argv_n;
-    struct str cwd; /* as written; empty: the folder of the workflow */
-    struct env_entry *env;
+    struct str cwd;        /* a template; empty: the folder of the workflow */
+    struct env_entry *env; /* the workflow's, over it that of `defaults`, over it its own */
     size_t env_n;
     struct definition_group *groups;
     size_t groups_n;
-    int64_t timeout_us; /* of one attempt; 0: none */
-    int64_t grace_us;   /* between SIGTERM and SIGKILL */
-    int64_t priority;   /* -1000 … 1000, the higher first */
-    int64_t not_before; /* a time; 0: none */
+    int64_t timeout_us;    /* of one attempt; 0: none */
+    int64_t grace_us;      /* between SIGTERM and SIGKILL */
+    int64_t priority;      /* -1000 … 1000, the higher first */
+    int64_t not_before;    /* a time; 0: none */
     int64_t not_before_us; /* or a wait after the run's start; 0: none */
     struct retry_policy retry;
-    bool refers; /* argv, cwd or env hold a ${tasks.…} or ${task.…} reference, so that they are resolved for each attempt */
+    bool refers; /* argv, cwd or env hold a ${tasks.…} or ${task.…} reference, so that they are
+                    resolved for each attempt */
     unsigned line, column;
 };
 
@@ -95,13 +99,16 @@ struct definition_errors {
 
 enum { DEFINITION_E_BAD = 1 };
 
-/* `fallback_name` names a workflow that has no `name` (the file's stem). 0 or DEFINITION_E_BAD with at least one error. */
+/* `fallback_name` names a workflow that has no `name` (the file's stem). 0 or DEFINITION_E_BAD with
+ * at least one error, in the order of their places. The definition borrows its texts from the
+ * document and the name, which must live as long as it does. */
 int definition_read(struct arena *a, const struct doc *doc, struct str fallback_name,
                     struct definition **ret, struct definition_errors *ret_errors);
 
-/* The value `given` as the param's type, normalised; the sentence says what is allowed. */
-int definition_param(struct arena *a, const struct param *p, struct str given, struct str *ret_value,
-                     struct str *ret_error);
+/* The value `given` as the param's type, normalised: an integer in decimal, `true` or `false`, any
+ * other as it is. 0 or DEFINITION_E_BAD with a sentence that says what is allowed. */
+int definition_param(struct arena *a, const struct param *p, struct str given,
+                     struct str *ret_value, struct str *ret_error);
 const struct param *definition_param_find(const struct definition *d, struct str name);
 
 #endif
