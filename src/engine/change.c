@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/sets.h"
 
 static const struct str task_kinds[] = {
 #define TASK_KIND(name) [TASK_##name] = {"task_" #name, sizeof("task_" #name) - 1},

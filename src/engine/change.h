@@ -12,6 +12,7 @@
 #define ENGINE_CHANGE_H
 
 #include "engine/row.h"
+#include "engine/sets.h"
 #include "engine/task.h"
 
 /* A task of a run that has ended. */

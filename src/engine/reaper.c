@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "engine/change.h"
+#include "engine/sets.h"
 
 /* Delayed tasks whose time has come become READY. */
 static int promote(struct tx *tx, struct reaper_reply *reply)

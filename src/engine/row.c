@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-#include "base/fault.h"
 
 void row_task(const struct rows *rows, size_t i, struct task_row *ret)
 {
@@ -97,30 +96,4 @@ void row_group(const struct rows *rows, size_t i, struct group_row *ret)
     };
     if (!group_rule_parse(c[2].s, &ret->group.rule))
         assert(!"the store holds a trigger rule that this program does not know");
-}
-
-void sets_add(struct sets *s, struct arena *a, const struct cell *cells, size_t n)
-{
-    if (s->n + n > s->cap) {
-        size_t cap = s->cap ? 2 * s->cap : 32 * n;
-
-        s->cells = arena_grow(a, s->cells, s->cap * sizeof(*s->cells), cap * sizeof(*s->cells));
-        s->cap = cap;
-    }
-    memcpy(s->cells + s->n, cells, n * sizeof(*cells));
-    s->n += n;
-}
-
-int sets_run(struct sets *s, struct tx *tx, enum statement_id id, size_t width, struct rows *ret)
-{
-    size_t n = s->n / width;
-
-    assert(s->n % width == 0);
-    s->n = 0;
-    if (n == 0) {
-        if (ret)
-            *ret = (struct rows){0};
-        return 0;
-    }
-    return store_run(tx->store, id, tx->arena, s->cells, n, ret);
 }

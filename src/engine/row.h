@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * row: rows of the store as structs, and lists of parameters for statements.
+ * row: rows of the store as structs.
  */
 #ifndef ENGINE_ROW_H
 #define ENGINE_ROW_H
@@ -34,21 +34,5 @@ struct group_row {
     bool waiting; /* no verdict yet */
 };
 void row_group(const struct rows *rows, size_t i, struct group_row *ret);
-
-/* Sets of parameters, gathered in the arena for one statement. */
-struct sets {
-    struct cell *cells;
-    size_t n; /* cells */
-    size_t cap;
-};
-
-void sets_add(struct sets *s, struct arena *a, const struct cell *cells, size_t n);
-#define SETS_ADD(s, a, ...)                                                                        \
-    sets_add((s), (a), (struct cell[]){__VA_ARGS__},                                               \
-             sizeof((struct cell[]){__VA_ARGS__}) / sizeof(struct cell))
-
-/* Run a statement over what was gathered, `width` parameters a set, and forget it. Nothing
- * gathered: nothing run. */
-int sets_run(struct sets *s, struct tx *tx, enum statement_id id, size_t width, struct rows *ret);
 
 #endif

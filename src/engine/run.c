@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "engine/change.h"
+#include "engine/sets.h"
 #include "engine/spec.h"
 #include "engine/view.h"
 #include "engine/why.h"

@@ -9,6 +9,7 @@
 #include "engine/change.h"
 #include "engine/queue.h"
 #include "engine/run.h"
+#include "engine/sets.h"
 #include "engine/view.h"
 #include "engine/why.h"
 

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "engine/row.h"
+#include "engine/sets.h"
 
 #define PROBLEM_BYTES_MAX 2000u
 

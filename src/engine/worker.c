@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "engine/change.h"
+#include "engine/sets.h"
 
 /* Holding and ending are not one step on Postgres: a claim may slip in while the tasks are ended,
  * and none can once the worker's row is written. */
