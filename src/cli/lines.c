@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/lines.h"
+
+#include <inttypes.h>
+
+#include "cli/format.h"
+#include "cli/text.h"
+
+/* Whether a state is worth a line: a task that is handed out will run at once, and one that becomes
+ * ready for the first time was waiting for that. */
+static bool worth_telling(struct str state, const json_t *data)
+{
+    if (str_eq(state, STR("LEASED")) || str_eq(state, STR("BLOCKED")))
+        return false;
+    if (!str_eq(state, STR("READY")))
+        return true;
+    return format_text(data, "outcome").n || str_eq(format_text(data, "reason"), STR("requeued"));
+}
+
+static void add_task(struct buf *out, struct arena *a, const json_t *event, struct str state)
+{
+    const json_t *data = json_object_get(event, "data");
+    struct str ending = format_ending(a, data), span = format_span(a, data, "run_s");
+    struct str reason = format_text(data, "reason"), due = format_text(data, "due_at");
+    int64_t attempt = format_number(data, "attempt", 0);
+
+    text_safe(out, format_text(event, "name"));
+    buf_printf(out, " " STR_FMT, STR_ARG(state));
+    if (attempt > 0 && !str_eq(state, STR("SUCCEEDED")))
+        buf_printf(out, " attempt %" PRId64, attempt);
+    if (ending.n)
+        buf_printf(out, " " STR_FMT, STR_ARG(ending));
+    if (span.n)
+        buf_printf(out, " " STR_FMT, STR_ARG(span));
+    if (str_eq(state, STR("DELAYED")) && due.n)
+        buf_printf(out, " until " STR_FMT, STR_ARG(format_clock(a, due)));
+    if (reason.n && !str_eq(state, STR("RUNNING")) &&
+        !str_eq(reason, format_text(data, "outcome"))) {
+        buf_add(out, STR(" ("));
+        text_safe(out, reason);
+        buf_byte(out, ')');
+    }
+}
+
+void lines_event(struct buf *out, const json_t *event)
+{
+    struct arena a = {NULL, 0, 0};
+    struct str kind = format_text(event, "kind");
+    size_t at;
+
+    if (str_find(kind, '_', &at)) {
+        struct str noun = str_sub(kind, 0, at), state = str_sub(kind, at + 1, kind.n);
+        struct str time = format_clock(&a, format_text(event, "at"));
+        bool task = str_eq(noun, STR("task"));
+
+        if (task && worth_telling(state, json_object_get(event, "data"))) {
+            buf_printf(out, STR_FMT " ", STR_ARG(time));
+            add_task(out, &a, event, state);
+            buf_byte(out, '\n');
+        } else if (str_eq(noun, STR("run"))) {
+            buf_printf(out, STR_FMT " run " STR_FMT " " STR_FMT "\n", STR_ARG(time),
+                       STR_ARG(format_text(event, "run")), STR_ARG(state));
+        }
+    }
+    arena_deinit(&a);
+}
