@@ -1,0 +1,636 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line as a whole, against a weft that is played by a script. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/test.h"
+#include "cli/command.h"
+#include "cli/fake_testing.h"
+
+#define CALL(method, request_, reply)                                                              \
+    {                                                                                              \
+        .kind = FAKE_CALL, .name = (method), .request = (request_), .text = (reply)                \
+    }
+#define REFUSE(method, code_, sentence)                                                            \
+    {                                                                                              \
+        .kind = FAKE_REFUSE, .name = (method), .code = (code_), .text = (sentence)                 \
+    }
+#define FOLLOW(how, after)                                                                         \
+    {                                                                                              \
+        .kind = FAKE_FOLLOW, .name = (how), .number = (after)                                      \
+    }
+#define HEAR(kind_, data)                                                                          \
+    {                                                                                              \
+        .kind = FAKE_EVENT, .name = "an event",                                                    \
+        .text = "{\"seq\": \"1\", \"at\": \"2026-03-08T12:00:01.000000Z\", \"run\": \"12\", "      \
+                "\"task\": \"13\", \"name\": \"extract\", \"kind\": \"" kind_                      \
+                "\", \"data\": {" data "}}"                                                        \
+    }
+#define ENDED                                                                                      \
+    {                                                                                              \
+        .kind = FAKE_ENDED, .name = "the end"                                                      \
+    }
+
+#define FAILED_TASK                                                                                \
+    "{\"id\": \"13\", \"name\": \"extract\", \"state\": \"FAILED\", \"reason\": "                  \
+    "\"command_failed\", \"detail\": \"the command ended with exit code 3\", \"output\": null, "   \
+    "\"attempts\": [{\"number\": 1, \"token\": \"5\", \"outcome\": \"failed\", \"exit_code\": 3, " \
+    "\"run_s\": 0.5, \"stderr_tail\": \"first\\nno such \\u001b[31mtable\\u001b[0m\\n\"}]}"
+#define SKIPPED_TASK                                                                               \
+    "{\"id\": \"14\", \"name\": \"load\", \"state\": \"SKIPPED\", \"reason\": "                    \
+    "\"upstream_not_satisfied\", \"detail\": \"\", \"output\": null, \"attempts\": []}"
+#define FAILED_HEAD                                                                                \
+    "\"id\": \"12\", \"workflow\": \"etl\", \"version\": 3, \"state\": \"FAILED\", "               \
+    "\"reason\": \"tasks_failed\", \"duration_s\": 0.75, \"seq\": \"9\", "                         \
+    "\"counts\": {\"FAILED\": 1, \"SKIPPED\": 1}"
+#define SUCCEEDED_HEAD                                                                             \
+    "\"id\": \"12\", \"workflow\": \"etl\", \"version\": 3, \"state\": \"SUCCEEDED\", "            \
+    "\"reason\": \"\", \"duration_s\": 0.75, \"seq\": \"9\", \"counts\": {\"SUCCEEDED\": 2}"
+
+static void check_run(const char *name, const struct fake_step *steps, const char *const *args,
+                      int status, const char *out, const char *err)
+{
+    struct fake_result r = fake_run(steps, args);
+
+    if (r.status != status || strcmp(r.out, out) || strcmp(r.err, err))
+        fail_msg("%s: status %d\n--- stdout\n%s--- stderr\n%s", name, r.status, r.out, r.err);
+    fake_result_deinit(&r);
+}
+
+static void wrong_lines_are_refused_with_a_sentence(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *args[8];
+        const char *err;
+    } rows[] = {
+        {"no such command",
+         {"weft", "rnu", "x"},
+         "there is no command \"rnu\"; did you mean \"weft run\"?"                                                                     },
+        {"nothing near",
+         {"weft", "frobnicate"},
+         "there is no command \"frobnicate\" (weft --help)"                                                                            },
+        {"hostile command",
+         {"weft", "\x1b[2J\n"},
+         "there is no command \"\\u001b[2J\\n\" (weft --help)"                                                                         },
+        {"half a command",       {"weft", "workflows"},                            "weft workflows needs one of: put, list, show"      },
+        {"wrong second word",
+         {"weft", "runs", "lsit"},
+         "there is no command \"runs lsit\"; did you mean \"weft runs list\"?"                                                         },
+        {"wrong first word",
+         {"weft", "rusn", "list"},
+         "there is no command \"rusn\"; did you mean \"weft runs list\"?"                                                              },
+        {"no such option",
+         {"weft", "run", "x", "--job=4"},
+         "there is no option --job; did you mean --jobs? (weft run --help)"                                                            },
+        {"no such letter",       {"weft", "run", "-z"},                            "there is no option -z (weft run --help)"           },
+        {"of another command",
+         {"weft", "check", "x", "-j", "4"},
+         "weft check takes no option --jobs (weft check --help)"                                                                       },
+        {"without value",        {"weft", "run", "x", "-j"},                       "--jobs needs a value: --jobs N"                    },
+        {"no number",
+         {"weft", "run", "x", "-j", "many"},
+         "--jobs is a whole number from 1 to 4096, not \"many\""                                                                       },
+        {"zero",                 {"weft", "run", "x", "-j0"},                      "--jobs is a whole number from 1 to 4096, not \"0\""},
+        {"too many",
+         {"weft", "run", "x", "--jobs=4097"},
+         "--jobs is a whole number from 1 to 4096, not \"4097\""                                                                       },
+        {"no choice",
+         {"weft", "status", "-o", "yaml"},
+         "--output is table, json or jsonl, not \"yaml\""                                                                              },
+        {"twice",                {"weft", "status", "--data", "a", "--data", "b"}, "--data is given twice"                             },
+        {"empty",                {"weft", "status", "--store="},                   "--store is empty"                                  },
+        {"flag with value",      {"weft", "status", "--quiet=yes"},                "--quiet takes no value"                            },
+        {"too few",              {"weft", "runs", "show"},                         "weft runs show needs RUN (weft runs show --help)"  },
+        {"too many words",
+         {"weft", "runs", "show", "1", "2"},
+         "weft runs show takes no argument \"2\" (weft runs show --help)"                                                              },
+        {"no id",
+         {"weft", "runs", "show", "abc"},
+         "\"abc\" is no id of a run: it is a number from 1 on"                                                                         },
+        {"id 0",
+         {"weft", "runs", "show", "0"},
+         "\"0\" is no id of a run: it is a number from 1 on"                                                                           },
+        {"no task",              {"weft", "task", "show", "1/"},                   "\"1/\" is no task: it is an id, or RUN/NAME"       },
+        {"param without =",
+         {"weft", "run", "x", "-p", "day"},
+         "--param is NAME=VALUE, not \"day\""                                                                                          },
+        {"param without name",
+         {"weft", "run", "x", "-p", "=5"},
+         "--param is NAME=VALUE, not \"=5\""                                                                                           },
+        {"param twice",          {"weft", "run", "x", "-pa=1", "-pa=2"},           "parameter a is given twice"                        },
+        {"options are over",
+         {"weft", "--", "--help"},
+         "there is no command \"--help\"; did you mean \"weft help\"?"                                                                 },
+        {"unknown shell",
+         {"weft", "completion", "tcsh"},
+         "there are completions for bash, zsh and fish, not for \"tcsh\""                                                              },
+        {"follow as one object", {"weft", "runs", "logs", "1", "-f", "-ojson"},    NULL                                                },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct fake_result r = fake_run(NULL, rows[i].args);
+        char want[512];
+
+        CHECK_ROW(rows[i].name, r.status == 2);
+        CHECK_ROW(rows[i].name, !strcmp(r.out, ""));
+        snprintf(want, sizeof(want), "weft: %s [invalid_argument]\n",
+                 rows[i].err ? rows[i].err : "");
+        if (rows[i].err && strcmp(r.err, want))
+            fail_msg("%s: found %s   wanted %s", rows[i].name, r.err, want);
+        fake_result_deinit(&r);
+    }
+}
+
+static void errors_are_objects_where_json_was_asked_for(void **state)
+{
+    static const struct fake_step steps[] = {
+        REFUSE("status.get", CODE_STORE_LOCKED, "another program holds \"weft.db\""),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run(
+        "usage", NULL, FAKE_ARGS("run", "-o", "json"), 2, "",
+        "{\"type\":\"urn:weft:problem:invalid_argument\",\"title\":\"invalid argument\","
+        "\"detail\":\"weft run needs FILE (weft run --help)\",\"code\":\"invalid_argument\"}\n");
+    check_run("a problem", steps, FAKE_ARGS("status", "-ojsonl"), 7, "",
+              "{\"type\":\"urn:weft:problem:store_locked\",\"title\":\"store locked\","
+              "\"detail\":\"another program holds \\\"weft.db\\\"\",\"code\":\"store_locked\"}\n");
+}
+
+static void each_code_has_its_exit_status(void **state)
+{
+    (void)state;
+    for (int code = CODE_OK + 1; code < CODE_N; code++) {
+        const struct fake_step steps[] = {
+            REFUSE("status.get", (enum code)code, "it is so"),
+            {.name = NULL},
+        };
+        struct fake_result r = fake_run(steps, FAKE_ARGS("status"));
+
+        assert_int_equal(r.status, code_exit((enum code)code));
+        assert_non_null(strstr(r.err, "weft: it is so ["));
+        fake_result_deinit(&r);
+    }
+}
+
+static void help_is_everywhere(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < command_rows_n; i++) {
+        const struct command *row = &command_rows[i];
+        char path[64], usage[128];
+        char *first, *second;
+        struct fake_result r;
+
+        snprintf(path, sizeof(path), "%s", row->path);
+        snprintf(usage, sizeof(usage), "Usage: weft %s", row->path);
+        first = path;
+        second = strchr(path, ' ');
+        if (second)
+            *second++ = '\0';
+        r = fake_run(NULL,
+                     second ? FAKE_ARGS(first, second, "--help") : FAKE_ARGS(first, "--help"));
+        CHECK_ROW(row->path, r.status == 0 && !strncmp(r.out, usage, strlen(usage)) && !*r.err);
+        fake_result_deinit(&r);
+        r = fake_run(NULL, second ? FAKE_ARGS("help", first, second) : FAKE_ARGS("help", first));
+        CHECK_ROW(row->path, r.status == 0 && !strncmp(r.out, usage, strlen(usage)) && !*r.err);
+        fake_result_deinit(&r);
+        /* The table itself: sentences that a full stop is put behind, and room in the lists. */
+        CHECK_ROW(row->path, row->help[0] >= 'a' && row->help[0] <= 'z');
+        CHECK_ROW(row->path, row->help[strlen(row->help) - 1] != '.');
+        CHECK_ROW(row->path, row->least <= row->most);
+        CHECK_ROW(row->path, (*row->arguments != '\0') == (row->most > 0));
+    }
+}
+
+/* A run from a file: stored, started, followed, told. */
+struct fixture {
+    char dir[64];
+    char file[96];
+    char start[512];
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    FILE *out;
+
+    snprintf(f->dir, sizeof(f->dir), "/tmp/weft-cli-test-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->file, sizeof(f->file), "%s/etl.yaml", f->dir);
+    out = fopen(f->file, "w");
+    fputs("weft: 1\n", out);
+    fclose(out);
+    snprintf(
+        f->start, sizeof(f->start),
+        "{\"workflow\": \"etl\", \"version\": 3, \"params\": {\"day\": \"a=b\"}, \"dir\": \"%s\"}",
+        f->dir);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    unlink(f->file);
+    rmdir(f->dir);
+    free(f);
+    return 0;
+}
+
+#define STORED                                                                                     \
+    "{\"name\": \"etl\", \"version\": 3, \"kind\": \"graph\", \"tasks\": 2, \"created\": true}"
+
+static void a_failed_run_on_a_pipe(void **state)
+{
+    const struct fixture *f = *state;
+    const struct fake_step steps[] = {
+        CALL("workflows.put", NULL, STORED),
+        CALL("runs.start", f->start, "{\"id\": \"12\", \"state\": \"RUNNING\"}"),
+        FOLLOW("carry", 0),
+        HEAR("task_RUNNING", "\"attempt\": 1"),
+        {.kind = FAKE_LINE, .name = "a line", .number = 13, .text = "no such table"},
+        {.kind = FAKE_TICK,     .name = "a tick"},
+        HEAR("task_FAILED",
+             "\"attempt\": 1, \"outcome\": \"failed\", \"exit_code\": 3, \"run_s\": 0.5"),
+        ENDED,
+        CALL("runs.get", "{\"id\": \"12\", \"tasks\": false}", "{" FAILED_HEAD "}"),
+        CALL("runs.get", "{\"id\": \"12\", \"page_token\": \"\"}",
+             "{" FAILED_HEAD ", \"tasks\": [" FAILED_TASK ", " SKIPPED_TASK
+             "], \"next_page_token\": \"\"}"),
+        {.name = NULL                },
+    };
+
+    check_run("a failed run", steps, FAKE_ARGS("run", f->file, "-p", "day=a=b"), 1,
+              "12:00:01Z extract RUNNING attempt 1\n"
+              "12:00:01Z extract FAILED attempt 1 exit code 3 0.50s\n"
+              "extract failed: the command ended with exit code 3 [command_failed]\n"
+              "    | first\n"
+              "    | no such table\n"
+              "    whole log: weft runs logs 12 extract\n"
+              "run 12 of etl FAILED in 0.75s: 1 failed, 1 skipped\n",
+              "");
+}
+
+static void a_run_as_one_object(void **state)
+{
+    const struct fixture *f = *state;
+    const struct fake_step steps[] = {
+        CALL("workflows.put", NULL, STORED),
+        CALL("runs.start", f->start, "{\"id\": \"12\", \"state\": \"RUNNING\"}"),
+        FOLLOW("carry", 0),
+        HEAR("task_RUNNING", "\"attempt\": 1"),
+        {.kind = FAKE_NOTICE,    .name = "a notice", .text = "interrupted"},
+        ENDED,
+        CALL("runs.get", "{\"id\": \"12\", \"tasks\": false}", "{" FAILED_HEAD "}"),
+        CALL("runs.get", "{\"id\": \"12\", \"page_token\": \"\"}",
+             "{" FAILED_HEAD ", \"tasks\": [" FAILED_TASK "], \"next_page_token\": \"x\"}"),
+        CALL("runs.get", "{\"id\": \"12\", \"page_token\": \"x\"}",
+             "{" FAILED_HEAD ", \"tasks\": [" SKIPPED_TASK "], \"next_page_token\": \"\"}"),
+        {.name = NULL},
+    };
+    struct fake_result r =
+        fake_run(steps, FAKE_ARGS("run", "-o", "json", "-p", "day=a=b", f->file));
+    json_t *run = json_loads(r.out, 0, NULL);
+
+    assert_int_equal(r.status, 1);
+    assert_string_equal(r.err, "weft: interrupted\n");
+    assert_non_null(run);
+    assert_string_equal(json_string_value(json_object_get(run, "state")), "FAILED");
+    assert_int_equal(json_array_size(json_object_get(run, "tasks")), 2);
+    assert_null(json_object_get(run, "next_page_token"));
+    /* Hostile text stays data: nothing of it reaches a terminal raw. */
+    assert_null(strchr(r.out, '\x1b'));
+    json_decref(run);
+    fake_result_deinit(&r);
+}
+
+static void a_run_as_lines_of_json(void **state)
+{
+    const struct fixture *f = *state;
+    const struct fake_step steps[] = {
+        CALL("workflows.put", NULL, STORED),
+        CALL("runs.start", f->start, "{\"id\": \"12\", \"state\": \"RUNNING\"}"),
+        FOLLOW("carry", 0),
+        HEAR("task_RUNNING", "\"attempt\": 1"),
+        ENDED,
+        CALL("runs.get", NULL, "{" SUCCEEDED_HEAD "}"),
+        CALL("runs.get", NULL, "{" SUCCEEDED_HEAD ", \"tasks\": [], \"next_page_token\": \"\"}"),
+        {.name = NULL},
+    };
+
+    check_run(
+        "jsonl", steps, FAKE_ARGS("run", "-ojsonl", "-pday=a=b", f->file), 0,
+        "{\"seq\":\"1\",\"at\":\"2026-03-08T12:00:01.000000Z\",\"run\":\"12\",\"task\":\"13\","
+        "\"name\":\"extract\",\"kind\":\"task_RUNNING\",\"data\":{\"attempt\":1}}\n"
+        "{\"run\":{\"id\":\"12\",\"workflow\":\"etl\",\"version\":3,\"state\":\"SUCCEEDED\","
+        "\"reason\":\"\",\"duration_s\":0.75,\"seq\":\"9\",\"counts\":{\"SUCCEEDED\":2},"
+        "\"tasks\":[]}}\n",
+        "");
+}
+
+static void a_quiet_run_says_nothing_of_success(void **state)
+{
+    const struct fixture *f = *state;
+    const struct fake_step steps[] = {
+        CALL("workflows.put", NULL, STORED),
+        CALL("runs.start", f->start, "{\"id\": \"12\", \"state\": \"RUNNING\"}"),
+        FOLLOW("carry", 0),
+        HEAR("task_RUNNING", "\"attempt\": 1"),
+        ENDED,
+        CALL("runs.get", NULL, "{" SUCCEEDED_HEAD "}"),
+        {.name = NULL},
+    };
+
+    check_run("quiet", steps, FAKE_ARGS("run", "-q", "-pday=a=b", f->file), 0, "", "");
+}
+
+static void a_faulty_file_is_named_with_its_places(void **state)
+{
+    const struct fixture *f = *state;
+    char err[512];
+    const struct fake_step steps[] = {
+        REFUSE("workflows.put", CODE_WORKFLOW_INVALID, "etl is no valid workflow: 1 error"),
+        {.name = NULL},
+    };
+
+    snprintf(err, sizeof(err), "weft: etl is no valid workflow: 1 error [workflow_invalid]\n");
+    check_run("faulty", steps, FAKE_ARGS("run", f->file), 2, "", err);
+    snprintf(err, sizeof(err), "weft: %s/none.yaml: there is no such file [invalid_argument]\n",
+             f->dir);
+    {
+        char none[128];
+
+        snprintf(none, sizeof(none), "%s/none.yaml", f->dir);
+        check_run("missing", NULL, FAKE_ARGS("run", none), 2, "", err);
+    }
+    snprintf(err, sizeof(err), "weft: %s: this is a folder, not a file [invalid_argument]\n",
+             f->dir);
+    check_run("a folder", NULL, FAKE_ARGS("run", f->dir), 2, "", err);
+}
+
+static void a_resumed_run_tells_only_what_is_new(void **state)
+{
+    static const struct fake_step steps[] = {
+        CALL("runs.resume", "{}",
+             "{\"id\": \"12\", \"state\": \"RUNNING\", \"recovered\": [{\"task\": \"13\", "
+             "\"name\": \"ex\\ntract\"}]}"),
+        CALL("runs.get", "{\"id\": \"12\", \"tasks\": false}",
+             "{\"id\": \"12\", \"state\": \"RUNNING\", \"seq\": \"7\", \"counts\": {}}"),
+        FOLLOW("carry", 7),
+        HEAR("task_SUCCEEDED", "\"run_s\": 1"),
+        ENDED,
+        CALL("runs.get", NULL, "{" SUCCEEDED_HEAD "}"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("resume", steps, FAKE_ARGS("runs", "resume"), 0,
+              "run 12 goes on\n"
+              "taken back from a program that died: ex\\ntract\n"
+              "12:00:01Z extract SUCCEEDED 1.00s\n"
+              "run 12 of etl SUCCEEDED in 0.75s: 2 succeeded\n",
+              "");
+}
+
+static void watching_a_run_that_has_ended_ends_at_once(void **state)
+{
+    static const struct fake_step steps[] = {
+        CALL("runs.get", NULL, "{" SUCCEEDED_HEAD "}"),
+        CALL("runs.get", NULL, "{" SUCCEEDED_HEAD "}"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("watch", steps, FAKE_ARGS("runs", "watch", "12"), 0,
+              "run 12 of etl SUCCEEDED in 0.75s: 2 succeeded\n", "");
+}
+
+static void watching_can_end_before_the_run(void **state)
+{
+    static const struct fake_step steps[] = {
+        CALL("runs.get", NULL,
+             "{\"id\": \"12\", \"state\": \"RUNNING\", \"seq\": \"7\", \"counts\": {}}"),
+        FOLLOW("watch", 7),
+        ENDED,
+        CALL("runs.get", NULL, "{\"id\": \"12\", \"state\": \"RUNNING\", \"counts\": {}}"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("watch", steps, FAKE_ARGS("--data", "/x y", "runs", "watch", "12"), 1, "",
+              "weft: run 12 goes on; look again with weft runs watch --data '/x y' 12\n");
+}
+
+static void lists_are_tables_or_json(void **state)
+{
+    static const struct fake_step steps[] = {
+        CALL("runs.list", "{\"page_size\": 50, \"page_token\": \"\", \"state\": \"FAILED\"}",
+             "{\"runs\": [{\"id\": \"12\", \"workflow\": \"e\\ttl\", \"version\": 3, \"state\": "
+             "\"FAILED\","
+             " \"created_at\": \"2026-03-08T12:00:01.000000Z\", \"ended_at\": null, "
+             "\"duration_s\": 61.5,"
+             " \"counts\": {\"FAILED\": 1, \"SUCCEEDED\": 2}}], \"next_page_token\": \"\"}"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("table", steps, FAKE_ARGS("runs", "list", "--state", "failed"), 0,
+              "   RUN  WORKFLOW  VERSION  STATE   TASKS  STARTED (UTC)        TIME   COUNTS\n"
+              "x  12   e\\ttl           3  FAILED  3/3    2026-03-08 12:00:01  1m01s  2 succeeded, "
+              "1 failed\n",
+              "");
+    check_run(
+        "jsonl", steps, FAKE_ARGS("runs", "list", "--state=FAILED", "-o", "jsonl"), 0,
+        "{\"id\":\"12\",\"workflow\":\"e\\ttl\",\"version\":3,\"state\":\"FAILED\","
+        "\"created_at\":\"2026-03-08T12:00:01.000000Z\",\"ended_at\":null,\"duration_s\":61.5,"
+        "\"counts\":{\"FAILED\":1,\"SUCCEEDED\":2}}\n",
+        "");
+}
+
+static void lists_are_read_page_by_page(void **state)
+{
+    static const struct fake_step steps[] = {
+        CALL("runs.list", "{\"page_size\": 3, \"page_token\": \"\"}",
+             "{\"runs\": [{\"id\": \"3\"}, {\"id\": \"2\"}], \"next_page_token\": \"2\"}"),
+        CALL("runs.list", "{\"page_size\": 1, \"page_token\": \"2\"}",
+             "{\"runs\": [{\"id\": \"1\"}], \"next_page_token\": \"1\"}"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("pages", steps, FAKE_ARGS("runs", "list", "-n", "3", "-ojsonl"), 0,
+              "{\"id\":\"3\"}\n{\"id\":\"2\"}\n{\"id\":\"1\"}\n", "");
+}
+
+static void why_takes_runs_and_tasks(void **state)
+{
+    static const struct fake_step task[] = {
+        CALL(
+            "tasks.why", "{\"run\": \"12\", \"name\": \"a/b\"}",
+            "{\"name\": \"a/b\", \"state\": \"BLOCKED\", \"reason\": \"waiting_for_dependencies\","
+            " \"text\": \"it waits for 1 task\", \"groups\": [{\"rule\": \"at_least\", \"need\": 2,"
+            " \"total\": 3, \"done\": 1, \"succeeded\": 1, \"verdict\": \"WAITING\", \"from\": "
+            "[\"x\", \"y\"]}]}"),
+        {.name = NULL},
+    };
+    static const struct fake_step either[] = {
+        REFUSE("runs.why", CODE_RUN_NOT_FOUND, "run 13 does not exist"),
+        REFUSE("tasks.why", CODE_TASK_NOT_FOUND, "task 13 does not exist"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("a task", task, FAKE_ARGS("why", "12/a/b"), 0,
+              "a/b is BLOCKED: it waits for 1 task [waiting_for_dependencies]\n"
+              "needs     at_least 2 of x, y: 1 of 3 ended, 1 succeeded (WAITING)\n",
+              "");
+    check_run("nothing", either, FAKE_ARGS("why", "13"), 3, "",
+              "weft: there is no run and no task 13 [run_not_found]\n");
+}
+
+#define LOG_RUN                                                                                    \
+    CALL(                                                                                          \
+        "runs.get", NULL,                                                                          \
+        "{\"id\": \"12\", \"state\": \"SUCCEEDED\", \"seq\": \"5\", \"tasks\": [{\"name\": "       \
+        "\"a\", "                                                                                  \
+        "\"state\": \"SUCCEEDED\", \"attempts\": [{\"number\": 1}, {\"number\": 2}]}, {\"name\": " \
+        "\"b\", \"state\": \"SKIPPED\", \"attempts\": []}]}")
+
+static void logs_come_in_pieces_under_headings(void **state)
+{
+    static const struct fake_step both[] = {
+        LOG_RUN,
+        CALL("logs.read",
+             "{\"run\": \"12\", \"name\": \"a\", \"attempt\": 2, \"stream\": \"stdout\", "
+             "\"offset\": 0,"
+             " \"max\": 262144}",
+             "{\"attempt\": 2, \"text\": \"one\\n\", \"next_offset\": 4, \"end\": false}"),
+        CALL("logs.read", NULL,
+             "{\"attempt\": 2, \"text\": \"two\", \"next_offset\": 7, \"end\": true}"),
+        CALL("logs.read",
+             "{\"run\": \"12\", \"name\": \"a\", \"attempt\": 2, \"stream\": \"stdout\", "
+             "\"offset\": 7,"
+             " \"max\": 262144}",
+             "{\"attempt\": 2, \"text\": \"\", \"next_offset\": 7, \"end\": true}"),
+        CALL("logs.read", NULL,
+             "{\"attempt\": 2, \"text\": \"oh\\n\", \"next_offset\": 3, \"end\": true}"),
+        CALL("logs.read", NULL,
+             "{\"attempt\": 2, \"text\": \"\", \"next_offset\": 3, \"end\": true}"),
+        {.name = NULL},
+    };
+    static const struct fake_step one[] = {
+        LOG_RUN,
+        CALL("logs.read",
+             "{\"run\": \"12\", \"name\": \"a\", \"attempt\": 1, \"stream\": \"stderr\", "
+             "\"offset\": 0,"
+             " \"max\": 262144}",
+             "{\"attempt\": 1, \"text\": \"oh\\n\", \"next_offset\": 3, \"end\": true}"),
+        REFUSE("logs.read", CODE_LOG_NOT_FOUND, "it is gone"),
+        {.name = NULL},
+    };
+    static const struct fake_step none[] = {
+        LOG_RUN,
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("both", both, FAKE_ARGS("runs", "logs", "12"), 0,
+              "==> a, attempt 2, stdout <==\none\ntwo\n==> a, attempt 2, stderr <==\noh\n", "");
+    check_run("one", one, FAKE_ARGS("runs", "logs", "12", "a", "--attempt", "1", "--stderr"), 0,
+              "oh\n", "");
+    check_run("none", none, FAKE_ARGS("runs", "logs", "12", "c"), 3, "",
+              "weft: run 12 has no task c [task_not_found]\n");
+}
+
+static void logs_are_followed_to_the_end(void **state)
+{
+    static const struct fake_step steps[] = {
+        CALL(
+            "runs.get", NULL,
+            "{\"id\": \"12\", \"state\": \"RUNNING\", \"seq\": \"5\", \"tasks\": [{\"name\": \"a\","
+            " \"state\": \"READY\", \"attempts\": []}]}"),
+        CALL("events.list", "{\"run\": \"12\", \"after\": \"5\", \"max\": 1000}",
+             "{\"events\": [{\"seq\": \"6\", \"name\": \"a\", \"kind\": \"task_RUNNING\", "
+             "\"data\": {\"attempt\": 1}},"
+             " {\"seq\": \"7\", \"name\": \"b\", \"kind\": \"task_RUNNING\", \"data\": "
+             "{\"attempt\": 1}}]}"),
+        CALL("events.list", "{\"run\": \"12\", \"after\": \"7\", \"max\": 1000}",
+             "{\"events\": []}"),
+        CALL("logs.read", NULL, "{\"text\": \"one\\n\", \"next_offset\": 4, \"end\": false}"),
+        CALL("logs.read", NULL, "{\"text\": \"\", \"next_offset\": 4, \"end\": false}"),
+        CALL("events.list", NULL,
+             "{\"events\": [{\"seq\": \"8\", \"name\": \"a\", \"kind\": \"task_SUCCEEDED\", "
+             "\"data\": {}}]}"),
+        CALL("events.list", NULL, "{\"events\": []}"),
+        CALL("logs.read", NULL, "{\"text\": \"two\\n\", \"next_offset\": 8, \"end\": true}"),
+        CALL("logs.read", NULL, "{\"text\": \"\", \"next_offset\": 8, \"end\": true}"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("follow", steps, FAKE_ARGS("runs", "logs", "12", "a", "-f", "--stdout", "-ojsonl"), 0,
+              "{\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"one\\n\"}\n"
+              "{\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"two\\n\"}\n",
+              "");
+}
+
+static void the_doctor_ends_with_what_it_found(void **state)
+{
+    static const struct fake_step steps[] = {
+        CALL(
+            "doctor.check", "{\"repair\": true}",
+            "{\"ok\": false, \"checks\": [{\"id\": \"a\", \"name\": \"counts are sums\", \"ok\": "
+            "true, \"found\": 0,"
+            " \"text\": \"\", \"advice\": \"\"}, {\"id\": \"b\", \"name\": \"leases end\", \"ok\": "
+            "false, \"found\": 2,"
+            " \"text\": \"task 7 is held by nobody\", \"advice\": \"run weft doctor --repair\"}]}"),
+        {.name = NULL},
+    };
+
+    (void)state;
+    check_run("doctor", steps, FAKE_ARGS("doctor", "--repair"), 1,
+              "ok    counts are sums\n"
+              "WRONG leases end\n"
+              "      task 7 is held by nobody (2 found)\n"
+              "      run weft doctor --repair\n",
+              "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_lines_are_refused_with_a_sentence),
+        cmocka_unit_test(errors_are_objects_where_json_was_asked_for),
+        cmocka_unit_test(each_code_has_its_exit_status),
+        cmocka_unit_test(help_is_everywhere),
+        cmocka_unit_test_setup_teardown(a_failed_run_on_a_pipe, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_as_one_object, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_as_lines_of_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_quiet_run_says_nothing_of_success, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_faulty_file_is_named_with_its_places, setup, teardown),
+        cmocka_unit_test(a_resumed_run_tells_only_what_is_new),
+        cmocka_unit_test(watching_a_run_that_has_ended_ends_at_once),
+        cmocka_unit_test(watching_can_end_before_the_run),
+        cmocka_unit_test(lists_are_tables_or_json),
+        cmocka_unit_test(lists_are_read_page_by_page),
+        cmocka_unit_test(why_takes_runs_and_tasks),
+        cmocka_unit_test(logs_come_in_pieces_under_headings),
+        cmocka_unit_test(logs_are_followed_to_the_end),
+        cmocka_unit_test(the_doctor_ends_with_what_it_found),
+    };
+
+    /* Nothing of the world outside may change what is printed. */
+    unsetenv("WEFT_STORE");
+    unsetenv("WEFT_DATA");
+    setenv("LC_ALL", "C", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

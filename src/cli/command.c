@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/command.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(struct options, name)
+
+static const char *const outputs[] = {"table", "json", "jsonl", NULL};
+static const char *const formats[] = {"mermaid", "dot", NULL};
+
+const struct option command_options[OPTION_N] = {
+    [OPTION_PARAM] = {"param",    'p', KIND_LIST,   FIELD(params),      "NAME=VALUE", 0,         NULL,
+                      "set a parameter of the workflow; once for each"                                                    },
+    [OPTION_JOBS] = {"jobs",     'j', KIND_COUNT,  FIELD(jobs),        "N",          4096,      NULL,
+                      "run so many tasks at once (as many as there are processors)"                                       },
+    [OPTION_FORMAT] = {"format",   0,   KIND_CHOICE, FIELD(format),      "FORMAT",     0,         formats,
+                      "mermaid or dot (mermaid)"                                                                          },
+    [OPTION_STATE] = {"state",    0,   KIND_TEXT,   FIELD(state),       "STATE",      0,         NULL,
+                      "only runs in this state, for instance FAILED"                                                      },
+    [OPTION_WORKFLOW] = {"workflow", 0,   KIND_TEXT,   FIELD(workflow),    "NAME",       0,         NULL,
+                      "only runs of this workflow"                                                                        },
+    [OPTION_LIMIT] = {"limit",    'n', KIND_COUNT,  FIELD(limit),       "N",          INT64_MAX, NULL,
+                      "show at most so many (50)"                                                                         },
+    [OPTION_ATTEMPT] = {"attempt",  0,   KIND_COUNT,  FIELD(attempt),     "N",          INT64_MAX, NULL,
+                      "of this attempt (the newest)"                                                                      },
+    [OPTION_STDOUT] = {"stdout",   0,   KIND_FLAG,   FIELD(only_stdout), NULL,         0,         NULL,
+                      "only what went to stdout"                                                                          },
+    [OPTION_STDERR] = {"stderr",   0,   KIND_FLAG,   FIELD(only_stderr), NULL,         0,         NULL,
+                      "only what went to stderr"                                                                          },
+    [OPTION_FOLLOW] = {"follow",   'f', KIND_FLAG,   FIELD(follow),      NULL,         0,         NULL,
+                      "go on as more is written, until the task or the run ends"                                          },
+    [OPTION_WAIT] = {"wait",     0,   KIND_FLAG,   FIELD(wait),        NULL,         0,         NULL,
+                      "return when the run has ended"                                                                     },
+    [OPTION_AT] = {"at",       0,   KIND_COUNT,  FIELD(at),          "VERSION",    INT64_MAX, NULL,
+                      "this version (the newest)"                                                                         },
+    [OPTION_SOURCE] = {"source",   0,   KIND_FLAG,   FIELD(source),      NULL,         0,         NULL,
+                      "print the file as it was stored"                                                                   },
+    [OPTION_REPAIR] = {"repair",   0,   KIND_FLAG,   FIELD(repair),      NULL,         0,         NULL,
+                      "put right what can be put right"                                                                   },
+    [OPTION_MAN] = {"man",      0,   KIND_FLAG,   FIELD(man),         NULL,         0,         NULL,
+                      "print the manual page, for man"                                                                    },
+    [OPTION_STORE] = {"store",    0,   KIND_TEXT,   FIELD(store),       "URL",        0,         NULL,
+                      "sqlite:PATH or postgres://… (WEFT_STORE; sqlite:DATA/weft.db)"                                   },
+    [OPTION_DATA] = {"data",     0,   KIND_TEXT,   FIELD(data),        "DIR",        0,         NULL,
+                      "the folder of the store and the logs (WEFT_DATA; ./.weft)"                                         },
+    [OPTION_OUTPUT] = {"output",   'o', KIND_CHOICE, FIELD(output),      "FORMAT",     0,         outputs,
+                      "table, json or jsonl (table)"                                                                      },
+    [OPTION_QUIET] = {"quiet",    'q', KIND_FLAG,   FIELD(quiet),       NULL,         0,         NULL,
+                      "say only what was asked for, and errors"                                                           },
+    [OPTION_HELP] = {"help",     'h', KIND_FLAG,   FIELD(help),        NULL,         0,         NULL,    "show this help"},
+    [OPTION_VERSION] = {"version",  0,   KIND_FLAG,   FIELD(version),     NULL,         0,         NULL,
+                      "show the version of weft"                                                                          },
+};
+
+const char *const command_groups[COMMANDS_N] = {
+    [COMMANDS_RUN] = "Run work",
+    [COMMANDS_LOOK] = "See what happened, and why",
+    [COMMANDS_KEEP] = "Keep workflows and the store",
+    [COMMANDS_HELP] = "Help",
+};
+
+#define CARRY_BITS OPTION_BIT(JOBS)
+#define CARRY_TEXT                                                                                 \
+    "Ctrl-C cancels the run and waits for its tasks to stop; a second Ctrl-C kills them.\n\n"      \
+    "On a terminal the tasks are shown as they go, on a pipe each change is a line (times are "    \
+    "UTC)."                                                                                        \
+    " With -o json the finished run is printed as one object, with -o jsonl each event as a line"  \
+    " and the run as the last: {\"run\": …}."
+
+const struct command command_rows[] = {
+    {
+     .path = "run",
+     .group = COMMANDS_RUN,
+     .arguments = "FILE",
+     .least = 1,
+     .most = 1,
+     .kind = ARGUMENT_FILE,
+     .options = OPTION_BIT(PARAM) | CARRY_BITS,
+     .help = "run a workflow here, to its end",
+     .text =
+            "The file (YAML or JSON; - is stdin) is checked and stored, and a run of it is started"
+            " and carried to its end by this program. Tasks start in the file's folder. A run"
+            " that was interrupted is taken up again by `weft runs resume`.\n\n" CARRY_TEXT
+            "\n\nThe exit status is 0 if the run succeeded and 1 if it failed or was cancelled.", .example = "weft run etl.yaml -p day=2026-03-08\n"
+                   "weft run ci.yaml -j 4 -o json | jq .state\n"
+                   "generate-workflow | weft run -", .run = run_command,
+     },
+    {
+     .path = "runs resume",
+     .group = COMMANDS_RUN,
+     .arguments = "[RUN]",
+     .most = 1,
+     .options = CARRY_BITS,
+     .help = "take up a run that nobody carries any more",
+     .text = "What a program that died was working on is taken back, after proof of its"
+                " death, and the run is carried to its end here. Without RUN: the newest run"
+                " that has not ended.\n\n" CARRY_TEXT,
+     .example = "weft runs resume\nweft runs resume 12 -j 8",
+     .run = runs_resume_command,
+     },
+    {
+     .path = "runs retry",
+     .group = COMMANDS_RUN,
+     .arguments = "RUN",
+     .least = 1,
+     .most = 1,
+     .options = CARRY_BITS,
+     .help = "run the failed, skipped and cancelled tasks of a run again",
+     .text = "Tasks that succeeded are kept. The run must have ended.\n\n" CARRY_TEXT,
+     .example = "weft runs retry 12",
+     .run = runs_retry_command,
+     },
+    {
+     .path = "runs cancel",
+     .group = COMMANDS_RUN,
+     .arguments = "RUN",
+     .least = 1,
+     .most = 1,
+     .options = OPTION_BIT(WAIT),
+     .help = "ask for a run to end",
+     .text = "Waiting tasks are cancelled at once; the program that carries the run stops"
+                " those that it has started (SIGTERM, after their grace time SIGKILL).",                                                                                                                                .example = "weft runs cancel 12 --wait",
+     .run = runs_cancel_command,
+     },
+    {
+     .path = "task requeue",
+     .group = COMMANDS_RUN,
+     .arguments = "TASK",
+     .least = 1,
+     .most = 1,
+     .help = "give a failed, skipped or cancelled task another try",
+     .text = "TASK is an id, or RUN/NAME. The task gets a new budget of attempts; `weft runs"
+                " resume` then carries its run.",                                                 .example = "weft task requeue 12/extract",
+     .run = task_requeue_command,
+     },
+    {
+     .path = "runs list",
+     .group = COMMANDS_LOOK,
+     .arguments = "",
+     .options = OPTION_BIT(STATE) | OPTION_BIT(WORKFLOW) | OPTION_BIT(LIMIT),
+     .help = "list runs, the newest first",
+     .example = "weft runs list --state FAILED --workflow etl",
+     .run = runs_list_command,
+     },
+    {
+     .path = "runs show",
+     .group = COMMANDS_LOOK,
+     .arguments = "RUN",
+     .least = 1,
+     .most = 1,
+     .help = "show a run with its tasks",
+     .example = "weft runs show 12\n"
+                   "weft runs show 12 -o json | jq '.tasks[] | select(.state == \"FAILED\")'",                                                         .run = runs_show_command,
+     },
+    {
+     .path = "runs watch",
+     .group = COMMANDS_LOOK,
+     .arguments = "RUN",
+     .least = 1,
+     .most = 1,
+     .help = "watch a run that another program carries",
+     .text = "Ends with the run, and with its exit status. Ctrl-C ends the watching alone.",
+     .example = "weft runs watch 12",
+     .run = runs_watch_command,
+     },
+    {
+     .path = "runs logs",
+     .group = COMMANDS_LOOK,
+     .arguments = "RUN [TASK]",
+     .least = 1,
+     .most = 2,
+     .options =
+            OPTION_BIT(ATTEMPT) | OPTION_BIT(STDOUT) | OPTION_BIT(STDERR) | OPTION_BIT(FOLLOW),
+     .help = "print what the tasks of a run wrote",
+     .text = "TASK is a task's name; without it the logs of all tasks come one after another."
+                " Headings part them, unless one stream of one task was asked for.",                                                                                                           .example = "weft runs logs 12 extract --stderr\n"
+                   "weft runs logs 12 extract -f", .run = logs_command,
+     },
+    {
+     .path = "runs why",
+     .group = COMMANDS_LOOK,
+     .arguments = "RUN",
+     .least = 1,
+     .most = 1,
+     .help = "say why a run waits or failed",
+     .example = "weft runs why 12",
+     .run = runs_why_command,
+     },
+    {
+     .path = "task show",
+     .group = COMMANDS_LOOK,
+     .arguments = "TASK",
+     .least = 1,
+     .most = 1,
+     .help = "show a task with its attempts",
+     .text = "TASK is an id, or RUN/NAME.",
+     .example = "weft task show 12/extract",
+     .run = task_show_command,
+     },
+    {
+     .path = "task why",
+     .group = COMMANDS_LOOK,
+     .arguments = "TASK",
+     .least = 1,
+     .most = 1,
+     .help = "say why a task waits, failed or was skipped",
+     .text = "TASK is an id, or RUN/NAME.",
+     .example = "weft task why 12/load",
+     .run = task_why_command,
+     },
+    {
+     .path = "why",
+     .group = COMMANDS_LOOK,
+     .arguments = "ID",
+     .least = 1,
+     .most = 1,
+     .help = "say why a run or task is where it is",
+     .text = "ID is the id of a run or of a task, or RUN/NAME.",
+     .example = "weft why 12\nweft why 12/load",
+     .run = why_command,
+     },
+    {
+     .path = "status",
+     .group = COMMANDS_LOOK,
+     .arguments = "",
+     .help = "show the store, the workers, and how many runs and tasks there are",
+     .example = "weft status",
+     .run = status_command,
+     },
+    {
+     .path = "check",
+     .group = COMMANDS_KEEP,
+     .arguments = "FILE…",
+     .least = 1,
+     .most = SIZE_MAX,
+     .kind = ARGUMENT_FILE,
+     .help = "check workflow files, and name every error with its place",
+     .text = "Nothing is stored. A folder stands for the workflow files below it (*.yaml, *.yml"
+                " and *.json with a `weft` key), - for stdin. What is wrong goes to stdout as"
+                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                    .example = "weft check etl.yaml\nweft check workflows/ -o json",
+     .run = check_command,
+     },
+    {
+     .path = "graph",
+     .group = COMMANDS_KEEP,
+     .arguments = "FILE",
+     .least = 1,
+     .most = 1,
+     .kind = ARGUMENT_FILE,
+     .options = OPTION_BIT(FORMAT),
+     .help = "draw a workflow's tasks and dependencies",
+     .text = "The text is a Mermaid flowchart, or input for Graphviz.",
+     .example = "weft graph etl.yaml --format dot | dot -Tsvg -o etl.svg",
+     .run = graph_command,
+     },
+    {
+     .path = "workflows put",
+     .group = COMMANDS_KEEP,
+     .arguments = "FILE…",
+     .least = 1,
+     .most = SIZE_MAX,
+     .kind = ARGUMENT_FILE,
+     .help = "store workflows, each change as a new version",
+     .text = "A folder stands for the workflow files below it (*.yaml, *.yml and *.json with a"
+                " `weft` key), - for stdin. A file that is faulty is reported, the others are"
+                " stored.",                                                                                                                                      .example = "weft workflows put workflows/",
+     .run = workflows_put_command,
+     },
+    {
+     .path = "workflows list",
+     .group = COMMANDS_KEEP,
+     .arguments = "",
+     .help = "list the stored workflows",
+     .example = "weft workflows list",
+     .run = workflows_list_command,
+     },
+    {
+     .path = "workflows show",
+     .group = COMMANDS_KEEP,
+     .arguments = "NAME",
+     .least = 1,
+     .most = 1,
+     .options = OPTION_BIT(AT) | OPTION_BIT(SOURCE),
+     .help = "show a workflow's parameters and tasks",
+     .example = "weft workflows show etl --at 3 --source",
+     .run = workflows_show_command,
+     },
+    {
+     .path = "doctor",
+     .group = COMMANDS_KEEP,
+     .arguments = "",
+     .options = OPTION_BIT(REPAIR),
+     .help = "check that the store holds together, and say what to do if not",
+     .text = "The exit status is 1 if anything is found.",
+     .example = "weft doctor --repair",
+     .run = doctor_command,
+     },
+    {
+     .path = "completion",
+     .group = COMMANDS_HELP,
+     .arguments = "SHELL",
+     .least = 1,
+     .most = 1,
+     .kind = ARGUMENT_SHELL,
+     .help = "print the completion script for bash, zsh or fish",
+     .example = "source <(weft completion bash)",
+     .run = completion_command,
+     },
+    {
+     .path = "version",
+     .group = COMMANDS_HELP,
+     .arguments = "",
+     .help = "show the version of weft",
+     .run = help_version_command,
+     },
+    {
+     .path = "help",
+     .group = COMMANDS_HELP,
+     .arguments = "[COMMAND]",
+     .most = 2,
+     .kind = ARGUMENT_COMMAND,
+     .options = OPTION_BIT(MAN),
+     .help = "explain a command",
+     .example = "weft help runs logs",
+     .run = help_command,
+     },
+};
+const size_t command_rows_n = sizeof(command_rows) / sizeof(command_rows[0]);
+
+/* How many of the words are the command's path; 0 where they are not. */
+static size_t path_match(const char *path, const char *const *words, size_t n)
+{
+    size_t used = 0;
+
+    while (used < n) {
+        size_t len = strlen(words[used]);
+
+        if (strncmp(path, words[used], len) || (path[len] && path[len] != ' '))
+            return 0;
+        used++;
+        if (!path[len])
+            return used;
+        path += len + 1;
+    }
+    return 0;
+}
+
+const struct command *command_find(const char *const *words, size_t n, size_t *ret_used)
+{
+    for (size_t i = 0; i < command_rows_n; i++) {
+        size_t used = path_match(command_rows[i].path, words, n);
+
+        if (used) {
+            *ret_used = used;
+            return &command_rows[i];
+        }
+    }
+    return NULL;
+}
+
+bool command_is_family(const char *word)
+{
+    size_t len = strlen(word);
+
+    for (size_t i = 0; i < command_rows_n; i++)
+        if (!strncmp(command_rows[i].path, word, len) && command_rows[i].path[len] == ' ')
+            return true;
+    return false;
+}

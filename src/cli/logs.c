@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * logs: what the tasks of a run wrote, once or as it comes.
+ *
+ * A log is one stream of one attempt. Those that are wanted are collected from the run's tasks, and
+ * while following from its events too; each is then read from where the last piece ended.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "cli/command.h"
+#include "cli/format.h"
+#include "cli/report.h"
+#include "cli/text.h"
+
+#define PIECE_BYTES    (256 << 10)
+#define LOGS_BYTES_MAX (1u << 30)
+#define POLL_MS        200
+
+struct log {
+    char *name;
+    int64_t attempt; /* 0: the newest */
+    const char *stream;
+    int64_t offset;
+    bool ended;
+};
+
+struct logs {
+    struct cli *c;
+    int64_t run;
+    struct str only; /* the task that was asked for; empty: all */
+    struct arena arena;
+    struct log *list;
+    size_t n, max;
+    size_t last_at; /* index of the log whose text was printed last; SIZE_MAX: none */
+    bool headings;
+    bool newline; /* the text printed last ended a line */
+    bool found;   /* the task that was asked for is one of the run */
+    bool over;    /* nothing more will start */
+    int64_t seq;
+    json_t *all;                   /* of -o json */
+    struct client_problem missing; /* why a log was not there */
+};
+
+static void add_log(struct logs *l, struct str name, int64_t attempt, const char *stream)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->list[i].attempt == attempt && str_eq(str_of(l->list[i].name), name) &&
+            !strcmp(l->list[i].stream, stream))
+            return;
+    if (l->n == l->max) {
+        size_t max = l->max ? 2 * l->max : 64;
+
+        l->list = arena_grow(&l->arena, l->list, l->max * sizeof(*l->list), max * sizeof(*l->list));
+        l->max = max;
+    }
+    l->list[l->n++] = (struct log){str_cstr(&l->arena, name), attempt, stream, 0, false};
+}
+
+/* The streams of an attempt that are wanted. */
+static void add_logs(struct logs *l, struct str name, int64_t attempt)
+{
+    const struct options *o = &l->c->options;
+
+    if (o->only_stdout || !o->only_stderr)
+        add_log(l, name, attempt, "stdout");
+    if (o->only_stderr || !o->only_stdout)
+        add_log(l, name, attempt, "stderr");
+}
+
+static bool ended_state(struct str state)
+{
+    return str_eq(state, STR("SUCCEEDED")) || str_eq(state, STR("FAILED")) ||
+           str_eq(state, STR("CANCELLED")) || str_eq(state, STR("SKIPPED"));
+}
+
+static bool add_page(void *context, const json_t *run)
+{
+    struct logs *l = context;
+    const json_t *task, *attempts;
+    size_t i;
+
+    if (!l->seq)
+        l->seq = format_id(run, "seq");
+    l->over |= report_ended(run);
+    json_array_foreach(json_object_get(run, "tasks"), i, task)
+    {
+        struct str name = format_text(task, "name");
+        int64_t attempt = l->c->options.attempt;
+
+        if (l->only.n && !str_eq(name, l->only))
+            continue;
+        l->found = true;
+        attempts = json_object_get(task, "attempts");
+        if (!attempt && json_array_size(attempts))
+            attempt =
+                format_number(json_array_get(attempts, json_array_size(attempts) - 1), "number", 0);
+        if (attempt)
+            add_logs(l, name, attempt);
+        if (l->only.n) {
+            l->over |= l->c->options.attempt || ended_state(format_text(task, "state"));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- printing ---- */
+
+static void print_heading(struct logs *l, size_t at)
+{
+    const struct log *log = &l->list[at];
+    struct buf b;
+
+    if (!l->newline)
+        fputc('\n', l->c->out);
+    buf_init(&b, LOGS_BYTES_MAX);
+    buf_printf(&b, "%s==> ", l->c->color ? "\x1b[1m" : "");
+    text_safe(&b, str_of(log->name));
+    buf_printf(&b, ", attempt %" PRId64 ", %s <==%s\n", log->attempt, log->stream,
+               l->c->color ? "\x1b[0m" : "");
+    fwrite(b.p, 1, b.n, l->c->out);
+    buf_deinit(&b);
+}
+
+static void print_text(struct logs *l, size_t at, struct str text)
+{
+    if (l->headings && l->last_at != at)
+        print_heading(l, at);
+    l->last_at = at;
+    l->newline = text.p[text.n - 1] == '\n';
+    if (l->c->terminal) {
+        struct buf b;
+
+        buf_init(&b, LOGS_BYTES_MAX);
+        text_log(&b, text);
+        fwrite(b.p, 1, b.n, l->c->out);
+        buf_deinit(&b);
+    } else {
+        fwrite(text.p, 1, text.n, l->c->out);
+    }
+}
+
+static json_t *piece_json(const struct log *log, struct str text)
+{
+    return json_pack("{s:o, s:I, s:s, s:o}", "task", format_json(str_of(log->name)), "attempt",
+                     (json_int_t)log->attempt, "stream", log->stream, "text", format_json(text));
+}
+
+/* ---- reading ---- */
+
+/* Read the next piece. 0, or the exit status after saying why not; a log that is not there is an
+ * empty one. */
+static int read_piece(struct logs *l, const struct log *log, json_t **ret)
+{
+    json_t *request =
+        json_pack("{s:o, s:o, s:I, s:s, s:I, s:i}", "run", json_sprintf("%" PRId64, l->run), "name",
+                  format_json(str_of(log->name)), "attempt", (json_int_t)log->attempt, "stream",
+                  log->stream, "offset", (json_int_t)log->offset, "max", PIECE_BYTES);
+    struct client_problem problem = {.code = CODE_OK};
+
+    if (!client_call(&l->c->client, "logs.read", request, ret, &problem))
+        return 0;
+    if (problem.code != CODE_LOG_NOT_FOUND)
+        return cli_problem(l->c, &problem, NULL);
+    client_problem_clear(&l->missing);
+    l->missing = problem;
+    *ret = NULL;
+    return 0;
+}
+
+/* All that there is of a log by now. */
+static int read_log(struct logs *l, size_t at)
+{
+    struct log *log = &l->list[at];
+    struct buf whole;
+    int status = 0;
+    bool more = true;
+
+    buf_init(&whole, LOGS_BYTES_MAX);
+    while (more && !status) {
+        json_t *reply = NULL;
+        struct str text;
+
+        status = read_piece(l, log, &reply);
+        if (!reply) {
+            /* Where it is not there yet it may come, unless all is over. */
+            log->ended = l->over;
+            break;
+        }
+        text = format_text(reply, "text");
+        more = text.n > 0;
+        log->offset = format_number(reply, "next_offset", log->offset);
+        if (!more)
+            log->ended = json_is_true(json_object_get(reply, "end"));
+        if (more && cli_wants_table(l->c)) {
+            print_text(l, at, text);
+        } else if (more && l->c->options.output == OUTPUT_JSONL) {
+            json_t *piece = piece_json(log, text);
+
+            cli_json_line(l->c->out, piece);
+            json_decref(piece);
+        } else {
+            buf_add(&whole, text);
+        }
+        json_decref(reply);
+    }
+    if (!status && l->c->options.output == OUTPUT_JSON)
+        json_array_append_new(l->all, piece_json(log, buf_str(&whole)));
+    buf_deinit(&whole);
+    return status;
+}
+
+static int read_all(struct logs *l)
+{
+    int status = 0;
+
+    for (size_t i = 0; i < l->n && !status; i++)
+        if (!l->list[i].ended)
+            status = read_log(l, i);
+    return status;
+}
+
+/* ---- following ---- */
+
+static void hear(struct logs *l, const json_t *event)
+{
+    struct str kind = format_text(event, "kind"), name = format_text(event, "name");
+    int64_t attempt = format_number(json_object_get(event, "data"), "attempt", 0);
+    struct str state;
+
+    if (str_starts(kind, STR("run_"))) {
+        l->over = ended_state(str_sub(kind, 4, kind.n));
+        return;
+    }
+    if (!str_starts(kind, STR("task_")) || (l->only.n && !str_eq(name, l->only)))
+        return;
+    state = str_sub(kind, 5, kind.n);
+    if (l->only.n)
+        l->over = ended_state(state);
+    if (str_eq(state, STR("RUNNING")) && attempt && !l->c->options.attempt)
+        add_logs(l, name, attempt);
+}
+
+static int hear_events(struct logs *l)
+{
+    bool more = true;
+
+    while (more) {
+        json_t *reply;
+        const json_t *event;
+        size_t i;
+        int status = cli_call(l->c, "events.list",
+                              json_pack("{s:o, s:o, s:i}", "run", json_sprintf("%" PRId64, l->run),
+                                        "after", json_sprintf("%" PRId64, l->seq), "max", 1000),
+                              &reply);
+
+        if (status)
+            return status;
+        json_array_foreach(json_object_get(reply, "events"), i, event)
+        {
+            hear(l, event);
+            l->seq = format_id(event, "seq");
+        }
+        more = json_array_size(json_object_get(reply, "events")) > 0;
+        json_decref(reply);
+    }
+    return 0;
+}
+
+static bool all_ended(const struct logs *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!l->list[i].ended)
+            return false;
+    return true;
+}
+
+static int follow(struct logs *l)
+{
+    const struct timespec wait = {.tv_nsec = POLL_MS * 1000000L};
+    int status = 0;
+
+    while (!status && !(l->over && all_ended(l)) && !ferror(l->c->out)) {
+        fflush(l->c->out);
+        nanosleep(&wait, NULL);
+        status = hear_events(l);
+        if (!status)
+            status = read_all(l);
+    }
+    return status;
+}
+
+int logs_command(struct cli *c)
+{
+    struct logs l = {
+        .c = c, .newline = true, .last_at = SIZE_MAX, .arena = {NULL, 0, 0}
+    };
+    bool one_stream = c->options.only_stdout != c->options.only_stderr;
+    int status;
+
+    if (c->options.follow && c->options.output == OUTPUT_JSON)
+        return cli_refuse(c, CODE_INVALID, "--follow goes with -o jsonl, not with -o json");
+    if (c->args_n > 1)
+        l.only = str_of(c->args[1]);
+    if (c->args_n > 1 && !l.only.n)
+        return cli_refuse(c, CODE_INVALID, "the name of the task is empty");
+    status = cli_id(c, "run", c->args[0], &l.run);
+    if (!status)
+        status = cli_connect(c, CLI_EXISTING);
+    if (status)
+        return status;
+    l.headings = !(l.only.n && one_stream && !c->options.follow);
+    l.all = json_array();
+    status = report_pages(c, l.run, add_page, &l);
+    if (!status && l.only.n && !l.found)
+        status = cli_refuse(c, CODE_TASK_NOT_FOUND, "run %" PRId64 " has no task " STR_FMT, l.run,
+                            STR_ARG(l.only));
+    if (!status)
+        status = read_all(&l);
+    if (!status && c->options.follow)
+        status = follow(&l);
+    if (!status && l.only.n && l.last_at == SIZE_MAX && c->options.attempt &&
+        l.missing.code != CODE_OK)
+        status = cli_problem(c, &l.missing, NULL);
+    if (!status && c->options.output == OUTPUT_JSON)
+        cli_json_list(c, "logs", l.all);
+    client_problem_clear(&l.missing);
+    json_decref(l.all);
+    arena_deinit(&l.arena);
+    return status;
+}
