@@ -30,3 +30,14 @@ int event_list(struct tx *tx, const struct event_list *req, struct event_rows *r
     }
     return 0;
 }
+
+int event_newest(struct tx *tx, const int64_t *run, int64_t *reply)
+{
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_event_newest, tx->arena, &rows, INT(*run));
+
+    if (r)
+        return fault(r);
+    *reply = row_int(&rows, 0, 0);
+    return 0;
+}

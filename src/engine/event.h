@@ -20,6 +20,9 @@ struct event_rows {
     size_t n;
 };
 
+/* The newest event of a run, 0 where there is none. */
+int event_newest(struct tx *tx, const int64_t *run, int64_t *reply);
+
 int event_list(struct tx *tx, const struct event_list *req, struct event_rows *reply);
 
 #endif
