@@ -3,7 +3,6 @@
 
 #include <assert.h>
 
-
 void row_task(const struct rows *rows, size_t i, struct task_row *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;

@@ -18,7 +18,10 @@
 static int lock(struct tx *tx, int64_t id, struct run_row *ret)
 {
     struct rows rows;
-    int r = STORE_DO(tx->store, STMT_run_lock, tx->arena, &rows, INT(id));
+    int r;
+
+    *ret = (struct run_row){0};
+    r = STORE_DO(tx->store, STMT_run_lock, tx->arena, &rows, INT(id));
 
     if (r)
         return fault(r);

@@ -75,7 +75,10 @@ int worker_register(struct tx *tx, const struct worker_register *req, struct wor
 static int lock(struct tx *tx, int64_t incarnation, struct worker_row *ret)
 {
     struct rows rows;
-    int r = STORE_DO(tx->store, STMT_worker_lock, tx->arena, &rows, INT(incarnation));
+    int r;
+
+    *ret = (struct worker_row){0};
+    r = STORE_DO(tx->store, STMT_worker_lock, tx->arena, &rows, INT(incarnation));
 
     if (r)
         return fault(r);

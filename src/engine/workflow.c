@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/workflow.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 
@@ -93,6 +94,7 @@ int workflow_put(struct tx *tx, const struct workflow_put *req, struct workflow_
 
     if (r)
         return r;
+    assert(d);
     r = find(tx, d->name, 0, &old, &n);
     if (r)
         return fault(r);
