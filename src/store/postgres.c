@@ -155,14 +155,26 @@ static int postgres_schema(struct store *s, struct schema *ret)
     return 0;
 }
 
+/* Another program may be at it, which is waited for as long as for a connection. */
 static int postgres_migrate_begin(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    int r = wire_script(
-        &p->wire,
-        "BEGIN; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(" MIGRATION_LOCK ")",
-        statement_deadline(p), NULL);
+    int64_t deadline = clock_monotonic() + (s->options.connect_ms + OVERDUE_MS) * CLOCK_MS;
+    char text[256];
+    int r;
 
+    snprintf(text, sizeof(text),
+             "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %" PRId64 ";"
+             "SELECT pg_advisory_xact_lock(" MIGRATION_LOCK ")",
+             s->options.connect_ms);
+    r = wire_script(&p->wire, text, deadline, NULL);
+    if (r == -EAGAIN)
+        r = store_say(
+            s, -EBUSY,
+            "another program brings the schema forward, for longer than connect_ms = %" PRId64
+            " ms; try "
+            "again when it is done",
+            s->options.connect_ms);
     return r ? fault(r) : 0;
 }
 

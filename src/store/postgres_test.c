@@ -1,0 +1,722 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can go wrong between us and a Postgres server. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/store_testing.h"
+
+static void begin(struct store *s)
+{
+    STORE_OK(s, store_begin(s, NULL));
+}
+
+static int open_with(const char *url, int64_t connect_ms, int64_t lock_ms, int64_t statement_ms,
+                     struct store **ret)
+{
+    const struct store_options o = {.url = str_of(url),
+                                    .mode = STORE_WRITE,
+                                    .connect_ms = connect_ms,
+                                    .lock_ms = lock_ms,
+                                    .statement_ms = statement_ms};
+
+    return store_open(&o, ret);
+}
+
+/* The store's sentence holds no password: neither that of the URL nor a made-up one. */
+static void says_no_password(struct store_testing *t, struct store *s)
+{
+    const char *colon = strchr(strstr(t->url, "://") + 3, ':'), *at = strchr(t->url, '@');
+
+    assert_false(strstr(store_error(s).p, "secret"));
+    if (colon && at && colon < at)
+        assert_null(
+            memmem(store_error(s).p, store_error(s).n, colon + 1, (size_t)(at - colon - 1)));
+}
+
+/* --- a way to the server on which things happen --- */
+
+enum trouble {
+    PASS,
+    CUT_BEFORE, /* the message does not arrive */
+    CUT_AFTER,  /* it arrives, and the answer is lost */
+    HOLD,       /* it does not arrive, and the server does not notice that we are gone */
+    DOWN,       /* as CUT_AFTER, and nobody can connect any more */
+    FREEZE,     /* nothing is passed on any more */
+};
+
+struct proxy {
+    pthread_t thread;
+    int listener;
+    const char *url; /* through it */
+    struct sockaddr_in server;
+    const char *word;     /* trouble comes with the message that holds this, or */
+    atomic_int countdown; /* with the n-th message, from 1 */
+    atomic_int trouble;
+    atomic_bool end;
+    int held;
+};
+
+static bool holds_word(struct proxy *p, const char *bytes, size_t n)
+{
+    if (p->word)
+        return memmem(bytes, n, p->word, strlen(p->word));
+    return atomic_fetch_sub(&p->countdown, 1) == 1;
+}
+
+static bool pass_on(int from, int to)
+{
+    char bytes[65536];
+    ssize_t n = read(from, bytes, sizeof(bytes));
+
+    return n > 0 && send(to, bytes, (size_t)n, MSG_NOSIGNAL) == n;
+}
+
+/* A message of the client; false where the connection is over. */
+static bool pass_message(struct proxy *p, int client, int server)
+{
+    char bytes[65536];
+    ssize_t n = read(client, bytes, sizeof(bytes));
+    struct pollfd answer = {.fd = server, .events = POLLIN};
+    int trouble = atomic_load(&p->trouble);
+
+    if (n <= 0)
+        return false;
+    if (trouble == PASS || !holds_word(p, bytes, (size_t)n))
+        return send(server, bytes, (size_t)n, MSG_NOSIGNAL) == n;
+    atomic_store(&p->trouble, trouble == DOWN ? DOWN : PASS);
+    if (trouble == CUT_AFTER || trouble == DOWN) {
+        if (send(server, bytes, (size_t)n, MSG_NOSIGNAL) == n)
+            poll(&answer, 1, 2000);
+    } else if (trouble == HOLD) {
+        p->held = dup(server);
+    } else if (trouble == FREEZE) {
+        while (!atomic_load(&p->end) &&
+               poll(&(struct pollfd){.fd = client, .events = POLLRDHUP}, 1, 20) == 0)
+            continue;
+    }
+    return false;
+}
+
+static void relay(struct proxy *p, int client)
+{
+    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool up = connect(server, (struct sockaddr *)&p->server, sizeof(p->server)) == 0;
+
+    while (up && !atomic_load(&p->end)) {
+        struct pollfd fds[2] = {0};
+
+        fds[0].fd = client;
+        fds[1].fd = server;
+        fds[0].events = fds[1].events = POLLIN;
+        if (poll(fds, 2, 20) < 0)
+            break;
+        if (fds[1].revents)
+            up = pass_on(server, client);
+        if (up && fds[0].revents)
+            up = pass_message(p, client, server);
+    }
+    close(server);
+    close(client);
+}
+
+static void *proxy_run(void *arg)
+{
+    struct proxy *p = arg;
+
+    while (!atomic_load(&p->end)) {
+        struct pollfd fd = {.fd = p->listener, .events = POLLIN};
+
+        if (poll(&fd, 1, 20) == 1) {
+            int client = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+
+            if (atomic_load(&p->trouble) == DOWN && atomic_load(&p->countdown) < 0)
+                close(client);
+            else
+                relay(p, client);
+        }
+        if (atomic_load(&p->trouble) == DOWN)
+            atomic_store(&p->countdown, -1);
+    }
+    return NULL;
+}
+
+static struct proxy *proxy_new(struct store_testing *t)
+{
+    struct proxy *p = ARENA_NEW(&t->a, struct proxy);
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(here);
+    const char *at = strrchr(t->url, '@'), *slash = strrchr(t->url, '/');
+    const char *colon = memrchr(at, ':', (size_t)(slash - at));
+    int64_t port = 0;
+
+    assert_true(str_int64((struct str){colon + 1, (size_t)(slash - colon - 1)}, &port));
+    p->server = here;
+    p->server.sin_port = htons((uint16_t)port);
+    p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    p->held = -1;
+    assert_int_equal(bind(p->listener, (struct sockaddr *)&here, sizeof(here)), 0);
+    assert_int_equal(listen(p->listener, 16), 0);
+    assert_int_equal(getsockname(p->listener, (struct sockaddr *)&here, &n), 0);
+    p->url = str_printf(&t->a, STR_FMT "@127.0.0.1:%d%s?sslmode=disable&gssencmode=disable",
+                        (int)(at - t->url), t->url, ntohs(here.sin_port), slash)
+                 .p;
+    assert_int_equal(pthread_create(&p->thread, NULL, proxy_run, p), 0);
+    return p;
+}
+
+static void proxy_end(struct proxy *p)
+{
+    atomic_store(&p->end, true);
+    pthread_join(p->thread, NULL);
+    close(p->listener);
+    if (p->held >= 0)
+        close(p->held);
+}
+
+/* --- opening --- */
+
+static void nobody_listens(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(here);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&here, &n), 0);
+    /* The port is taken: at first nobody listens, then somebody who never answers. */
+    for (int i = 0; i < 2; i++) {
+        const char *place = str_printf(&t->a, "127.0.0.1:%d/db", ntohs(here.sin_port)).p;
+        int64_t from = clock_monotonic();
+        struct store *s;
+
+        assert_int_equal(
+            open_with(str_printf(&t->a, "postgres://me:secret@%s", place).p, 300, 0, 0, &s),
+            -EHOSTUNREACH);
+        assert_in_range(clock_monotonic() - from, 300 * CLOCK_MS, 5 * CLOCK_S);
+        STORE_SAYS(s, place);
+        STORE_SAYS(s, "within connect_ms = 300 ms");
+        says_no_password(t, s);
+        store_free(s);
+        assert_int_equal(listen(fd, 16), 0);
+    }
+    close(fd);
+}
+
+/* What another try cannot cure is told at once. */
+static void a_refusal_is_told_at_once(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    const char *at = strrchr(t->url, '@'), *slash = strrchr(t->url, '/'),
+               *user = strstr(t->url, "://") + 3;
+    const char *name = str_printf(&t->a, STR_FMT, (int)(strchr(user, ':') - user), user).p;
+    const char *bad = str_printf(&t->a, "postgres://%s:secret%s", name, at).p;
+    const char *unknown = str_printf(&t->a, "postgres://nobody_here:secret%s", at).p;
+    const char *silent = str_printf(&t->a, "postgres://%s%s?passfile=/nowhere", name, at).p;
+    const char *nothing =
+        str_printf(&t->a, STR_FMT "/no_such_database", (int)(slash - t->url), t->url).p;
+    const struct {
+        const char *url;
+        int fault;
+        const char *said;
+    } rows[] = {
+        {bad,     -EACCES, "password authentication failed"},
+        {unknown, -EACCES, "the server refuses the user"   },
+        {silent,  -EACCES, "wants a password"              },
+        {nothing, -ENOENT, "there is no such database"     },
+    };
+
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        int64_t from = clock_monotonic();
+        struct store *s;
+
+        CHECK_ROW(rows[i].said, open_with(rows[i].url, 20000, 0, 0, &s) == rows[i].fault);
+        assert_in_range(clock_monotonic() - from, 0, 5 * CLOCK_S);
+        STORE_SAYS(s, rows[i].said);
+        says_no_password(t, s);
+        store_free(s);
+    }
+}
+
+static void admin(const char *sql)
+{
+    PGconn *c = PQconnectdb(getenv("WEFT_TEST_POSTGRES"));
+    PGresult *r = PQexec(c, sql);
+
+    if (PQresultStatus(r) != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(c));
+    PQclear(r);
+    PQfinish(c);
+}
+
+static void a_database_in_another_encoding_is_refused(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    const char *name = str_printf(&t->a, "%s_ascii", t->database).p;
+    struct store *s;
+    int r;
+
+    admin(str_printf(&t->a,
+                     "CREATE DATABASE \"%s\" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' "
+                     "TEMPLATE template0",
+                     name)
+              .p);
+    r = open_with(str_printf(&t->a, "%s_ascii", t->url).p, 0, 0, 0, &s);
+    admin(str_printf(&t->a, "DROP DATABASE \"%s\" WITH (FORCE)", name).p);
+    assert_int_equal(r, -EINVAL);
+    STORE_SAYS(s, "has the encoding SQL_ASCII");
+    store_free(s);
+}
+
+/* A user who may not make a schema is told so, and can work in one that was made for it. */
+static void rights_are_needed_and_told(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    const char *role = str_printf(&t->a, "%s_role", t->database).p;
+    const char *url = str_printf(&t->a, "postgres://%s:secret%s", role, strrchr(t->url, '@')).p;
+    struct store *s;
+
+    store_testing_sql(t, str_printf(&t->a, "CREATE ROLE \"%s\" LOGIN PASSWORD 'secret'", role).p);
+    assert_int_equal(open_with(url, 0, 0, 0, &s), -EACCES);
+    STORE_SAYS(s, "the user may not do that");
+    says_no_password(t, s);
+    store_free(s);
+    store_testing_sql(t, str_printf(&t->a, "CREATE SCHEMA weft AUTHORIZATION \"%s\"", role).p);
+    STORE_OK(s, open_with(url, 0, 0, 0, &s));
+    begin(s);
+    STORE_OK(s, store_testing_put(s, "q", 1));
+    STORE_OK(s, store_commit(s));
+    store_free(s);
+    store_testing_sql(
+        t, str_printf(&t->a, "DROP OWNED BY \"%s\" CASCADE; DROP ROLE \"%s\"", role, role).p);
+}
+
+static void a_server_that_takes_no_writes_is_told(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct rows rows;
+    struct store *s;
+
+    admin(str_printf(&t->a, "ALTER DATABASE \"%s\" SET default_transaction_read_only = on",
+                     t->database)
+              .p);
+    assert_int_equal(open_with(t->url, 0, 0, 0, &s), -EROFS);
+    STORE_SAYS(s, "takes no writes");
+    store_free(s);
+    admin(
+        str_printf(&t->a, "ALTER DATABASE \"%s\" RESET default_transaction_read_only", t->database)
+            .p);
+    store_free(store_testing_open(t, STORE_WRITE));
+    admin(str_printf(&t->a, "ALTER DATABASE \"%s\" SET default_transaction_read_only = on",
+                     t->database)
+              .p);
+    STORE_OK(s, open_with(t->url, 0, 0, 0, &s));
+    begin(s);
+    STORE_OK(s, STORE_DO(s, STMT_queue_get, &t->a, &rows, TEXT(STR("q"))));
+    assert_int_equal(store_testing_put(s, "q", 1), -EROFS);
+    store_rollback(s);
+    store_free(s);
+}
+
+static void a_migration_that_never_ends_is_told(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    PGconn *c = PQconnectdb(t->url);
+    struct store *s;
+
+    PQclear(PQexec(c, "SELECT pg_advisory_lock(8602267437906755585)"));
+    assert_int_equal(open_with(t->url, 300, 50, 0, &s), -EBUSY);
+    STORE_SAYS(s, "another program brings the schema forward, for longer than connect_ms = 300 ms");
+    store_free(s);
+    PQfinish(c);
+    store_free(store_testing_open(t, STORE_WRITE));
+}
+
+/* --- what the server answers --- */
+
+static void the_servers_errors_have_a_meaning(void **state)
+{
+    static const struct {
+        const char *state;
+        int want;
+        const char *said;
+    } rows[] = {
+        {"23505", STORE_E_DUPLICATE, "unique key"                                   },
+        {"40001", -EAGAIN,           "conflict"                                     },
+        {"40P01", -EAGAIN,           "deadlock"                                     },
+        {"55P03", -EAGAIN,           "lock_ms"                                      },
+        {"57014", -EAGAIN,           "statement_ms"                                 },
+        {"25006", -EROFS,            "takes no writes"                              },
+        {"53100", -ENOSPC,           "disk is full"                                 },
+        {"53200", -ENOMEM,           "memory"                                       },
+        {"42501", -EACCES,           "may not do that"                              },
+        {"XX001", -EUCLEAN,          "damaged"                                      },
+        {"XX002", -EUCLEAN,          "REINDEX"                                      },
+        {"58P01", -EUCLEAN,          "missing"                                      },
+        {"58030", -EIO,              "disk failed"                                  },
+        {"22012", -EBADMSG,          "statement queue_put: made up (SQLSTATE 22012)"},
+    };
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+
+    store_testing_sql(
+        t, "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$ BEGIN RAISE EXCEPTION 'made up' USING ERRCODE = NEW.name; END $$;"
+           " CREATE TRIGGER fail BEFORE INSERT ON queue FOR EACH ROW EXECUTE FUNCTION fail()");
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        begin(s);
+        CHECK_ROW(rows[i].state, store_testing_put(s, rows[i].state, 1) == rows[i].want);
+        STORE_SAYS(s, rows[i].said);
+        STORE_SAYS(s, "queue_put");
+        if (rows[i].want == -EAGAIN) /* it is over, and says so until it is begun again */
+            CHECK_ROW(rows[i].state, store_commit(s) == -EAGAIN);
+        else
+            store_rollback(s);
+    }
+    store_free(s);
+}
+
+static void limits_on_locks_and_statements_hold(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *one = store_testing_open(t, STORE_WRITE), *two, *three;
+
+    STORE_OK(two, open_with(t->url, 0, 50, 0, &two));
+    STORE_OK(three, open_with(t->url, 0, 20000, 100, &three));
+    begin(one);
+    STORE_OK(one, store_testing_put(one, "q", 1));
+    begin(two);
+    assert_int_equal(store_testing_put(two, "q", 2), -EAGAIN);
+    STORE_SAYS(two, "lock_ms");
+    begin(three);
+    assert_int_equal(store_testing_put(three, "q", 3), -EAGAIN);
+    STORE_SAYS(three, "statement_ms");
+    STORE_OK(one, store_commit(one));
+    begin(two);
+    STORE_OK(two, store_testing_put(two, "q", 2));
+    STORE_OK(two, store_commit(two));
+    store_free(one);
+    store_free(two);
+    store_free(three);
+}
+
+struct crossing {
+    struct store *s;
+    const char *rows[2]; /* in the order in which they are locked */
+    pthread_barrier_t *both;
+    int again;
+    int r;
+};
+
+/* Lock two rows one after the other, and begin anew as long as that is the answer. */
+static void *cross(void *arg)
+{
+    struct crossing *c = arg;
+    bool met = false;
+
+    do {
+        c->r = store_begin(c->s, NULL);
+        if (!c->r)
+            c->r = store_testing_put(c->s, c->rows[0], 1);
+        if (!met)
+            pthread_barrier_wait(c->both);
+        met = true;
+        if (!c->r)
+            c->r = store_testing_put(c->s, c->rows[1], 1);
+        if (!c->r)
+            c->r = store_commit(c->s);
+        c->again += c->r == -EAGAIN;
+    } while (c->r == -EAGAIN && c->again < 10);
+    return NULL;
+}
+
+static void a_deadlock_is_told_and_run_again(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct crossing ways[2] = {0};
+    pthread_barrier_t both;
+    pthread_t thread;
+
+    pthread_barrier_init(&both, NULL, 2);
+    for (int i = 0; i < 2; i++) {
+        ways[i].s = store_testing_open(t, STORE_WRITE);
+        ways[i].both = &both;
+        ways[i].rows[i] = "a";
+        ways[i].rows[1 - i] = "b";
+    }
+    assert_int_equal(pthread_create(&thread, NULL, cross, &ways[1]), 0);
+    cross(&ways[0]);
+    pthread_join(thread, NULL);
+    assert_int_equal(ways[0].r, 0);
+    assert_int_equal(ways[1].r, 0);
+    assert_true(ways[0].again + ways[1].again >= 1);
+    store_free(ways[0].s);
+    store_free(ways[1].s);
+    pthread_barrier_destroy(&both);
+}
+
+/* --- a connection that is lost --- */
+
+#define END_SESSIONS                                                                               \
+    "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"                          \
+    " WHERE datname = current_database() AND application_name = 'weft'"
+
+enum when {
+    IDLE,
+    BEFORE_STATEMENT,
+    BEFORE_MARKED,
+    BEFORE_UNDO,
+    BEFORE_IDS,
+    BEFORE_COMMIT,
+    BEFORE_ROLLBACK,
+    WHEN_N
+};
+
+/* Write, and lose the connection on the way; what the transaction returns. */
+static int lose(struct store_testing *t, struct store *s, enum when when)
+{
+    int64_t id;
+    int r;
+
+    if (when == IDLE)
+        store_testing_sql(t, END_SESSIONS);
+    r = store_begin(s, NULL);
+    if (!r)
+        r = store_testing_put(s, "q", 2);
+    if (!r)
+        r = store_mark(s);
+    if (!r && when == BEFORE_UNDO)
+        r = store_testing_put(s, "q", 3);
+    if (when != IDLE)
+        store_testing_sql(t, END_SESSIONS);
+    if (!r && (when == BEFORE_STATEMENT || when == BEFORE_MARKED))
+        r = store_testing_put(s, "q", 4);
+    if (!r && when == BEFORE_UNDO)
+        r = store_undo(s);
+    if (!r && when == BEFORE_IDS)
+        r = store_ids(s, 1, &id);
+    if (r && when == BEFORE_MARKED) /* nothing goes on after it, and each call says so */
+        return store_mark(s) == r && store_testing_put(s, "q", 5) == r && store_commit(s) == r
+                   ? r
+                   : 100;
+    if (!r && when == BEFORE_ROLLBACK) {
+        store_rollback(s);
+        return -ECONNRESET;
+    }
+    return r ? r : store_commit(s);
+}
+
+static void a_lost_connection_is_made_again(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+
+    for (int when = IDLE; when < WHEN_N; when++) {
+        begin(s);
+        STORE_OK(s, store_testing_put(s, "q", 1));
+        STORE_OK(s, store_commit(s));
+        assert_int_equal(lose(t, s, (enum when)when), when == IDLE ? 0 : -ECONNRESET);
+        if (when != IDLE && when != BEFORE_ROLLBACK)
+            STORE_SAYS(s, "the connection was lost");
+        assert_string_equal(store_testing_sql(t, "SELECT tasks_max FROM queue"),
+                            when == IDLE ? "2" : "1");
+        begin(s);
+        STORE_OK(s, store_testing_put(s, "q", 9));
+        STORE_OK(s, store_commit(s));
+    }
+    store_free(s);
+}
+
+struct assassin {
+    const char *url;
+    PGconn *holder; /* has the lock that the store waits for */
+};
+
+/* End the session that waits for a lock, once it does. */
+static void *end_the_waiting(void *arg)
+{
+    struct assassin *k = arg;
+    PGconn *c = PQconnectdb(k->url);
+    bool done = false;
+
+    for (int i = 0; i < 2000 && !done; i++) {
+        PGresult *r = PQexec(c, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                                "datname = current_database()"
+                                " AND application_name = 'weft' AND wait_event_type = 'Lock'");
+
+        done = PQntuples(r) > 0;
+        PQclear(r);
+        usleep(5000);
+    }
+    PQfinish(c);
+    return NULL;
+}
+
+static void a_connection_lost_in_a_statement_is_told(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+    struct assassin k = {.url = t->url, .holder = PQconnectdb(t->url)};
+    pthread_t thread;
+
+    PQclear(PQexec(k.holder, "BEGIN; LOCK TABLE weft.queue IN ACCESS EXCLUSIVE MODE"));
+    assert_int_equal(pthread_create(&thread, NULL, end_the_waiting, &k), 0);
+    begin(s);
+    assert_int_equal(store_testing_put(s, "q", 1), -ECONNRESET);
+    STORE_SAYS(s, "terminating connection");
+    store_rollback(s);
+    pthread_join(thread, NULL);
+    PQfinish(k.holder);
+    begin(s);
+    STORE_OK(s, store_testing_put(s, "q", 1));
+    STORE_OK(s, store_commit(s));
+    store_free(s);
+}
+
+static void the_fate_of_a_commit_is_found_out(void **state)
+{
+    static const struct {
+        const char *name;
+        enum trouble trouble;
+        int want;
+        const char *kept;
+    } rows[] = {
+        {"it never arrived",              CUT_BEFORE, -ECONNRESET,   "0"},
+        {"its answer was lost",           CUT_AFTER,  0,             "1"},
+        {"the server still waits for it", HOLD,       -ECONNRESET,   "0"},
+        {"nobody can tell",               DOWN,       -EHOSTUNREACH, "1"},
+    };
+    struct store_testing *t = store_testing(state);
+
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct proxy *p = proxy_new(t);
+        struct store *s;
+        int r;
+
+        p->word = "weft COMMIT";
+        STORE_OK(s, open_with(p->url, rows[i].trouble == DOWN ? 700 : 20000, 0, 0, &s));
+        begin(s);
+        STORE_OK(s, store_testing_put(s, "q", 1));
+        atomic_store(&p->trouble, rows[i].trouble);
+        r = store_commit(s);
+        if (r != rows[i].want)
+            fail_msg("%s: %d, " STR_FMT, rows[i].name, r, STR_ARG(store_error(s)));
+        if (r == -EHOSTUNREACH)
+            STORE_SAYS(s,
+                       "whether that took place could not be found out within connect_ms = 700 ms");
+        else if (r)
+            STORE_SAYS(s, "it is rolled back");
+        assert_string_equal(store_testing_sql(t, "SELECT count(*) FROM queue"), rows[i].kept);
+        if (rows[i].trouble != DOWN) { /* and life goes on */
+            begin(s);
+            STORE_OK(s, store_testing_put(s, "other", 1));
+            STORE_OK(s, store_commit(s));
+        }
+        store_testing_sql(t, "DELETE FROM queue");
+        store_free(s);
+        proxy_end(p);
+    }
+}
+
+static void a_server_that_does_not_answer_is_given_up(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct proxy *p = proxy_new(t);
+    struct store *s;
+    int64_t from;
+
+    p->word = "queue_put";
+    STORE_OK(s, open_with(p->url, 0, 0, 200, &s));
+    begin(s);
+    atomic_store(&p->trouble, FREEZE);
+    from = clock_monotonic();
+    assert_int_equal(store_testing_put(s, "q", 1), -ECONNRESET);
+    STORE_SAYS(s, "did not answer in time");
+    assert_in_range(clock_monotonic() - from, 5 * CLOCK_S, 20 * CLOCK_S);
+    begin(s);
+    STORE_OK(s, store_testing_put(s, "q", 1));
+    STORE_OK(s, store_commit(s));
+    store_free(s);
+    proxy_end(p);
+}
+
+/* Add one, and again where the transaction was rolled back. */
+static void add_one(struct store *s)
+{
+    int r;
+
+    do {
+        r = store_begin(s, NULL);
+        if (!r)
+            r = STORE_DO(s, STMT_tally_add, NULL, NULL, INT(1), TEXT(STR("")), TEXT(STR("READY")),
+                         INT(1));
+        if (!r)
+            r = store_mark(s);
+        if (!r)
+            r = store_testing_put(s, "q", 1);
+        if (!r)
+            r = store_commit(s);
+    } while (r == -ECONNRESET);
+    STORE_OK(s, r);
+}
+
+/* The connection is cut at the first message, at the second, … until the run is over before: from
+ * opening to the last commit, each addition takes effect once. */
+static void every_message_may_be_the_last(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct proxy *p = proxy_new(t);
+    int added = 0, n = 0;
+
+    store_free(store_testing_open(t, STORE_WRITE));
+    for (int trouble = CUT_BEFORE; trouble <= CUT_AFTER; trouble++) {
+        for (n = 1;; n++) {
+            struct store *s;
+
+            atomic_store(&p->countdown, n);
+            atomic_store(&p->trouble, trouble);
+            STORE_OK(s, open_with(p->url, 20000, 0, 0, &s));
+            add_one(s);
+            add_one(s);
+            added += 2;
+            store_free(s);
+            assert_string_equal(store_testing_sql(t, "SELECT n FROM tally"),
+                                str_printf(&t->a, "%d", added).p);
+            if (atomic_load(&p->trouble) != PASS)
+                break;
+        }
+        assert_true(n > 10);
+    }
+    proxy_end(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(nobody_listens, postgres),
+        STORE_TEST(a_refusal_is_told_at_once, postgres),
+        STORE_TEST(a_database_in_another_encoding_is_refused, postgres),
+        STORE_TEST(rights_are_needed_and_told, postgres),
+        STORE_TEST(a_server_that_takes_no_writes_is_told, postgres),
+        STORE_TEST(a_migration_that_never_ends_is_told, postgres),
+        STORE_TEST(the_servers_errors_have_a_meaning, postgres),
+        STORE_TEST(limits_on_locks_and_statements_hold, postgres),
+        STORE_TEST(a_deadlock_is_told_and_run_again, postgres),
+        STORE_TEST(a_lost_connection_is_made_again, postgres),
+        STORE_TEST(a_connection_lost_in_a_statement_is_told, postgres),
+        STORE_TEST(the_fate_of_a_commit_is_found_out, postgres),
+        STORE_TEST(a_server_that_does_not_answer_is_given_up, postgres),
+        STORE_TEST(every_message_may_be_the_last, postgres),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
