@@ -284,7 +284,7 @@ static struct report open_as_nobody(struct store_testing *t, const char *url, en
             report.r = store_begin(s, NULL);
         snprintf(report.said, sizeof(report.said), STR_FMT, STR_ARG(store_error(s)));
         store_free(s);
-        _exit(write(fds[1], &report, sizeof(report)) != sizeof(report));
+        _exit(write(fds[1], &report, sizeof(report)) == sizeof(report) ? 0 : 1);
     }
     assert_int_equal(store_testing_wait(pid), 0);
     assert_int_equal(read(fds[0], &report, sizeof(report)), sizeof(report));
