@@ -21,6 +21,8 @@ int main(void)
         printf("%d|%s|%s", migrations_sqlite[i].version, migrations_sqlite[i].name,
                migrations_sqlite[i].text);
     printf("%d %d\n", STMT_add_task, STMT_list_tasks);
+    printf("rowid %d %d\n", statements_sqlite[STMT_add_task].rowid,
+           statements_sqlite[STMT_list_tasks].rowid);
 }
 """
 
@@ -50,7 +52,7 @@ def c_gets_what_stands_in_the_files():
     odd = 'SELECT \'"\\n%s??/\', "ü"\n  FROM task -- all\n'
     with tempfile.TemporaryDirectory() as folder:
         done = embed(folder, {
-            "sqlite/list_tasks.sql": "-- many\nSELECT 1\n",
+            "sqlite/list_tasks.sql": "-- many\n-- rowid\nINSERT\n",
             "postgres/list_tasks.sql": "-- many\n-- Answers with names.\n\n" + odd,
             "sqlite/add_task.sql": "INSERT",
             "postgres/add_task.sql": "INSERT",
@@ -64,7 +66,7 @@ def c_gets_what_stands_in_the_files():
                         "store/statements.c"], cwd=folder, check=True)
         out = subprocess.run(["./print"], cwd=folder, capture_output=True, text=True, check=True)
     tap.equal(out.stdout, "add_task|0|INSERT\nlist_tasks|1|" + odd +
-              "1|first|CREATE TABLE t(a);\n0 1\n")
+              "1|first|CREATE TABLE t(a);\n0 1\nrowid 0 1\n")
 
 
 @tap.case

@@ -481,7 +481,7 @@ static int sqlite_prepare(struct store *s)
         if (r)
             break;
         s->shapes[i].params = (size_t)sqlite3_bind_parameter_count(q->statements[i]);
-        s->shapes[i].columns = (size_t)sqlite3_column_count(q->statements[i]);
+        s->shapes[i].columns = st->rowid ? 1 : (size_t)sqlite3_column_count(q->statements[i]);
     }
     return r ? fault(r) : 0;
 }
@@ -600,6 +600,9 @@ static int sqlite_run(struct store *s, enum statement_id id, const struct cell *
         while ((code = step(st)) == SQLITE_ROW)
             if (a)
                 row_keep(q, st, a);
+        /* RETURNING would answer it, too, and cost as much again as the INSERT. */
+        if (a && code == SQLITE_DONE && s->backend->statements[id].rowid)
+            store_cell(s, a, INT(sqlite3_last_insert_rowid(q->db)));
         sqlite3_reset(st);
     }
     /* The texts belong to the caller again. */
