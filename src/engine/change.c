@@ -99,7 +99,7 @@ static void note_put(struct change *c, struct task_row *row, struct str detail, 
     SETS_ADD(&c->puts, c->tx->arena, INT(row->id), TEXT(task_state_text(t->state)),
              TEXT(task_reason_text(t->reason)), TEXT(detail), INT(t->attempts), INT(t->budget_from),
              INT(t->due_at), INT(final ? 0 : t->cancel), INT(last_token), INT(row->ready_at),
-             INT(final ? c->tx->now : 0));
+             INT(final ? c->tx->now : 0), INT(row->groups_open));
 }
 
 static void note_event(struct change *c, const struct task_row *row, enum task_state from,
@@ -229,7 +229,7 @@ static int by_group(const void *a, const void *b)
 
     if (x->id != y->id)
         return x->id < y->id ? -1 : 1;
-    return (x->group.done > y->group.done) - (x->group.done < y->group.done);
+    return (x->from > y->from) - (x->from < y->from);
 }
 
 static int by_number(const void *a, const void *b)
@@ -250,27 +250,30 @@ static int by_end(const void *a, const void *b)
  * left move on. */
 static int unblock(struct change *c, int64_t *tasks, size_t n)
 {
-    struct sets sets = {0};
+    struct sets locks = {0}, opens = {0};
     struct rows rows;
+    size_t at = 0;
     int r;
 
     qsort(tasks, n, sizeof(*tasks), by_number);
-    for (size_t i = 0, j; i < n; i = j) {
-        for (j = i; j < n && tasks[j] == tasks[i]; j++)
-            ;
-        SETS_ADD(&sets, c->tx->arena, INT(tasks[i]), INT(j - i));
-    }
-    r = sets_run(&sets, c->tx, STMT_task_unblock, 2, &rows);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || tasks[i] != tasks[i - 1])
+            SETS_ADD(&locks, c->tx->arena, INT(tasks[i]));
+    r = sets_run(&locks, c->tx, STMT_task_lock, 1, &rows);
     if (r)
         return fault(r);
     for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
         row_task(&rows, i, &row);
-        if (row.groups_open == 0 && row.task.state == TASK_BLOCKED)
-            change_move(c, &row, TASK_MET, STR(""));
+        assert(at < n && tasks[at] == row.id);
+        for (; at < n && tasks[at] == row.id; at++)
+            row.groups_open--;
+        if (row.groups_open > 0 || change_move(c, &row, TASK_MET, STR("")))
+            SETS_ADD(&opens, c->tx->arena, INT(row.id), INT(row.groups_open));
     }
-    return 0;
+    r = sets_run(&opens, c->tx, STMT_task_groups_open, 2, NULL);
+    return r ? fault(r) : 0;
 }
 
 /* A group that can never be met, and the end that decided it. */
@@ -326,9 +329,29 @@ static int skip(struct change *c, const struct dead_group *dead, size_t n,
     return 0;
 }
 
+/* A group counts the ends that its rows tell of, which stand together: where the next group begins.
+ * What it has counted is left in its last row, which is the newest end's. */
+static size_t count_ends(struct group_row *groups, size_t n, size_t i)
+{
+    size_t j;
+
+    for (j = i; j < n && groups[j].id == groups[i].id; j++) {
+        if (j > i)
+            groups[j].group = groups[j - 1].group;
+        groups[j].group.done += groups[j].from != 0;
+        groups[j].group.succeeded += groups[j].succeeded;
+    }
+    return j;
+}
+
 static int judge(struct change *c, const struct rows *rows, const struct change_end *ends,
                  size_t ends_n)
 {
+    static const struct str texts[] = {
+        {"WAITING",    7 },
+        {"MET",        3 },
+        {"IMPOSSIBLE", 10}
+    };
     struct arena *a = c->tx->arena;
     struct group_row *groups = ARENA_ARRAY(a, struct group_row, rows->n);
     int64_t *met = ARENA_ARRAY(a, int64_t, rows->n);
@@ -340,24 +363,24 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
     for (size_t i = 0; i < rows->n; i++)
         row_group(rows, i, &groups[i]);
     qsort(groups, rows->n, sizeof(*groups), by_group);
-    for (size_t i = 0; i < rows->n; i++) {
-        const struct group_row *g = &groups[i];
-        enum group_verdict v;
+    for (size_t i = 0; i < rows->n;) {
+        const struct group_row *g;
+        enum group_verdict v = GROUP_WAITING;
 
-        /* SQLite answers once per ended task: the newest count is the last. */
-        if (!g->waiting || (i + 1 < rows->n && groups[i + 1].id == g->id))
-            continue;
-        v = group_judge(&g->group);
-        if (v == GROUP_WAITING)
-            continue;
-        SETS_ADD(&sets, a, INT(g->id), TEXT(v == GROUP_MET ? STR("MET") : STR("IMPOSSIBLE")));
+        i = count_ends(groups, rows->n, i);
+        g = &groups[i - 1];
+        if (g->waiting)
+            v = group_judge(&g->group);
         if (v == GROUP_MET)
             met[met_n++] = g->task;
-        else
+        if (v == GROUP_IMPOSSIBLE)
             dead[dead_n++] = (struct dead_group){g->task, g->from};
+        if (g->from || v != GROUP_WAITING)
+            SETS_ADD(&sets, a, INT(g->id), INT(g->group.done), INT(g->group.succeeded),
+                     TEXT(g->waiting ? texts[v] : g->verdict));
     }
     qsort(dead, dead_n, sizeof(*dead), by_dead_task);
-    r = sets_run(&sets, c->tx, STMT_group_decide, 2, NULL);
+    r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
     if (!r)
         r = unblock(c, met, met_n);
     if (!r)
@@ -384,7 +407,7 @@ static int release(struct change *c)
     qsort(ends, n, sizeof(*ends), by_end);
     for (size_t i = 0; i < n; i++)
         SETS_ADD(&sets, c->tx->arena, INT(ends[i].task), INT(ends[i].succeeded));
-    r = sets_run(&sets, c->tx, STMT_edge_done, 2, &rows);
+    r = sets_run(&sets, c->tx, STMT_edge_groups, 2, &rows);
     if (!r && rows.n)
         r = judge(c, &rows, ends, n);
     return r ? fault(r) : 0;
@@ -397,7 +420,7 @@ static int write_rows(struct change *c)
     if (!r)
         r = sets_run(&c->holds, c->tx, STMT_task_hold, 9, NULL);
     if (!r)
-        r = sets_run(&c->puts, c->tx, STMT_task_put, 11, NULL);
+        r = sets_run(&c->puts, c->tx, STMT_task_put, 12, NULL);
     if (!r)
         r = sets_run(&c->stops, c->tx, STMT_task_stop, 1, NULL);
     if (!r)

@@ -90,8 +90,10 @@ void row_group(const struct rows *rows, size_t i, struct group_row *ret)
         .id = c[0].i,
         .task = c[1].i,
         .group = {.need = c[3].i, .total = c[4].i, .done = c[5].i, .succeeded = c[6].i},
+        .verdict = c[7].s,
         .waiting = str_eq(c[7].s, STR("WAITING")),
-        .from = c[8].i,
+        .from = rows->columns > 8 ? c[8].i : 0,
+        .succeeded = rows->columns > 9 && c[9].i,
     };
     if (!group_rule_parse(c[2].s, &ret->group.rule))
         assert(!"the store holds a trigger rule that this program does not know");

@@ -29,9 +29,12 @@ void row_worker(const struct rows *rows, size_t i, struct worker_row *ret);
 
 /* What the statements that answer dependency groups give. */
 struct group_row {
-    int64_t id, task, from;
+    int64_t id, task;
     struct group group;
-    bool waiting; /* no verdict yet */
+    struct str verdict;
+    bool waiting;   /* no verdict yet */
+    int64_t from;   /* the task whose end it is to count; 0: none */
+    bool succeeded; /* that task */
 };
 void row_group(const struct rows *rows, size_t i, struct group_row *ret);
 
