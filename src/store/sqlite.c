@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -250,10 +251,18 @@ static int file_find(struct sqlite *q)
     return say_errno(q, errno, SQLITE_CANTOPEN, "the file cannot be opened");
 }
 
+/* SQLite counts its memory under a lock that every allocation takes, in all of the process. */
+static void count_no_memory(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int handle_open(struct sqlite *q, const char *name, int flags)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int code;
 
+    pthread_once(&once, count_no_memory);
     errno = 0;
     code = sqlite3_open_v2(name, &q->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
