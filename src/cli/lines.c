@@ -17,6 +17,12 @@ static bool worth_telling(struct str state, const json_t *data)
     return format_text(data, "outcome").n || str_eq(format_text(data, "reason"), STR("requeued"));
 }
 
+/* A word that says no more than the state does: "CANCELLED (cancelled)". */
+static bool says_more(struct str word, struct str state)
+{
+    return word.n && !(str_eq(state, STR("CANCELLED")) && str_eq(word, STR("cancelled")));
+}
+
 static void add_task(struct buf *out, struct arena *a, const json_t *event, struct str state)
 {
     const json_t *data = json_object_get(event, "data");
@@ -28,13 +34,13 @@ static void add_task(struct buf *out, struct arena *a, const json_t *event, stru
     buf_printf(out, " " STR_FMT, STR_ARG(state));
     if (attempt > 0 && !str_eq(state, STR("SUCCEEDED")))
         buf_printf(out, " attempt %" PRId64, attempt);
-    if (ending.n)
+    if (says_more(ending, state))
         buf_printf(out, " " STR_FMT, STR_ARG(ending));
     if (span.n)
         buf_printf(out, " " STR_FMT, STR_ARG(span));
     if (str_eq(state, STR("DELAYED")) && due.n)
         buf_printf(out, " until " STR_FMT, STR_ARG(format_clock(a, due)));
-    if (reason.n && !str_eq(state, STR("RUNNING")) &&
+    if (!str_eq(state, STR("RUNNING")) && says_more(reason, state) &&
         !str_eq(reason, format_text(data, "outcome"))) {
         buf_add(out, STR(" ("));
         text_safe(out, reason);

@@ -76,10 +76,26 @@ static bool ended_state(struct str state)
            str_eq(state, STR("CANCELLED")) || str_eq(state, STR("SKIPPED"));
 }
 
+/* Its number; 0 where none was started. */
+static int64_t newest_attempt(const json_t *attempts)
+{
+    const json_t *attempt;
+    int64_t newest = 0;
+    size_t i;
+
+    json_array_foreach(attempts, i, attempt)
+    {
+        int64_t number = format_number(attempt, "number", 0);
+
+        newest = number > newest ? number : newest;
+    }
+    return newest;
+}
+
 static bool add_page(void *context, const json_t *run)
 {
     struct logs *l = context;
-    const json_t *task, *attempts;
+    const json_t *task;
     size_t i;
 
     if (!l->seq)
@@ -93,11 +109,10 @@ static bool add_page(void *context, const json_t *run)
         if (l->only.n && !str_eq(name, l->only))
             continue;
         l->found = true;
-        attempts = json_object_get(task, "attempts");
-        if (!attempt && json_array_size(attempts))
-            attempt =
-                format_number(json_array_get(attempts, json_array_size(attempts) - 1), "number", 0);
-        if (attempt)
+        if (!attempt)
+            attempt = newest_attempt(json_object_get(task, "attempts"));
+        /* Of a task that was named and never started weft itself says so. */
+        if (attempt || (l->only.n && !l->c->options.follow))
             add_logs(l, name, attempt);
         if (l->only.n) {
             l->over |= l->c->options.attempt || ended_state(format_text(task, "state"));
@@ -322,8 +337,7 @@ int logs_command(struct cli *c)
         status = read_all(&l);
     if (!status && c->options.follow)
         status = follow(&l);
-    if (!status && l.only.n && l.last_at == SIZE_MAX && c->options.attempt &&
-        l.missing.code != CODE_OK)
+    if (!status && l.only.n && l.last_at == SIZE_MAX && l.missing.code != CODE_OK)
         status = cli_problem(c, &l.missing, NULL);
     if (!status && c->options.output == OUTPUT_JSON)
         cli_json_list(c, "logs", l.all);

@@ -7,8 +7,8 @@
 
 #include "base/sentence.h"
 #include "cli/command.h"
-#include "cli/follow.h"
 #include "cli/format.h"
+#include "cli/tell.h"
 #include "cli/workflows.h"
 
 /* {NAME: VALUE} of the -p options; 0, or the exit status after saying what is wrong with them. */
@@ -80,5 +80,5 @@ int run_command(struct cli *c)
         status = start(c, &source, stored, params, &run);
     json_decref(stored);
     json_decref(params);
-    return status ? status : follow_run(c, run, CLIENT_CARRY, FOLLOW_ALL);
+    return status ? status : tell_run(c, run, CLIENT_CARRY, TELL_ALL);
 }

@@ -4,11 +4,11 @@
 
 #include "base/buf.h"
 #include "cli/command.h"
-#include "cli/follow.h"
 #include "cli/format.h"
 #include "cli/report.h"
 #include "cli/table.h"
 #include "cli/task.h"
+#include "cli/tell.h"
 #include "cli/text.h"
 
 #define LIST_LIMIT     50
@@ -193,7 +193,7 @@ int runs_watch_command(struct cli *c)
     int64_t run;
     int status = open_run(c, CLI_EXISTING, &run);
 
-    return status ? status : follow_run(c, run, CLIENT_WATCH, FOLLOW_NEWS);
+    return status ? status : tell_run(c, run, CLIENT_WATCH, TELL_NEWS);
 }
 
 static void say_recovered(struct cli *c, const json_t *recovered)
@@ -239,7 +239,7 @@ int runs_resume_command(struct cli *c)
         fprintf(c->out, "run %" PRId64 " goes on\n", run);
     say_recovered(c, json_object_get(reply, "recovered"));
     json_decref(reply);
-    return follow_run(c, run, CLIENT_CARRY, FOLLOW_NEWS);
+    return tell_run(c, run, CLIENT_CARRY, TELL_NEWS);
 }
 
 int runs_retry_command(struct cli *c)
@@ -257,14 +257,14 @@ int runs_retry_command(struct cli *c)
         fprintf(c->out, "run %" PRId64 ": " STR_FMT " given back\n", run,
                 STR_ARG(format_n(&c->arena, format_number(reply, "tasks", 0), "task")));
     json_decref(reply);
-    return follow_run(c, run, CLIENT_CARRY, FOLLOW_NEWS);
+    return tell_run(c, run, CLIENT_CARRY, TELL_NEWS);
 }
 
 static int wait_for_end(struct cli *c, int64_t run, json_t **ret_head)
 {
     struct client_problem problem = {.code = CODE_OK};
 
-    if (follow_quietly(c, run, &problem))
+    if (tell_nothing(c, run, &problem))
         return cli_problem(c, &problem, NULL);
     return report_head(c, run, ret_head);
 }

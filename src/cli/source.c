@@ -105,19 +105,25 @@ int source_definition(struct arena *a, const struct source *s, struct definition
     return definition_read(a, doc, s->stem, ret, ret_errors);
 }
 
+void source_sum(struct arena *a, const struct source *s, size_t errors_n, struct client_problem *p)
+{
+    struct buf text;
+
+    buf_fixed(&text, p->text, sizeof(p->text));
+    buf_printf(&text, "%s is no valid workflow: " STR_FMT, s->name,
+               STR_ARG(format_n(a, (int64_t)errors_n, "error")));
+}
+
 int source_refuse(struct cli *c, const struct source *s, const struct definition_errors *errors)
 {
     struct client_problem p = {.code = CODE_WORKFLOW_INVALID, .details = json_array()};
-    struct buf text;
 
     for (size_t i = 0; i < errors->n; i++)
         json_array_append_new(p.details,
                               json_pack("{s:I, s:I, s:o}", "line", (json_int_t)errors->list[i].line,
                                         "column", (json_int_t)errors->list[i].column, "text",
                                         format_json(errors->list[i].text)));
-    buf_fixed(&text, p.text, sizeof(p.text));
-    buf_printf(&text, "%s is no valid workflow: " STR_FMT, s->name,
-               STR_ARG(format_n(&c->arena, (int64_t)errors->n_total, "error")));
+    source_sum(&c->arena, s, errors->n_total, &p);
     return cli_problem(c, &p, s->name);
 }
 

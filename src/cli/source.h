@@ -33,6 +33,9 @@ int source_definition(struct arena *a, const struct source *s, struct definition
 /* Say what is wrong with a file; returns the exit status. */
 int source_refuse(struct cli *c, const struct source *s, const struct definition_errors *errors);
 
+/* The sentence above a list of errors: how many there are in which file. */
+void source_sum(struct arena *a, const struct source *s, size_t errors_n, struct client_problem *p);
+
 struct source_list {
     const char **paths;
     size_t n;

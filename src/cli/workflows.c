@@ -46,9 +46,11 @@ int workflows_store(struct cli *c, const struct source *s, json_t **ret_reply)
     request =
         json_pack("{s:o, s:s, s:o, s:o}", "source", format_json(s->text), "format", s->format,
                   "path", format_json(str_of(s->path)), "fallback_name", format_json(s->stem));
-    if (client_call(&c->client, "workflows.put", request, ret_reply, &problem))
-        return cli_problem(c, &problem, s->name);
-    return 0;
+    if (!client_call(&c->client, "workflows.put", request, ret_reply, &problem))
+        return 0;
+    if (problem.code == CODE_WORKFLOW_INVALID && json_array_size(problem.details))
+        source_sum(&c->arena, s, json_array_size(problem.details), &problem);
+    return cli_problem(c, &problem, s->name);
 }
 
 static int put_file(struct cli *c, const char *path, json_t *all)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/follow.h"
+#include "cli/tell.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -240,7 +240,7 @@ static int follow_stream(struct cli *c, int64_t run, enum client_follow how, int
     return r;
 }
 
-int follow_quietly(struct cli *c, int64_t run, struct client_problem *ret_problem)
+int tell_nothing(struct cli *c, int64_t run, struct client_problem *ret_problem)
 {
     struct stream s = {.c = c};
     struct client_listener listener = {&s,          stream_nothing, stream_line, stream_progress,
@@ -265,8 +265,10 @@ static int tell_end(struct cli *c, int64_t run, const json_t *head)
 
     if (c->options.quiet && report_status(head) == 0)
         return 0;
-    if (c->terminal && !c->options.quiet)
+    if (c->terminal && !c->options.quiet) {
         status = report_tasks(c, run, REPORT_SOME);
+        fputc('\n', c->out);
+    }
     if (!status && format_number(json_object_get(head, "counts"), "FAILED", 0) > 0)
         status = report_failures(c, out, run);
     report_closing(c, out, head);
@@ -306,7 +308,7 @@ static bool keep_first(void *context, const json_t *run)
     return false;
 }
 
-int follow_run(struct cli *c, int64_t run, enum client_follow how, enum follow_from from)
+int tell_run(struct cli *c, int64_t run, enum client_follow how, enum tell_from from)
 {
     bool screen = c->terminal && cli_wants_table(c) && !c->options.quiet;
     struct client_problem problem = {.code = CODE_OK};
@@ -315,7 +317,7 @@ int follow_run(struct cli *c, int64_t run, enum client_follow how, enum follow_f
 
     if (screen)
         status = report_pages(c, run, keep_first, &head);
-    else if (from == FOLLOW_NEWS)
+    else if (from == TELL_NEWS)
         status = report_head(c, run, &head);
     if (status)
         return status;
