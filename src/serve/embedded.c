@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "serve/follow.h"
+#include "serve/carry.h"
 #include "serve/methods.h"
 #include "work/executor.h"
 
@@ -181,7 +181,7 @@ static int follow(void *context, int64_t run, enum client_follow how, int64_t af
                   const struct client_listener *listener, struct client_problem *ret_problem)
 {
     struct embedded *e = context;
-    struct follow_options o = {
+    struct carry_options o = {
         .run = run,
         .how = how,
         .after = after,
@@ -202,7 +202,7 @@ static int follow(void *context, int64_t run, enum client_follow how, int64_t af
         return refuse(ret_problem, CODE_INVALID, STR("this connection was not made to carry runs"));
     o.reader = e->reader;
     o.writer = e->writer;
-    return follow_run(&o, ret_problem);
+    return carry_run(&o, ret_problem);
 }
 
 static void close_all(void *context)

@@ -610,20 +610,23 @@ static const struct decode_field status_fields[] = {};
 
 struct str methods_url(struct arena *a, struct str url)
 {
-    size_t at, colon, end;
-    struct str rest;
+    size_t scheme, colon, end, at = 0;
+    struct str user;
 
-    if (!str_starts(url, STR("postgres")))
+    if (!str_starts(url, STR("postgres")) || !str_find(url, ':', &scheme))
         return url;
-    /* postgres://USER:PASSWORD@HOST…; parameters behind "?" may hold one, too, and are left out. */
+    /* postgres://USER:PASSWORD@HOST…; what stands behind "?" may hold a password, too. */
     if (str_find(url, '?', &end))
         url = str_sub(url, 0, end);
-    if (!str_find(url, '@', &at) || at < STR("postgres://").n)
+    for (size_t i = scheme; i < url.n; i++)
+        at = url.p[i] == '@' ? i : at;
+    scheme += STR("://").n;
+    if (at < scheme)
         return url;
-    rest = str_sub(url, STR("postgres://").n, at - STR("postgres://").n);
-    if (!str_find(rest, ':', &colon))
+    user = str_sub(url, scheme, at - scheme);
+    if (!str_find(user, ':', &colon))
         return url;
-    return str_printf(a, STR_FMT STR_FMT, STR_ARG(str_sub(url, 0, STR("postgres://").n + colon)),
+    return str_printf(a, STR_FMT STR_FMT, STR_ARG(str_sub(url, 0, scheme + colon)),
                       STR_ARG(str_sub(url, at, url.n)));
 }
 

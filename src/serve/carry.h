@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * follow: a uv loop that tells a listener what happens to a run, until it ends.
+ * carry: a uv loop that tells a listener what happens to a run, until it ends.
  *
  * The events come from the store, read ten times a second after the newest one known, so that what
  * other programs do is seen as well as what this one does. To carry a run is to follow it with a
  * local worker on the same loop.
  */
-#ifndef SERVE_FOLLOW_H
-#define SERVE_FOLLOW_H
+#ifndef SERVE_CARRY_H
+#define SERVE_CARRY_H
 
 #include "client/client.h"
 #include "serve/batcher.h"
 #include "work/guardian.h"
 
-struct follow_options {
+struct carry_options {
     struct batcher *reader;
     struct batcher *writer;
     int64_t run;
@@ -34,6 +34,6 @@ struct follow_options {
 
 /* Returns 0 when the run has ended or the watching was interrupted, or CLIENT_E_REFUSED with a
  * problem. Blocks. */
-int follow_run(const struct follow_options *options, struct client_problem *ret_problem);
+int carry_run(const struct carry_options *options, struct client_problem *ret_problem);
 
 #endif
