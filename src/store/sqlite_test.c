@@ -579,6 +579,168 @@ static void a_quota_is_told_and_recovers(void **state)
     assert_string_equal(store_testing_sql(t, "PRAGMA integrity_check"), "ok");
 }
 
+/* --- a fault at every n --- */
+
+/* Below SQLite the n-th write, sync or truncation fails, once. */
+static struct {
+    sqlite3_vfs vfs;
+    sqlite3_vfs *below;
+    struct methods {
+        const sqlite3_io_methods *below;
+        sqlite3_io_methods broken;
+    } methods[4]; /* files with and without locks have their own */
+    int countdown;
+    int error;
+} broken;
+
+static const sqlite3_io_methods *below(const sqlite3_file *f)
+{
+    for (size_t i = 0;; i++)
+        if (f->pMethods == &broken.methods[i].broken)
+            return broken.methods[i].below;
+}
+
+static bool breaks(int error)
+{
+    if (broken.countdown == 0 || --broken.countdown > 0)
+        return false;
+    errno = error == SQLITE_FULL ? ENOSPC : EIO;
+    return true;
+}
+
+static int broken_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
+{
+    if (breaks(broken.error)) /* half of it arrives */
+        return below(f)->xWrite(f, bytes, n / 2, at) ? SQLITE_IOERR : broken.error;
+    return below(f)->xWrite(f, bytes, n, at);
+}
+
+static int broken_sync(sqlite3_file *f, int flags)
+{
+    return breaks(SQLITE_IOERR) ? SQLITE_IOERR_FSYNC : below(f)->xSync(f, flags);
+}
+
+static int broken_truncate(sqlite3_file *f, sqlite3_int64 n)
+{
+    return breaks(SQLITE_IOERR) ? SQLITE_IOERR_TRUNCATE : below(f)->xTruncate(f, n);
+}
+
+static int broken_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
+                       int *ret_flags)
+{
+    int code = broken.below->xOpen(broken.below, name, f, flags, ret_flags);
+
+    (void)vfs;
+    if (code == SQLITE_OK) {
+        struct methods *m = broken.methods;
+
+        while (m->below && m->below != f->pMethods)
+            m++;
+        m->below = f->pMethods;
+        m->broken = *f->pMethods;
+        m->broken.xWrite = broken_write;
+        m->broken.xSync = broken_sync;
+        m->broken.xTruncate = broken_truncate;
+        f->pMethods = &m->broken;
+    }
+    return code;
+}
+
+enum { BREAK_COMMITS = 4 };
+
+/* Three rows in one transaction. */
+static int write_three(struct store *s, int64_t i)
+{
+    static char text[20000];
+    int r = store_begin(s, NULL);
+
+    memset(text, 'x', sizeof(text));
+    if (!r)
+        r = store_testing_put(s, "a", i);
+    if (!r)
+        r = STORE_DO(s, STMT_event_add, NULL, NULL, INT(i), INT(1), INT(0), TEXT(STR("k")),
+                     TEXT(((struct str){text, sizeof(text)})));
+    if (!r)
+        r = store_testing_put(s, "b", i);
+    if (!r)
+        r = store_commit(s);
+    else
+        store_rollback(s);
+    return r;
+}
+
+/* What was acknowledged is there; nothing is there by half. */
+static void check_after_break(struct store_testing *t, int acknowledged, const char *name)
+{
+    const char *sql = "SELECT (SELECT count(*) FROM queue WHERE name = 'a' AND tasks_max = e.at)"
+                      " + (SELECT count(*) FROM queue WHERE name = 'b' AND tasks_max = e.at)"
+                      " FROM event e ORDER BY at DESC LIMIT 1";
+    int64_t i;
+    const char *both;
+
+    for (i = 0; i < BREAK_COMMITS; i++)
+        if (acknowledged & 1 << i)
+            CHECK_ROW(name, store_testing_count(
+                                t, str_printf(&t->a, "event WHERE at = %d", (int)i).p) == 1);
+    both = store_testing_sql(t, sql);
+    CHECK_ROW(name, !both || strcmp(both, "2") == 0);
+    CHECK_ROW(name, strcmp(store_testing_sql(t, "PRAGMA integrity_check"), "ok") == 0);
+}
+
+/* Open and commit while the n-th operation fails; returns whether one did. */
+static bool run_broken(struct store_testing *t, int n, int error)
+{
+    const char *name =
+        str_printf(&t->a, "%s at %d", error == SQLITE_FULL ? "full" : "failing", n).p;
+    struct store *s;
+    int acknowledged = 0, r;
+    bool broke;
+
+    broken.error = error;
+    broken.countdown = n;
+    r = open_with(t->url, STORE_WRITE, 0, &s);
+    if (r) {
+        CHECK_ROW(name, r == -EIO || r == -ENOSPC);
+        store_free(s);
+        s = store_testing_open(t, STORE_WRITE); /* it was once */
+    }
+    for (int i = 0; i < BREAK_COMMITS; i++) {
+        r = write_three(s, i);
+        CHECK_ROW(name, r == 0 || r == -EIO || r == -ENOSPC);
+        if (!r)
+            acknowledged |= 1 << i;
+    }
+    store_free(s);
+    broke = broken.countdown == 0;
+    broken.countdown = 0;
+    CHECK_ROW(name, __builtin_popcount((unsigned)acknowledged) >= BREAK_COMMITS - 1);
+    store_free(store_testing_open(t, STORE_WRITE));
+    check_after_break(t, acknowledged, name);
+    unlink(t->path);
+    return broke;
+}
+
+static void a_fault_at_every_write_loses_nothing(void **state)
+{
+    static const int errors[] = {SQLITE_IOERR_WRITE, SQLITE_FULL};
+    struct store_testing *t = store_testing(state);
+
+    broken.below = sqlite3_vfs_find(NULL);
+    broken.vfs = *broken.below;
+    broken.vfs.zName = "broken";
+    broken.vfs.xOpen = broken_open;
+    assert_int_equal(sqlite3_vfs_register(&broken.vfs, 1), SQLITE_OK);
+    for (size_t i = 0; i < ROWS_N(errors); i++) {
+        int n = 1;
+
+        while (run_broken(t, n, errors[i]))
+            n++;
+        assert_true(n > 40);
+    }
+    sqlite3_vfs_unregister(&broken.vfs);
+    assert_int_equal(sqlite3_vfs_register(broken.below, 1), SQLITE_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -596,6 +758,7 @@ int main(void)
         STORE_TEST(a_log_on_a_read_only_medium_is_told, sqlite),
         STORE_TEST(a_full_medium_is_told_and_recovers, sqlite),
         STORE_TEST(a_quota_is_told_and_recovers, sqlite),
+        STORE_TEST(a_fault_at_every_write_loses_nothing, sqlite),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
