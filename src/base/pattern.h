@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pattern: POSIX extended regular expressions that others write.
+ * pattern: regular expressions that others write.
  *
- * A pattern matches a whole value or not at all, and characters are those of UTF-8. What would make
- * the matcher slow or large is refused: references back to a group, and repetitions that multiply
- * up to more than PATTERN_COST_MAX.
+ * The language is that of POSIX extended regular expressions without locales and references back to
+ * a group: | * + ? {2,5} ( ) . ^ $ [a-z]
+ * [^a-z] [[:digit:]] and a backslash before a character that would mean something. Characters are
+ * those of Unicode, classes those of ASCII. A pattern matches a whole value or not at all, in time
+ * linear in both (Thompson 1968).
  */
 #ifndef BASE_PATTERN_H
 #define BASE_PATTERN_H
@@ -15,16 +17,17 @@
 #include "base/str.h"
 
 #define PATTERN_BYTES_MAX       1000u
-#define PATTERN_COST_MAX        2000u /* characters after writing out every repetition */
-#define PATTERN_VALUE_BYTES_MAX 4096u /* the matcher may need 4 kB a byte */
+#define PATTERN_DEPTH_MAX       50u   /* groups within groups */
+#define PATTERN_STEPS_MAX       5000u /* what it comes to with its repetitions written out */
+#define PATTERN_VALUE_BYTES_MAX (16u << 10)
 
 enum { PATTERN_E_BAD = 1 };
 
-/* 0, or PATTERN_E_BAD with half a sentence ("is longer than …") that follows the pattern. */
+/* 0, or PATTERN_E_BAD with a sentence that begins with its verb ("is longer than …"). */
 int pattern_check(struct arena *a, struct str pattern, struct str *ret_error);
 
-/* Whether all of the value matches a pattern that pattern_check() found good. A value longer than
- * PATTERN_VALUE_BYTES_MAX, or one with a NUL, does not. */
+/* Whether all of the value matches a pattern that pattern_check() found good. A value that is
+ * longer than PATTERN_VALUE_BYTES_MAX or is no UTF-8 does not. */
 bool pattern_match(struct str pattern, struct str value);
 
 #endif
