@@ -173,6 +173,14 @@ static struct str take_line(struct str *s)
     return str_sub(whole, 0, end);
 }
 
+static void read_source(struct arena *a, const char *name, struct str *ret)
+{
+    const char *source = getenv("WEFT_SOURCE");
+
+    assert_non_null(source);
+    assert_int_equal(file_read(a, str_printf(a, "%s/%s", source, name).p, 1 << 20, ret), 0);
+}
+
 /* definition_cases.txt says what it holds. */
 static void each_case_is_read_as_expected(void **state)
 {
@@ -182,11 +190,7 @@ static void each_case_is_read_as_expected(void **state)
     struct buf b;
 
     (void)state;
-    assert_non_null(getenv("WEFT_SOURCE"));
-    assert_int_equal(
-        file_read(&a, str_printf(&a, "%s/src/core/definition_cases.txt", getenv("WEFT_SOURCE")).p,
-                  1 << 20, &rest),
-        0);
+    read_source(&a, "src/core/definition_cases.txt", &rest);
     buf_init(&b, 1 << 20);
     take_lines(&rest, STR("== "));
     while (rest.n) {
@@ -206,6 +210,36 @@ static void each_case_is_read_as_expected(void **state)
     arena_deinit(&a);
     assert_true(cases > 40);
     assert_int_equal(wrong, 0);
+}
+
+/* Each example of the reference is a workflow; what is left out for brevity is put around it. */
+static void the_reference_holds(void **state)
+{
+    struct arena a = {0};
+    size_t examples = 0;
+    struct str rest;
+    struct buf b;
+
+    (void)state;
+    read_source(&a, "docs/workflow-file.md", &rest);
+    buf_init(&b, 1 << 20);
+    take_lines(&rest, STR("```yaml\n"));
+    while (rest.n) {
+        struct str text = take_lines(&rest, STR("```\n"));
+        bool whole = str_starts(text, STR("weft: 1\n"));
+        bool tasks = whole || memmem(text.p, text.n, "tasks:\n", 7);
+
+        text = str_printf(&a, "%s" STR_FMT "%s", whole ? "" : "weft: 1\n", STR_ARG(text),
+                          tasks ? "" : "tasks: {a: {run: [x]}}\n");
+        say_file(&b, text);
+        if (!str_starts(buf_str(&b), STR("workflow ")))
+            fail_msg(STR_FMT "\n%s", STR_ARG(text), b.p);
+        examples++;
+        take_lines(&rest, STR("```yaml\n"));
+    }
+    buf_deinit(&b);
+    arena_deinit(&a);
+    assert_true(examples > 10);
 }
 
 /* What stands in no text file, or is too large for one. */
@@ -557,6 +591,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_case_is_read_as_expected),
+        cmocka_unit_test(the_reference_holds),
         cmocka_unit_test(odd_files_are_refused),
         cmocka_unit_test(a_bad_fallback_name_is_said),
         cmocka_unit_test(values_of_params),
