@@ -101,6 +101,8 @@ int doctor_status(struct tx *tx, const void *unused, struct doctor_status *reply
         if (task_state_parse(row_text(&rows, i, 0), &s))
             reply->tasks[s] = row_int(&rows, i, 1);
     }
+    for (size_t i = 0; i < tx->tallies_n; i++)
+        reply->tasks[tx->tallies[i].state] += tx->tallies[i].n;
     r = worker_list(tx, NULL, &reply->workers);
     return r ? fault(r) : 0;
 }

@@ -52,5 +52,6 @@ int queue_get(struct tx *tx, const struct str *name, struct queue_status *reply)
         if (task_state_parse(row_text(&rows, i, 2), &s))
             reply->counts[s] = row_int(&rows, i, 3);
     }
+    tx_counted(tx, 0, *name, reply->counts);
     return 0;
 }

@@ -69,6 +69,8 @@ static int read_counts(struct tx *tx, struct run_row *runs, size_t n)
             if (runs[j].id == row_int(&rows, i, 0))
                 runs[j].counts[s] = row_int(&rows, i, 3);
     }
+    for (size_t i = 0; i < n; i++)
+        tx_counted(tx, runs[i].id, STR(""), runs[i].counts);
     return 0;
 }
 

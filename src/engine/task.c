@@ -48,11 +48,6 @@ static int check_room(struct tx *tx, struct str queue, size_t n)
         return r;
     for (int s = 0; s < TASK_STATE_N; s++)
         open += task_final(s) ? 0 : q.counts[s];
-    for (size_t i = 0; i < tx->tallies_n; i++) {
-        const struct tx_tally *t = &tx->tallies[i];
-
-        open += t->run == 0 && !task_final(t->state) && str_eq(t->queue, queue) ? t->n : 0;
-    }
     if (open + (int64_t)n > q.tasks_max)
         return tx_refuse(tx, CODE_QUEUE_FULL,
                          "queue \"%.*s\" holds %" PRId64 " open tasks of at most %" PRId64
@@ -460,18 +455,23 @@ int task_get(struct tx *tx, const struct task_which *req, struct task_details *r
     return r ? fault(r) : 0;
 }
 
-/* A dead letter of a queue goes back to its queue. */
+/* A dead letter of a queue goes back to its queue, where there is room. */
 static int requeue_one(struct tx *tx, struct task_row *row)
 {
+    struct task moved = row->task;
     struct change c;
     int r;
 
-    change_init(&c, tx);
-    if (change_move(&c, row, TASK_REQUEUE, STR("")))
+    if (task_move(&moved, TASK_REQUEUE, tx->now, NULL, tx->prng, NULL))
         return tx_refuse(tx, CODE_TASK_STATE,
                          "task %" PRId64 " is %s; only a task that is FAILED, CANCELLED or SKIPPED "
                          "can be given back",
                          row->id, task_state_text(row->task.state).p);
+    r = check_room(tx, row->queue, 1);
+    if (r)
+        return r == ENGINE_E_REFUSED ? r : fault(r);
+    change_init(&c, tx);
+    change_move(&c, row, TASK_REQUEUE, STR(""));
     r = change_write(&c);
     return r ? fault(r) : 0;
 }

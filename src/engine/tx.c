@@ -164,3 +164,13 @@ void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state stat
     }
     tx->tallies[tx->tallies_n++] = (struct tx_tally){run, queue, state, n};
 }
+
+void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts)
+{
+    for (size_t i = 0; i < tx->tallies_n; i++) {
+        const struct tx_tally *t = &tx->tallies[i];
+
+        if (t->run == run && str_eq(t->queue, queue))
+            counts[t->state] += t->n;
+    }
+}

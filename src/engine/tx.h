@@ -94,4 +94,7 @@ void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct 
 /* n more (or fewer) tasks in that state. */
 void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state state, int64_t n);
 
+/* Add to counts by state, as the store has them, what this transaction has counted since. */
+void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts);
+
 #endif
