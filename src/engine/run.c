@@ -2,6 +2,7 @@
 #include "engine/run.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/fault.h"
@@ -161,6 +162,30 @@ static int make_tasks(struct tx *tx, const struct definition *d, const struct sp
     return r == ENGINE_E_REFUSED ? r : r ? fault(r) : 0;
 }
 
+static int draw_id(struct tx *tx, int64_t *ret)
+{
+    struct rows rows;
+    int r = store_run(tx->store, STMT_run_next, tx->arena, NULL, 1, &rows);
+
+    *ret = r ? 0 : row_int(&rows, 0, 0);
+    return r ? fault(r) : 0;
+}
+
+static int add(struct tx *tx, const struct run_row *run)
+{
+    int r = STORE_DO(tx->store, STMT_run_add, tx->arena, NULL, INT(run->id), TEXT(run->workflow),
+                     INT(run->version), TEXT(run_state_text(run->state)), TEXT(run->params),
+                     TEXT(run->dir), INT(run->max_parallel), INT(run->tasks), INT(tx->now));
+
+    /* Another program has started a run at the same moment: begin again, after it. */
+    if (r == STORE_E_DUPLICATE)
+        return fault(-EAGAIN);
+    if (r)
+        return fault(r);
+    tx_event(tx, run->id, 0, STR(""), STR("run_RUNNING"), STR("{\"from\":\"\",\"reason\":\"\"}"));
+    return 0;
+}
+
 int run_start(struct tx *tx, const struct run_start *req, struct run_row *reply)
 {
     struct workflow_row w = {0};
@@ -182,19 +207,15 @@ int run_start(struct tx *tx, const struct run_start *req, struct run_row *reply)
         .open = w.tasks,
         .created_at = tx->now,
     };
-    r = store_ids(tx->store, 1, &reply->id);
+    r = draw_id(tx, &reply->id);
+    if (!r)
+        r = spec_init(tx, &spec, w.definition, reply->id, req->params, req->params_n);
     if (r)
-        return fault(r);
-    r = spec_init(tx, &spec, w.definition, reply->id, req->params, req->params_n);
-    if (r)
-        return r;
+        return r == ENGINE_E_REFUSED ? r : fault(r);
     reply->params = spec.params_json;
-    r = STORE_DO(tx->store, STMT_run_add, tx->arena, NULL, INT(reply->id), TEXT(reply->workflow),
-                 INT(reply->version), TEXT(run_state_text(reply->state)), TEXT(reply->params),
-                 TEXT(reply->dir), INT(reply->max_parallel), INT(reply->tasks), INT(tx->now));
+    r = add(tx, reply);
     if (r)
         return fault(r);
-    tx_event(tx, reply->id, 0, STR(""), STR("run_RUNNING"), STR("{\"from\":\"\",\"reason\":\"\"}"));
     return make_tasks(tx, w.definition, &spec, reply);
 }
 
