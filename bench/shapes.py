@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graphs of one command, written for weft, ninja and make."""
 import json
+import random
 
 
 def independent(n):
@@ -23,6 +24,15 @@ def lattice(n):
         (f"t{i}_{j}", [f"t{x}_{y}" for x, y in ((i - 1, j), (i, j - 1)) if x >= 0 and y >= 0])
         for i in range(n)
         for j in range(n)
+    ]
+
+
+def layers(n, width, needs):
+    """Layers of `width`; each task waits for `needs` of the layer before, the same ones every time."""
+    drawn = random.Random(1)
+    return [
+        (f"t{i}", [f"t{x}" for x in drawn.sample(range(i - i % width - width, i - i % width), needs)] if i >= width else [])
+        for i in range(n)
     ]
 
 
