@@ -47,9 +47,12 @@ static void problem_json(struct cli *c, enum code code, const char *sentence, co
     const json_t *d;
     size_t i;
 
-    json_array_foreach(details, i, d) json_array_append_new(
-        errors, json_pack("{s:O?, s:O?, s:O?}", "line", json_object_get(d, "line"), "column",
-                          json_object_get(d, "column"), "detail", json_object_get(d, "text")));
+    json_array_foreach(details, i, d)
+    {
+        json_array_append_new(
+            errors, json_pack("{s:O?, s:O?, s:O?}", "line", json_object_get(d, "line"), "column",
+                              json_object_get(d, "column"), "detail", json_object_get(d, "text")));
+    }
     if (json_array_size(errors))
         json_object_set(p, "errors", errors);
     json_decref(errors);
@@ -207,7 +210,10 @@ void cli_json_list(struct cli *c, const char *key, const json_t *list)
     size_t i;
 
     if (c->options.output == OUTPUT_JSONL) {
-        json_array_foreach(list, i, v) cli_json_line(c->out, v);
+        json_array_foreach(list, i, v)
+        {
+            cli_json_line(c->out, v);
+        }
         return;
     }
     object = json_pack("{s:O}", key, list);

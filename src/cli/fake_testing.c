@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/fake_testing.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ static const struct fake_step *next_step(enum fake_kind kind, const char *what)
 {
     if (!script || !script->name)
         fail_msg("the script is at its end, and there comes %s", what);
+    assert(script);
     if (script->kind != kind && !(kind == FAKE_CALL && script->kind == FAKE_REFUSE))
         fail_msg("the script is at %s, and there comes %s", script->name, what);
     return script++;

@@ -17,9 +17,9 @@ struct str format_duration(int64_t us, char out[static FORMAT_DURATION_BYTES])
     if (us < 0)
         buf_add(&b, STR("0.00s"));
     else if (us < 10 * CLOCK_S)
-        buf_printf(&b, "%.2fs", (double)(us / 10000) / 100);
+        buf_printf(&b, "%" PRId64 ".%02" PRId64 "s", s, us / 10000 % 100);
     else if (s < 60)
-        buf_printf(&b, "%.1fs", (double)(us / 100000) / 10);
+        buf_printf(&b, "%" PRId64 ".%" PRId64 "s", s, us / 100000 % 10);
     else if (s < 3600)
         buf_printf(&b, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
     else if (s < 86400)

@@ -148,7 +148,10 @@ void live_init(struct live *v, const json_t *run, bool color, bool utf8, int64_t
             v->total += v->counts[s];
         }
     }
-    json_array_foreach(json_object_get(run, "tasks"), i, task) add_task(v, task, now, utc);
+    json_array_foreach(json_object_get(run, "tasks"), i, task)
+    {
+        add_task(v, task, now, utc);
+    }
 }
 
 void live_deinit(struct live *v)
@@ -438,14 +441,14 @@ void live_render(const struct live *v, size_t rows, size_t columns, int64_t now,
     size_t fixed = 1 + (v->notice[0] != '\0');
     size_t room = rows > fixed ? rows - fixed : 0;
     bool all = v->total <= (int64_t)room && (int64_t)map_count(v->by_id) == v->total;
-    const struct live_row **chosen = memory_new((room + 1) * sizeof(*chosen));
+    const struct live_row **chosen = memory_new((room + 1) * sizeof(void *));
     size_t n = choose(v, all || room == 0 ? room : room - 1, chosen);
     size_t name_columns = 0;
 
     /* In the order of the file where there is room for all: rows that stay in place are easier to
      * watch. */
     if (all && n)
-        qsort(chosen, n, sizeof(const struct live_row *), by_id);
+        qsort(chosen, n, sizeof(void *), by_id);
     for (size_t i = 0; i < n; i++) {
         size_t width = text_width(str_of(chosen[i]->name));
 

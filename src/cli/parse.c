@@ -17,7 +17,7 @@ static struct str quote(struct parse *l, const char *text)
 /* Errors in the line must know how to be told before all of it is read. */
 static void find_output(struct cli *c, int argc, char **argv)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+    for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--"); i++) {
         const char *v = NULL;
 
         if ((!strcmp(argv[i], "-o") || !strcmp(argv[i], "--output")) && i + 1 < argc)

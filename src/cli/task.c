@@ -33,7 +33,7 @@ int task_request(struct cli *c, const char *text, json_t **ret)
 /* Ask `method` about the task of the first argument. */
 static int ask(struct cli *c, const char *method, json_t **ret)
 {
-    json_t *request;
+    json_t *request = NULL;
     int status = task_request(c, c->args[0], &request);
 
     if (status)

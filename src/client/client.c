@@ -39,5 +39,5 @@ void client_close(struct client *c)
 {
     if (c->transport.close)
         c->transport.close(c->transport.context);
-    *c = (struct client){{NULL}};
+    *c = (struct client){.transport = {.context = NULL}};
 }
