@@ -167,6 +167,7 @@ static void *bare_open(const char *url)
     p->c = PQconnectdb(url);
     if (PQstatus(p->c) != CONNECTION_OK)
         die(p);
+    PQclear(PQexec(p->c, "SET search_path = weft"));
     for (int i = 0; i < STATEMENT_N; i++) {
         PGresult *r = PQprepare(p->c, statements[i].name, statements[i].text, 0, NULL);
 
