@@ -318,7 +318,9 @@ static struct node *parse_repetitions(struct parser *p, struct node *atom)
 {
     bool repeated = false;
 
-    while (atom && !at_end(p) && strchr("*+?{", p->text.p[p->at])) {
+    if (!atom)
+        return NULL;
+    while (!at_end(p) && strchr("*+?{", p->text.p[p->at])) {
         struct node *n = node_new(p, NODE_REPEAT);
         char c = p->text.p[p->at];
 

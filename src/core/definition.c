@@ -300,13 +300,13 @@ static void read_argv(struct definition_reader *r, const struct doc *d, struct d
     for (const struct doc *c = d->first; c; c = c->next) {
         struct str *arg = &t->argv[t->argv_n++];
 
-        if (definition_spelling(r, c, "run", "a list of texts and numbers", arg))
-            definition_refs(r, c, "run", *arg);
+        if (!definition_spelling(r, c, "run", "a list of texts and numbers", arg))
+            continue;
+        if (!arg->n && t->argv_n == 1)
+            definition_bad(r, c->line, c->column,
+                           "\"run\" begins with the program, which is empty here");
+        definition_refs(r, c, "run", *arg);
     }
-    if (!t->argv[0].n && d->first->kind == DOC_TEXT)
-        definition_bad(r, d->first->line, d->first->column,
-                       "\"run\" begins with the program, which "
-                       "is empty here");
 }
 
 /* The first reference of ours in a script; the shell's own ${NAME} is none. */

@@ -150,7 +150,8 @@ bool definition_keys(struct definition_reader *r, const struct doc *map, const c
                      const char *allowed, const struct str *names, size_t n,
                      const struct doc **slots)
 {
-    memset(slots, 0, n * sizeof(*slots));
+    for (size_t i = 0; i < n; i++)
+        slots[i] = NULL;
     if (map->kind != DOC_MAP) {
         definition_wrong(r, map, key, allowed);
         return false;
@@ -264,7 +265,7 @@ bool definition_duration(struct definition_reader *r, const struct doc *d, const
         definition_wrong(r, d, key, "a duration such as 90s, 5m or 1h30m, or a number of seconds");
         return false;
     }
-    if (seconds > (double)(DEFINITION_TIMEOUT_US_MAX / CLOCK_S)) {
+    if (seconds > (double)DEFINITION_TIMEOUT_US_MAX / (double)CLOCK_S) {
         definition_wrong(r, d, key, "at most 366 days");
         return false;
     }
