@@ -216,7 +216,7 @@ const struct command command_rows[] = {
      .least = 1,
      .most = 1,
      .help = "say why a run or task is where it is",
-     .text = "ID is the id of a run or of a task, or RUN/NAME.",
+     .text = "ID is a run's, or a task's where no run has it, or RUN/NAME.",
      .example = "weft why 12\nweft why 12/load",
      .run = why_command,
      },
