@@ -56,6 +56,7 @@ static void notice(struct carry *c, const char *text)
 static void end(struct carry *c)
 {
     c->ended = true;
+    uv_timer_stop(&c->tick);
     uv_stop(&c->loop);
 }
 
@@ -301,13 +302,20 @@ static void begin_handles(struct carry *c)
     }
 }
 
-/* Nothing may be under way when the loop goes. Where the store does not answer, the batchers are
- * ended, which answers everything. */
+static bool under_way(const struct carry *c)
+{
+    return c->polling || (c->local && local_busy(c->local));
+}
+
+/* Nothing may be under way when the loop goes. Where the store does not answer, or nobody waits for
+ * it any more, the batchers are ended, which answers everything. */
 static void settle(struct carry *c)
 {
-    if (c->answer.code != CODE_OK && (c->polling || (c->local && local_busy(c->local))))
+    if (under_way(c) && (c->answer.code != CODE_OK || !c->local))
         c->o.drop(c->o.context);
-    while (c->polling || (c->local && local_busy(c->local)))
+    else if (c->local)
+        watch_trouble(c);
+    while (under_way(c))
         uv_run(&c->loop, UV_RUN_ONCE);
 }
 
