@@ -30,7 +30,7 @@ int queue_put(struct tx *tx, const struct queue_put *req, struct queue_status *r
     return queue_get(tx, &req->name, reply);
 }
 
-int queue_get(struct tx *tx, const struct str *name, struct queue_status *reply)
+int queue_settings(struct tx *tx, const struct str *name, struct queue_status *reply)
 {
     struct rows rows;
     int r = STORE_DO(tx->store, STMT_queue_get, tx->arena, &rows, TEXT(*name));
@@ -43,6 +43,16 @@ int queue_get(struct tx *tx, const struct str *name, struct queue_status *reply)
     reply->name = row_text(&rows, 0, 0);
     reply->paused = row_int(&rows, 0, 1);
     reply->tasks_max = row_int(&rows, 0, 2);
+    return 0;
+}
+
+int queue_get(struct tx *tx, const struct str *name, struct queue_status *reply)
+{
+    struct rows rows;
+    int r = queue_settings(tx, name, reply);
+
+    if (r)
+        return r;
     r = STORE_DO(tx->store, STMT_tally_of, tx->arena, &rows, INT(0), TEXT(*name));
     if (r)
         return fault(r);

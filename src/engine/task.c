@@ -108,7 +108,7 @@ static int room_of_run(struct tx *tx, int64_t id, int64_t max, int64_t *ret)
 static int room_of_queue(struct tx *tx, struct str queue, int64_t max, int64_t *ret)
 {
     struct queue_status q;
-    int r = queue_get(tx, &queue, &q);
+    int r = queue_settings(tx, &queue, &q);
 
     *ret = q.paused ? 0 : max;
     return r;
