@@ -12,11 +12,14 @@
 #define WORK_GUARDIAN_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "work/executor.h"
 
 struct guardian;
+struct instance;
 
 /* Before any thread is started. Probes the machine, makes the instance's cgroup where it can,
  * forks. */
@@ -41,5 +44,19 @@ bool guardian_alive(struct str boot, int64_t pid, int64_t pid_start);
 /* End every process of a site of this machine's present boot and prove it; 0 also where nothing was
  * left. -ETIMEDOUT after wait_ms. */
 int guardian_clean(struct str site, int wait_ms);
+
+/* For the executor: the instance, and a descriptor that is readable once the guardian is dead. */
+const struct instance *guardian_instance(const struct guardian *g);
+int guardian_pidfd(const struct guardian *g);
+pid_t guardian_pid(const struct guardian *g);
+
+enum { GUARDIAN_E_SOON = 1 };
+
+/* Fork another one in place of one that died; the descriptor changes. Returns 0, GUARDIAN_E_SOON
+ * (the last one lived for less than a second, and there is none now) or a fault. */
+int guardian_renew(struct guardian *g);
+
+/* As guardian_new(), on no better rung than this one: for tests. */
+int guardian_new_on(enum executor_rung best, struct guardian **ret);
 
 #endif
