@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "work/tree.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "work/procfs.h"
+
+#define DEPTH_MAX  64u  /* of descent: who goes deeper is killed, not asked */
+#define CHASES_MAX 100u /* in one go, after those that fork faster than they die */
+
+static bool in_cgroup(const struct slot *s)
+{
+    return s->cgroup.folder >= 0;
+}
+
+static bool of_slot(const struct slot *s, const struct orphan *o)
+{
+    return s->pid > 0 && (o->session == s->pid || o->token == s->token);
+}
+
+/* Whether an orphan dies with this job. */
+static bool dies_with(const struct tree_keeper *k, const struct slot *s, const struct orphan *o)
+{
+    if (of_slot(s, o))
+        return true;
+    for (unsigned i = 0; i < k->slots_n; i++)
+        if (of_slot(&k->slots[i], o))
+            return false;
+    return true;
+}
+
+struct walk {
+    pid_t asked; /* the group that had its signal as a whole */
+    unsigned depth;
+    unsigned count;
+};
+
+static void ask(pid_t pid, void *context)
+{
+    struct walk *w = context;
+
+    if (getpgid(pid) != w->asked && kill(pid, SIGTERM) == 0) {
+        kill(pid, SIGCONT);
+        w->count++;
+    }
+    if (w->depth == DEPTH_MAX)
+        return;
+    w->depth++;
+    procfs_children(pid, ask, w);
+    w->depth--;
+}
+
+/* A process that is stopped cannot answer, so SIGCONT goes with it. */
+static unsigned terminate_by_descent(const struct tree_keeper *k, const struct slot *s)
+{
+    struct walk w = {.asked = s->pid};
+
+    if (kill(-s->pid, SIGTERM) == 0) {
+        kill(-s->pid, SIGCONT);
+        w.count++;
+    }
+    if (!s->dead)
+        procfs_children(s->pid, ask, &w);
+    orphans_look(k->orphans, k->found, k->context);
+    for (unsigned i = 0; i < orphans_count(k->orphans); i++) {
+        const struct orphan *o = orphans_at(k->orphans, i);
+
+        if (dies_with(k, s, o))
+            ask(o->pid, &w);
+    }
+    return w.count;
+}
+
+unsigned tree_terminate(const struct tree_keeper *k, const struct slot *s)
+{
+    unsigned n;
+
+    if (!in_cgroup(s))
+        return terminate_by_descent(k, s);
+    n = cgroup_signal(&s->cgroup, SIGTERM);
+    cgroup_signal(&s->cgroup, SIGCONT);
+    return n;
+}
+
+/* A group lies within a session, and the session of an orphan began in its job: all of the group
+ * is the job's, and dies in one step, however fast it forks. */
+static void kill_orphan(const struct orphan *o)
+{
+    pid_t group = getpgid(o->pid);
+
+    kill(o->pid, SIGKILL);
+    if (group > 1)
+        kill(-group, SIGKILL);
+}
+
+static void kill_by_descent(const struct tree_keeper *k, const struct slot *s)
+{
+    unsigned killed = 0;
+
+    kill(-s->pid, SIGKILL);
+    for (unsigned round = 0; round < CHASES_MAX; round++) {
+        unsigned n = 0;
+
+        orphans_look(k->orphans, k->found, k->context);
+        for (unsigned i = 0; i < orphans_count(k->orphans); i++) {
+            const struct orphan *o = orphans_at(k->orphans, i);
+
+            if (!dies_with(k, s, o))
+                continue;
+            kill_orphan(o);
+            n++;
+        }
+        if (n <= killed)
+            break; /* nobody new; the rest is theirs, to die */
+        killed = n;
+    }
+}
+
+void tree_kill(const struct tree_keeper *k, const struct slot *s)
+{
+    int r;
+
+    if (!in_cgroup(s)) {
+        kill_by_descent(k, s);
+        return;
+    }
+    r = cgroup_kill(&s->cgroup);
+    if (r) {
+        log_say(LOG_ERROR, "cgroup_kill_failed", LOG_NUMBER("token", s->token),
+                LOG_TEXT("error", str_of(strerror(-r))));
+        cgroup_signal(&s->cgroup, SIGKILL);
+    }
+}
+
+bool tree_alive(const struct tree_keeper *k, const struct slot *s)
+{
+    if (in_cgroup(s))
+        return cgroup_populated(&s->cgroup);
+    orphans_look(k->orphans, k->found, k->context);
+    for (unsigned i = 0; i < orphans_count(k->orphans); i++)
+        if (dies_with(k, s, orphans_at(k->orphans, i)))
+            return true;
+    return false;
+}
