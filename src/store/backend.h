@@ -80,6 +80,8 @@ struct backend {
     int (*begin)(struct store *s, int64_t *ret_now);
     int (*run)(struct store *s, enum statement_id id, const struct cell *params, size_t sets,
                struct arena *a, struct rows *ret); /* a is NULL where rows are not wanted */
+    /* Run it, its answer to come with that of the next call; NULL: it is run at once. */
+    int (*put)(struct store *s, enum statement_id id, const struct cell *params, size_t sets);
     int (*mark)(struct store *s);
     int (*undo)(struct store *s);
     int (*commit)(struct store *s);

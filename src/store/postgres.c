@@ -34,8 +34,6 @@ enum {
 };
 
 #define PARAMS_MAX 64
-/* How long the server's own limit may be overdue before the connection is given up. */
-#define OVERDUE_MS 5000
 /* A program that sleeps in a transaction holds locks, and keeps the tables from being cleaned. */
 #define IDLE_MS 60000
 /* "weft" and the number of the purpose: one program migrates at a time. */
@@ -75,11 +73,6 @@ struct postgres {
 static struct postgres *postgres_of(struct store *s)
 {
     return (struct postgres *)s;
-}
-
-static int64_t statement_deadline(const struct postgres *p)
-{
-    return clock_monotonic() + (p->store.options.statement_ms + OVERDUE_MS) * CLOCK_MS;
 }
 
 /* --- opening --- */
@@ -134,7 +127,7 @@ static int postgres_schema(struct store *s, struct schema *ret)
         wire_script(&p->wire,
                     "SELECT to_regclass('weft.migration') IS NOT NULL,"
                     " (SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('weft'))",
-                    statement_deadline(p), &result);
+                    wire_deadline(&p->wire, 1), &result);
 
     *ret = (struct schema){0};
     if (r)
@@ -147,7 +140,7 @@ static int postgres_schema(struct store *s, struct schema *ret)
     r = wire_script(
         &p->wire,
         "SELECT count(*), coalesce(min(version), 0), coalesce(max(version), 0) FROM weft.migration",
-        statement_deadline(p), &result);
+        wire_deadline(&p->wire, 1), &result);
     if (r)
         return fault(r);
     ret->n = result_int(result, 0, 0);
@@ -161,7 +154,7 @@ static int postgres_schema(struct store *s, struct schema *ret)
 static int postgres_migrate_begin(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    int64_t deadline = clock_monotonic() + (s->options.connect_ms + OVERDUE_MS) * CLOCK_MS;
+    int64_t deadline = wire_deadline(&p->wire, 1) + s->options.connect_ms * CLOCK_MS;
     char text[256];
     int r;
 
@@ -194,7 +187,7 @@ static int postgres_migrate_apply(struct store *s, const struct migration *m)
     int r = 0;
 
     if (m->version == 1)
-        r = wire_script(&p->wire, FIRST_STEPS, statement_deadline(p), NULL);
+        r = wire_script(&p->wire, FIRST_STEPS, wire_deadline(&p->wire, 1), NULL);
     if (!r) /* moving many rows may take any time */
         r = wire_script(&p->wire, m->text, INT64_MAX, NULL);
     if (r)
@@ -203,14 +196,14 @@ static int postgres_migrate_apply(struct store *s, const struct migration *m)
              "INSERT INTO weft.migration VALUES (%d, '%s', (extract(epoch FROM clock_timestamp()) "
              "* 1000000)::bigint)",
              m->version, m->name);
-    r = wire_script(&p->wire, note, statement_deadline(p), NULL);
+    r = wire_script(&p->wire, note, wire_deadline(&p->wire, 1), NULL);
     return r ? fault(r) : 0;
 }
 
 static int postgres_migrate_commit(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    int r = wire_script(&p->wire, "COMMIT", statement_deadline(p), NULL);
+    int r = wire_script(&p->wire, "COMMIT", wire_deadline(&p->wire, 1), NULL);
 
     return r ? fault(r) : 0;
 }
@@ -288,7 +281,7 @@ static int take_one(struct postgres *p, const char *name, int64_t deadline, int 
 static int postgres_prepare(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    int64_t deadline = statement_deadline(p);
+    int64_t deadline = wire_deadline(&p->wire, 1);
     int r = wire_pipeline(&p->wire);
 
     if (!r)
@@ -319,40 +312,48 @@ static void postgres_close(struct store *s)
 
 /* --- transactions --- */
 
-static struct call own_call(enum own own)
+static int own_send(struct postgres *p, enum own own)
 {
-    return (struct call){.name = owns[own].name};
+    return wire_send(&p->wire, &(struct call){.name = owns[own].name});
 }
 
-/* Run a statement within the transaction, and before it what marking has put off. */
-static int call_in(struct postgres *p, struct call call, PGresult **ret)
+/* Send a statement within the transaction, and before it what marking has put off. */
+static int send_in(struct postgres *p, const struct call *call)
 {
-    struct call calls[3];
-    size_t n = 0;
-    int r;
+    int r = 0;
 
     if (p->mark_wanted && p->mark_set)
-        calls[n++] = own_call(OWN_RELEASE);
-    if (p->mark_wanted)
-        calls[n++] = own_call(OWN_MARK);
-    calls[n++] = call;
+        r = own_send(p, OWN_RELEASE);
+    if (!r && p->mark_wanted)
+        r = own_send(p, OWN_MARK);
     p->mark_set = p->mark_set || p->mark_wanted;
     p->mark_wanted = false;
-    r = wire_call(&p->wire, calls, n, statement_deadline(p), ret);
-    return r > 0 ? r : r ? fault(r) : 0;
+    if (!r)
+        r = wire_send(&p->wire, call);
+    return r ? fault(r) : 0;
+}
+
+/* Learn what became of the statements that nobody waited for. */
+static int settle_sent(struct postgres *p)
+{
+    int r = p->wire.sent_n ? wire_answers(&p->wire, NULL) : 0;
+
+    return r > 0 ? fault(-EBADMSG) : r ? fault(r) : 0;
 }
 
 static int postgres_begin(struct store *s, int64_t *ret_now)
 {
     struct postgres *p = postgres_of(s);
     bool write = s->options.mode == STORE_WRITE;
-    const struct call calls[] = {own_call(write ? OWN_BEGIN : OWN_BEGIN_READ),
-                                 own_call(write ? OWN_NOW : OWN_NOW_READ)};
     PGresult *result;
     int r;
 
     p->mark_wanted = p->mark_set = false;
-    r = wire_call(&p->wire, calls, 2, statement_deadline(p), &result);
+    r = own_send(p, write ? OWN_BEGIN : OWN_BEGIN_READ);
+    if (!r)
+        r = own_send(p, write ? OWN_NOW : OWN_NOW_READ);
+    if (!r)
+        r = wire_answers(&p->wire, &result);
     if (r) {
         wire_close(&p->wire);
         return fault(r);
@@ -470,17 +471,19 @@ static int64_t rows_changed(PGresult *result)
     return n;
 }
 
-static int postgres_run(struct store *s, enum statement_id id, const struct cell *params,
-                        size_t sets, struct arena *a, struct rows *ret)
+/* Send a statement with its parameters. */
+static int send_run(struct postgres *p, enum statement_id id, const struct cell *params,
+                    size_t sets)
 {
-    struct postgres *p = postgres_of(s);
-    size_t n = s->shapes[id].params, size;
+    const struct statement *st = &statements_postgres[id];
+    size_t n = p->store.shapes[id].params, size;
     const char *values[PARAMS_MAX];
     int lengths[PARAMS_MAX], formats[PARAMS_MAX];
-    PGresult *result;
     char *at;
     int r = kinds_check(p, id, params, sets, &size);
 
+    if (!r && p->wire.sent_n + 4 > WIRE_SENT_MAX)
+        r = settle_sent(p);
     if (r)
         return fault(r);
     if (size > p->scratch_max) {
@@ -491,22 +494,32 @@ static int postgres_run(struct store *s, enum statement_id id, const struct cell
     for (size_t i = 0; i < n; i++) {
         char *begin = at;
 
-        if (statements_postgres[id].many)
+        if (st->many)
             at = array_put(at, params + i, n, sets,
                            p->types[id][i] == TYPE_TEXTS ? TYPE_TEXT : TYPE_INT8);
         else
             at = cell_put(at, &params[i]);
-        values[i] = !statements_postgres[id].many && params[i].kind == CELL_NULL ? NULL : begin;
+        values[i] = !st->many && params[i].kind == CELL_NULL ? NULL : begin;
         lengths[i] = (int)(at - begin);
         formats[i] = 1;
     }
-    r = call_in(p,
-                (struct call){.name = statements_postgres[id].name,
-                              .n = (int)n,
-                              .values = values,
-                              .lengths = lengths,
-                              .formats = formats},
-                &result);
+    r = send_in(p, &(struct call){.name = st->name,
+                                  .n = (int)n,
+                                  .values = values,
+                                  .lengths = lengths,
+                                  .formats = formats});
+    return r ? fault(r) : 0;
+}
+
+static int postgres_run(struct store *s, enum statement_id id, const struct cell *params,
+                        size_t sets, struct arena *a, struct rows *ret)
+{
+    struct postgres *p = postgres_of(s);
+    PGresult *result;
+    int r = send_run(p, id, params, sets);
+
+    if (!r)
+        r = wire_answers(&p->wire, &result);
     if (r)
         return r > 0 ? r : fault(r);
     if (a)
@@ -516,8 +529,17 @@ static int postgres_run(struct store *s, enum statement_id id, const struct cell
     return 0;
 }
 
+static int postgres_put(struct store *s, enum statement_id id, const struct cell *params,
+                        size_t sets)
+{
+    int r = send_run(postgres_of(s), id, params, sets);
+
+    return r ? fault(r) : 0;
+}
+
 static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)
 {
+    struct postgres *p = postgres_of(s);
     char count[8];
     const char *values[] = {count};
     const int lengths[] = {8}, formats[] = {1};
@@ -525,13 +547,13 @@ static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)
     int r;
 
     put64(count, (int64_t)n);
-    r = call_in(postgres_of(s),
-                (struct call){.name = owns[OWN_IDS].name,
-                              .n = 1,
-                              .values = values,
-                              .lengths = lengths,
-                              .formats = formats},
-                &result);
+    r = send_in(p, &(struct call){.name = owns[OWN_IDS].name,
+                                  .n = 1,
+                                  .values = values,
+                                  .lengths = lengths,
+                                  .formats = formats});
+    if (!r)
+        r = wire_answers(&p->wire, &result);
     if (r)
         return fault(r);
     assert((size_t)PQntuples(result) == n);
@@ -541,36 +563,47 @@ static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)
     return 0;
 }
 
+/* What was written before must have succeeded: else a failure of it would be found after the mark,
+ * and undoing would go back to the mark before, over what others have done since. */
 static int postgres_mark(struct store *s)
 {
-    postgres_of(s)->mark_wanted = true;
+    struct postgres *p = postgres_of(s);
+    int r = settle_sent(p);
+
+    if (r)
+        return fault(r);
+    p->mark_wanted = true;
     return 0;
 }
 
 static int postgres_undo(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    const struct call call = own_call(OWN_UNDO);
     int r;
 
     if (p->mark_wanted) /* nothing has been sent since then */
         return 0;
-    r = wire_call(&p->wire, &call, 1, statement_deadline(p), NULL);
+    r = settle_sent(p);
+    if (r == -EAGAIN || r == -ECONNRESET) /* all else is undone */
+        return fault(r);
+    r = own_send(p, OWN_UNDO);
+    if (!r)
+        r = wire_answers(&p->wire, NULL);
     return r ? fault(r) : 0;
 }
 
 static void postgres_rollback(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    const struct call call = own_call(OWN_ROLLBACK);
     struct buf kept = s->error;
 
-    if (!p->wire.c)
-        return;
     /* The sentence of why it is rolled back stays. A connection that is lost here takes the
      * transaction with it. */
     buf_init(&s->error, kept.max);
-    wire_call(&p->wire, &call, 1, statement_deadline(p), NULL);
+    if (p->wire.c)
+        settle_sent(p);
+    if (p->wire.c && !own_send(p, OWN_ROLLBACK))
+        wire_answers(&p->wire, NULL);
     buf_deinit(&s->error);
     s->error = kept;
 }
@@ -640,23 +673,24 @@ static int commit_settle(struct postgres *p)
 static int postgres_commit(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    const struct call call = own_call(OWN_COMMIT);
     PGresult *result;
     bool committed;
-    int r = wire_call(&p->wire, &call, 1, statement_deadline(p), &result);
+    int r = own_send(p, OWN_COMMIT);
 
-    if (r == -ECONNRESET && s->options.mode == STORE_READ)
-        return 0; /* all that was asked for has been answered */
-    if (r == -ECONNRESET)
-        r = commit_settle(p);
-    else if (r)
-        postgres_rollback(s);
-    else {
+    if (!r)
+        r = wire_answers(&p->wire, &result);
+    if (!r) {
         committed = strcmp(PQcmdStatus(result), "COMMIT") == 0;
         PQclear(result);
         if (!committed)
             r = store_say(s, -EBADMSG,
                           "a statement had failed, so that the server rolled back instead");
+    } else if (r != -ECONNRESET) {
+        postgres_rollback(s);
+    } else if (s->options.mode == STORE_READ) {
+        r = 0; /* all that was asked for has been answered */
+    } else {
+        r = commit_settle(p);
     }
     return r ? fault(r) : 0;
 }
@@ -676,6 +710,7 @@ const struct backend postgres_backend = {
     .prepare = postgres_prepare,
     .begin = postgres_begin,
     .run = postgres_run,
+    .put = postgres_put,
     .mark = postgres_mark,
     .undo = postgres_undo,
     .commit = postgres_commit,

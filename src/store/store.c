@@ -353,15 +353,13 @@ static void rows_take(struct store *s, struct arena *a, size_t columns, struct r
         memcpy(ret->cells, s->cells, s->cells_n * sizeof(*s->cells));
 }
 
-int store_run(struct store *s, enum statement_id id, struct arena *a, const struct cell *params,
-              size_t sets, struct rows *ret)
+/* What must hold before a statement runs. */
+static int run_check(struct store *s, enum statement_id id, const struct cell *params, size_t sets)
 {
-    struct rows rows = {0};
-    int r = 0;
+    int r;
 
     assert(s->state != STORE_IDLE && id < STMT_N);
     assert(s->backend->statements[id].many || sets == 1);
-    assert(a || !ret);
     if (s->state == STORE_ENDED)
         return fault(s->ended);
     if (s->state == STORE_FAILED)
@@ -369,9 +367,21 @@ int store_run(struct store *s, enum statement_id id, struct arena *a, const stru
                                "statement %s: the one before it failed, which must "
                                "be undone or rolled back first",
                                s->backend->statements[id].name));
-    s->cells_n = 0;
     r = text_refused(s, id, params, sets * s->shapes[id].params);
-    if (!r && sets)
+    return r ? fault(failed(s, r)) : 0;
+}
+
+int store_run(struct store *s, enum statement_id id, struct arena *a, const struct cell *params,
+              size_t sets, struct rows *ret)
+{
+    struct rows rows = {0};
+    int r = run_check(s, id, params, sets);
+
+    assert(a || !ret);
+    if (r)
+        return fault(r);
+    s->cells_n = 0;
+    if (sets)
         r = s->backend->run(s, id, params, sets, ret ? a : NULL, &rows);
     if (r > 0)
         s->state = STORE_FAILED;
@@ -381,5 +391,27 @@ int store_run(struct store *s, enum statement_id id, struct arena *a, const stru
     rows_take(s, ret ? a : NULL, s->shapes[id].columns, &rows);
     if (ret)
         *ret = rows;
+    return 0;
+}
+
+int store_put(struct store *s, enum statement_id id, const struct cell *params, size_t sets)
+{
+    struct rows rows = {0};
+    int r = run_check(s, id, params, sets);
+
+    if (r)
+        return fault(r);
+    if (!sets)
+        return 0;
+    if (s->backend->put)
+        r = s->backend->put(s, id, params, sets);
+    else
+        r = s->backend->run(s, id, params, sets, NULL, &rows);
+    if (r > 0)
+        r = store_say(s, -EBADMSG, "statement %s: a unique key exists already",
+                      s->backend->statements[id].name);
+    if (r)
+        return fault(failed(s, r));
+    s->written += (int64_t)sets;
     return 0;
 }

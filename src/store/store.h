@@ -144,7 +144,16 @@ enum { STORE_E_DUPLICATE = 1 };
 int store_run(struct store *s, enum statement_id id, struct arena *a, const struct cell *params,
               size_t sets, struct rows *ret);
 
+/*
+ * Write without waiting for the answer: as store_run() of a statement that answers with no rows.
+ * Postgres sends it together with the next call, which returns what is wrong with it; only a
+ * store_mark() costs a round trip then. A duplicate is -EBADMSG. Each set counts as one row in
+ * store_written().
+ */
+int store_put(struct store *s, enum statement_id id, const struct cell *params, size_t sets);
+
 /* One set, written in place: STORE_DO(s, STMT_run_get, arena, &rows, INT(id)). */
+#define STORE_PUT(s, id, ...) store_put((s), (id), (struct cell[]){__VA_ARGS__}, 1)
 #define STORE_DO(s, id, arena, ret, ...)                                                           \
     store_run((s), (id), (arena), (struct cell[]){__VA_ARGS__}, 1, (ret))
 

@@ -347,6 +347,90 @@ static void undo_goes_back_to_the_newest_mark(void **state)
     store_free(s);
 }
 
+static int put_workflow(struct store *s, int64_t version)
+{
+    struct str none = STR("-");
+
+    return STORE_PUT(s, STMT_workflow_add, TEXT(none), INT(version), TEXT(none), TEXT(none),
+                     TEXT(none), TEXT(none), TEXT(none), INT(0), INT(0));
+}
+
+static void what_was_put_is_there_for_the_next_call(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+
+    begin(s);
+    for (int i = 0; i < 200; i++) { /* more than may be under way at once */
+        STORE_OK(s, STORE_PUT(s, STMT_queue_put, TEXT(str_printf(&t->a, "q%d", i)), INT(0), INT(i),
+                              INT(0)));
+        if (i == 7)
+            assert_int_equal(get(s, "q7"), 7);
+    }
+    assert_int_equal(store_written(s), 200);
+    STORE_OK(s, store_put(s, STMT_event_add, NULL, 0));
+    commit(s);
+    assert_int_equal(store_testing_count(t, "queue"), 200);
+
+    begin(s);
+    STORE_OK(s, store_mark(s));
+    STORE_OK(s, put_workflow(s, 1));
+    STORE_OK(s, store_undo(s));
+    assert_int_equal(store_written(s), 0);
+    STORE_OK(s, put_workflow(s, 2));
+    store_rollback(s);
+    assert_int_equal(store_testing_count(t, "workflow"), 0);
+    store_free(s);
+}
+
+enum after { RUN, COMMIT, MARK, IDS, AFTER_N };
+
+/* SQLite says at once what is wrong with it, Postgres with the next call; the transaction fails on
+ * both, and an undo goes back to where it was right. */
+static void what_was_put_in_vain_is_told_with_the_next_call(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+
+    for (int after = RUN; after < AFTER_N; after++) {
+        int64_t id;
+        int r;
+
+        begin(s);
+        put(s, "before", after);
+        STORE_OK(s, store_mark(s));
+        STORE_OK(s, put_workflow(s, 1));
+        r = put_workflow(s, 1);
+        if (!r && after == RUN)
+            r = store_testing_put(s, "after", 1);
+        if (!r && after == MARK)
+            r = store_mark(s);
+        if (!r && after == IDS)
+            r = store_ids(s, 1, &id);
+        if (after == COMMIT) {
+            r = store_commit(s);
+            assert_int_equal(store_testing_count(t, "queue"), 1);
+        }
+        assert_int_equal(r, -EBADMSG);
+        if (after == COMMIT)
+            continue;
+        STORE_SAYS(s, "statement workflow_add: a unique key exists already");
+        STORE_OK(s, store_undo(s));
+        assert_int_equal(get(s, "before"), after);
+        assert_int_equal(get(s, "after"), -1);
+        commit(s);
+        assert_int_equal(store_testing_count(t, "workflow"), 0);
+    }
+    begin(s);
+    STORE_OK(s, put_workflow(s, 1));
+    put_workflow(s, 1);
+    store_rollback(s);
+    begin(s);
+    commit(s);
+    assert_int_equal(store_testing_count(t, "workflow"), 0);
+    store_free(s);
+}
+
 static void rollback_leaves_nothing(void **state)
 {
     struct store_testing *t = store_testing(state);
@@ -794,6 +878,8 @@ int main(void)
         STORE_TESTS(many_sets_run_at_once),
         STORE_TESTS(a_duplicate_is_told_and_undone),
         STORE_TESTS(undo_goes_back_to_the_newest_mark),
+        STORE_TESTS(what_was_put_is_there_for_the_next_call),
+        STORE_TESTS(what_was_put_in_vain_is_told_with_the_next_call),
         STORE_TESTS(rollback_leaves_nothing),
         STORE_TESTS(a_reader_sees_one_snapshot),
         STORE_TESTS(a_reader_cannot_write),

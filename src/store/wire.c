@@ -11,6 +11,9 @@
 #include "base/fault.h"
 #include "base/memory.h"
 
+/* How long the server's own limit may be overdue before the connection is given up. */
+#define OVERDUE_MS 5000
+
 /* What an SQLSTATE, or a class of them, means to a caller. The first row that fits is taken. */
 static const struct meaning {
     const char *state;
@@ -57,6 +60,7 @@ void wire_close(struct wire *w)
 {
     PQfinish(w->c);
     w->c = NULL;
+    w->sent_n = 0;
     w->store->ready = false;
 }
 
@@ -221,26 +225,42 @@ int wire_sync(struct wire *w)
     return PQpipelineSync(w->c) ? 0 : fault(wire_lost(w, NULL));
 }
 
-int wire_call(struct wire *w, const struct call *calls, size_t n, int64_t deadline, PGresult **ret)
+int64_t wire_deadline(const struct wire *w, size_t statements)
 {
-    PGresult *result = NULL;
-    int worst = 0, r;
+    return clock_monotonic() +
+           (w->store->options.statement_ms * (int64_t)statements + OVERDUE_MS) * CLOCK_MS;
+}
 
-    for (size_t i = 0; i < n; i++)
-        if (!PQsendQueryPrepared(w->c, calls[i].name, calls[i].n, calls[i].values, calls[i].lengths,
-                                 calls[i].formats, 0))
-            return fault(wire_lost(w, NULL));
-    r = wire_sync(w);
+int wire_send(struct wire *w, const struct call *call)
+{
+    assert(w->sent_n < WIRE_SENT_MAX);
+    if (!PQsendQueryPrepared(w->c, call->name, call->n, call->values, call->lengths, call->formats,
+                             0))
+        return fault(wire_lost(w, NULL));
+    w->sent[w->sent_n++] = call->name;
+    return 0;
+}
+
+int wire_answers(struct wire *w, PGresult **ret)
+{
+    int64_t deadline = wire_deadline(w, w->sent_n);
+    size_t n = w->sent_n;
+    PGresult *result = NULL;
+    int worst = 0, r = wire_sync(w);
+
     if (r)
         return fault(r);
     for (size_t i = 0; i < n && w->c; i++) {
         PQclear(result);
-        r = wire_take(w, calls[i].name, deadline, &result);
+        r = wire_take(w, w->sent[i], deadline, &result);
+        if (r > 0 && i + 1 < n)
+            r = -EBADMSG; /* whoever wrote that did not wait to hear of it */
         worst = worst ? worst : r;
     }
+    w->sent_n = 0;
     r = w->c ? wire_take_sync(w, deadline) : 0;
-    if (r)
-        worst = r; /* a lost connection is worse than what was the matter before */
+    if (r || !w->c)
+        worst = -ECONNRESET; /* worse than what was the matter before */
     if (!worst && ret)
         *ret = result;
     else

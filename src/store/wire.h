@@ -14,9 +14,13 @@
 
 #include "store/backend.h"
 
+#define WIRE_SENT_MAX 64
+
 struct wire {
     struct store *store;
-    PGconn *c; /* NULL: not connected */
+    PGconn *c;                       /* NULL: not connected */
+    const char *sent[WIRE_SENT_MAX]; /* statements whose answers are still to come */
+    size_t sent_n;
 };
 
 /* Connect and log in. -EHOSTUNREACH is worth another try, every other fault is not. */
@@ -27,10 +31,10 @@ void wire_close(struct wire *w);
  * wire_pipeline(). `ret` may be NULL; the caller clears what it gets. */
 int wire_script(struct wire *w, const char *text, int64_t deadline, PGresult **ret);
 
-/* From here on the connection takes wire_send() and wire_call(). */
+/* From here on the connection takes what follows. */
 int wire_pipeline(struct wire *w);
 
-/* A prepared statement with parameters in binary. */
+/* A prepared statement with parameters in binary; they are copied. */
 struct call {
     const char *name;
     int n;
@@ -39,15 +43,19 @@ struct call {
     const int *formats;
 };
 
-/* Run several in one round trip, each only if those before it succeeded. Returns as store_run()
- * does; the result is that of the last. */
-int wire_call(struct wire *w, const struct call *calls, size_t n, int64_t deadline, PGresult **ret);
+/* Send a statement, which runs only if all those before it succeed, up to WIRE_SENT_MAX; and get
+ * the answers of all that were sent, in one round trip. Returns as store_run() does, where one
+ * before the last met a duplicate -EBADMSG; the result is that of the last. */
+int wire_send(struct wire *w, const struct call *call);
+int wire_answers(struct wire *w, PGresult **ret);
 
-/* Send what the pipeline holds, and take the answers one by one. `name` is the statement's, for the
- * sentence. */
+/* The pipeline step by step. `name` is the statement's, for the sentence. */
 int wire_sync(struct wire *w);
 int wire_take(struct wire *w, const char *name, int64_t deadline, PGresult **ret);
 int wire_take_sync(struct wire *w, int64_t deadline);
+
+/* When a server that keeps its own limits has answered `statements` statements. */
+int64_t wire_deadline(const struct wire *w, size_t statements);
 
 /* A result that says so is the end of the connection. */
 int wire_lost(struct wire *w, const char *how);

@@ -1,5 +1,9 @@
 -- Workers, queues, workflows, runs, tasks with their dependencies, attempts, events, counts.
 -- Times are microseconds since 1970 UTC, durations microseconds, 0 where there is none.
+--
+-- Keys compare by bytes (COLLATE "C"): as on SQLite, and without the price of a language's rules.
+-- Rows that are written often leave room on their page for their next version (fillfactor), which
+-- then needs no entry in any index, and are vacuumed long before a fifth of the table is dead.
 
 -- Numbers that only grow, for ids and tokens.
 CREATE SEQUENCE ids;
@@ -16,25 +20,27 @@ CREATE TABLE worker (
     site        TEXT    NOT NULL,           -- where its processes can be found and ended by a later program
     slots       BIGINT  NOT NULL,
     run         BIGINT  NOT NULL DEFAULT 0, -- the run that it carries; 0: whatever comes
-    state       TEXT    NOT NULL,
+    state       TEXT COLLATE "C" NOT NULL,
     reason      TEXT    NOT NULL DEFAULT '',
     ttl_us      BIGINT  NOT NULL,
     beat_at     BIGINT  NOT NULL,
     joined_at   BIGINT  NOT NULL,
     ended_at    BIGINT  NOT NULL DEFAULT 0
-);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX worker_live ON worker (incarnation) WHERE state NOT IN ('LOST', 'GONE');
 
 CREATE TABLE queue (
-    name       TEXT PRIMARY KEY,
+    name       TEXT COLLATE "C" PRIMARY KEY,
     paused     BIGINT  NOT NULL DEFAULT 0,
     tasks_max  BIGINT  NOT NULL,            -- open tasks that it holds at most
     created_at BIGINT  NOT NULL
-);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
 
 -- A definition as its author wrote it; a version never changes.
 CREATE TABLE workflow (
-    name       TEXT    NOT NULL,
+    name       TEXT COLLATE "C" NOT NULL,
     version    BIGINT  NOT NULL,
     digest     TEXT    NOT NULL,
     kind       TEXT    NOT NULL,            -- 'single' (one task) or 'graph'
@@ -48,9 +54,9 @@ CREATE TABLE workflow (
 
 CREATE TABLE run (
     id           BIGINT  PRIMARY KEY,
-    workflow     TEXT    NOT NULL,
+    workflow     TEXT COLLATE "C" NOT NULL,
     version      BIGINT  NOT NULL,
-    state        TEXT    NOT NULL,
+    state        TEXT COLLATE "C" NOT NULL,
     reason       TEXT    NOT NULL DEFAULT '',
     detail       TEXT    NOT NULL DEFAULT '',
     params       TEXT    NOT NULL,          -- a JSON object
@@ -62,15 +68,16 @@ CREATE TABLE run (
     failed       BIGINT  NOT NULL DEFAULT 0, -- tasks that are FAILED
     created_at   BIGINT  NOT NULL,
     ended_at     BIGINT  NOT NULL DEFAULT 0
-);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX run_open ON run (id) WHERE state IN ('RUNNING', 'CANCELLING');
 
 CREATE TABLE task (
     id          BIGINT  PRIMARY KEY,
     run         BIGINT  NOT NULL,           -- 0: a task of a queue
-    queue       TEXT    NOT NULL,           -- '': a task of a run
-    name        TEXT    NOT NULL,
-    state       TEXT    NOT NULL,
+    queue       TEXT COLLATE "C" NOT NULL,           -- '': a task of a run
+    name        TEXT COLLATE "C" NOT NULL,
+    state       TEXT COLLATE "C" NOT NULL,
     reason      TEXT    NOT NULL DEFAULT '',
     detail      TEXT    NOT NULL DEFAULT '',
     priority    BIGINT  NOT NULL DEFAULT 0, -- the higher first, then the smaller id
@@ -91,7 +98,8 @@ CREATE TABLE task (
     created_at  BIGINT  NOT NULL,
     ended_at    BIGINT  NOT NULL DEFAULT 0,
     payload     TEXT    NOT NULL
-);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX task_ready ON task (run, queue, priority DESC, id) WHERE state = 'READY';
 CREATE INDEX task_due ON task (due_at) WHERE state = 'DELAYED';
 CREATE INDEX task_held ON task (worker) WHERE state IN ('LEASED', 'RUNNING');
@@ -107,8 +115,9 @@ CREATE TABLE dep_group (
     total     BIGINT  NOT NULL,
     done      BIGINT  NOT NULL DEFAULT 0,
     succeeded BIGINT  NOT NULL DEFAULT 0,
-    verdict   TEXT    NOT NULL DEFAULT 'WAITING' -- then MET or IMPOSSIBLE, once
-);
+    verdict   TEXT COLLATE "C" NOT NULL DEFAULT 'WAITING' -- then MET or IMPOSSIBLE, once
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX dep_group_task ON dep_group (task);
 CREATE INDEX dep_group_run ON dep_group (run, task);
 
@@ -125,7 +134,7 @@ CREATE TABLE attempt (
     token         BIGINT  PRIMARY KEY,
     task          BIGINT  NOT NULL,
     run           BIGINT  NOT NULL,
-    queue         TEXT    NOT NULL,
+    queue         TEXT COLLATE "C" NOT NULL,
     number        BIGINT  NOT NULL,         -- from 1; 0: the lease ended before it started
     worker        BIGINT  NOT NULL,
     outcome       TEXT    NOT NULL,
@@ -159,8 +168,9 @@ CREATE INDEX event_run ON event (run, seq);
 -- How many tasks are in each state; equal to the sums at every moment.
 CREATE TABLE tally (
     run   BIGINT  NOT NULL,
-    queue TEXT    NOT NULL,
-    state TEXT    NOT NULL,
+    queue TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
     n     BIGINT  NOT NULL,
     PRIMARY KEY (run, queue, state)
-);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
