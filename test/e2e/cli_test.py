@@ -181,12 +181,13 @@ def wrong_usage_ends_with_2_and_one_sentence():
             (["a\n\x1b[31mb"], "\\n\\u001b[31mb")):
         sentence = refused(2, *args)
         tap.contains(sentence, part)
-        assert sentence.startswith("weft: ") and sentence.endswith(" [invalid_argument]\n"), sentence
+        assert re.fullmatch(r"weft: .* \[invalid_argument\]\n", sentence), sentence
 
 
 @tap.case
 def errors_are_objects_under_json():
-    for args in (["run", "-ojson"], ["-o", "json", "nonsense"], ["graph", "/none", "--output=jsonl"]):
+    for args in (["run", "-ojson"], ["-o", "json", "nonsense"],
+                 ["graph", "/none", "--output=jsonl"]):
         problem = json.loads(refused(2, *args))
         tap.equal(sorted(problem), ["code", "detail", "title", "type"])
         tap.equal(problem["code"], "invalid_argument")
@@ -206,10 +207,12 @@ def options_stand_anywhere():
 
 @tap.case
 def check_names_all_errors_of_all_files():
-    with Folder(good_yaml=GOOD, bad_yaml="weft: 1\ntasks:\n  a: {run: [x], needs: [b]}\n  c: {rnu: [x]}\n",
+    with Folder(good_yaml=GOOD,
+                bad_yaml="weft: 1\ntasks:\n  a: {run: [x], needs: [b]}\n  c: {rnu: [x]}\n",
                 empty_yaml="", nul_yaml=b"weft: 1\0", latin_yaml=b"weft: 1\nname: gr\xf6\xdfe\n",
                 good_json='{"weft": 1, "tasks": {"a": {"run": ["x"]}}}') as name:
-        done = weft("check", "good.yaml", "bad.yaml", "empty.yaml", "nul.yaml", "latin.yaml", "none.yaml",
+        done = weft("check", "good.yaml", "bad.yaml", "empty.yaml", "nul.yaml", "latin.yaml",
+                    "none.yaml",
                     "good.json", cwd=name)
         lines = done.out.splitlines()
         tap.equal((done.returncode, done.err), (2, ""))
@@ -234,8 +237,10 @@ def check_names_all_errors_of_all_files():
 
 @tap.case
 def check_finds_the_workflows_of_a_folder():
-    with Folder(b_yaml=GOOD, sub__a_yml=GOOD, sub__c_json='{"weft": 1, "tasks": {"a": {"run": ["x"]}}}',
-                other_yaml="services: {}\n", broken_yaml="weft: 1\ntasks: [\n", notes_txt="weft: 1\n",
+    with Folder(b_yaml=GOOD, sub__a_yml=GOOD,
+                sub__c_json='{"weft": 1, "tasks": {"a": {"run": ["x"]}}}',
+                other_yaml="services: {}\n", broken_yaml="weft: 1\ntasks: [\n",
+                notes_txt="weft: 1\n",
                 _hidden__x_yaml=GOOD) as name:
         os.symlink(name, os.path.join(name, "loop"))
         done = weft("check", name)
@@ -281,12 +286,14 @@ def hostile_names_stay_names():
     # Whatever the names hold, nothing but numbered nodes with quoted labels and arrows comes out.
     plain = r'(#\d+;|[A-Za-z0-9 _.,-]|[^\x00-\x7f])*'
     for line in body.splitlines():
-        assert re.fullmatch(rf'    (t\d+\["{plain}"\]|g\d+\{{\{{"{plain}"\}}\}}|[tg]\d+ -->(\|"{plain}"\|)? [tg]\d+)',
+        assert re.fullmatch(rf'    (t\d+\["{plain}"\]|g\d+\{{\{{"{plain}"\}}\}}|'
+                            rf'[tg]\d+ -->(\|"{plain}"\|)? [tg]\d+)',
                             line), line
     dot = ok("graph", "-", "--format", "dot", stdin=text)
     quoted = r'"([^"\\\n]|\\.)*"'
     for line in dot.splitlines()[3:-1]:
-        assert re.fullmatch(rf'    ([tg]\d+( -> [tg]\d+)?( \[(shape=hexagon, )?label={quoted}\])?);', line), line
+        assert re.fullmatch(rf'    [tg]\d+( -> [tg]\d+)?( \[(shape=hexagon, )?label={quoted}\])?;',
+                            line), line
     tap.equal(dot.count(" -> "), len(tasks))
     if shutil.which("dot"):
         subprocess.run(["dot", "-Tsvg"], input=dot.encode(), capture_output=True, check=True)
@@ -323,8 +330,10 @@ tasks:
 @tap.case
 def a_reader_that_goes_away_is_no_error():
     with Folder(a_yaml=GOOD) as name:
-        script = f"'{WEFT}' check {' '.join(['a.yaml'] * 5000)} | head -n 1; echo ${{PIPESTATUS[0]}}"
-        done = subprocess.run(["bash", "-c", script], cwd=name, capture_output=True, text=True, check=True)
+        files = " ".join(["a.yaml"] * 5000)
+        script = f"'{WEFT}' check {files} | head -n 1; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", script], cwd=name, capture_output=True, text=True,
+                              check=True)
         tap.equal(done.stdout, "a.yaml: ok, workflow etl, 2 tasks\n0\n")
         tap.equal(done.stderr, "")
 

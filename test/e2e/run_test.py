@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs as a user sees them: their lines, their JSON, the picture on a terminal, what one can ask about them, and
-how they are cancelled, retried and resumed."""
+"""Runs as a user sees them: their lines, their JSON, the picture on a terminal, what one can ask
+about them, and how they are cancelled, retried and resumed."""
 import fcntl
 import json
 import os
@@ -48,7 +48,8 @@ class World(tempfile.TemporaryDirectory):
                                 stdin=subprocess.DEVNULL, **kw)
 
     def weft(self, *args, stdin=None, status=0):
-        done = subprocess.run([WEFT, *args], cwd=self.name, env=self.env, input=stdin or "", text=True,
+        done = subprocess.run([WEFT, *args], cwd=self.name, env=self.env, input=stdin or "",
+                              text=True,
                               capture_output=True, timeout=SECONDS_MAX, check=False)
         tap.equal(done.returncode, status, f"{args}: {done.stdout}{done.stderr}")
         return done
@@ -57,11 +58,12 @@ class World(tempfile.TemporaryDirectory):
         done = self.weft(*args, "-o", "json", status=status)
         return json.loads(done.stdout)
 
-    def wait_for(self, what, run=None):
-        """Poll `runs list` (or show) until `what` holds of the newest run; no event reaches us from outside."""
+    def wait_for(self, what):
+        """Look at the newest run until `what` holds of it; its id."""
         deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
-            done = subprocess.run([WEFT, "runs", "list", "-n", "1", "-o", "jsonl"], cwd=self.name, env=self.env,
+            done = subprocess.run([WEFT, "runs", "list", "-n", "1", "-o", "jsonl"], cwd=self.name,
+                                  env=self.env,
                                   text=True, capture_output=True, check=False)
             if done.returncode == 0 and done.stdout and what(json.loads(done.stdout)):
                 return json.loads(done.stdout)["id"]
@@ -75,7 +77,8 @@ def sh(script, **more):
 
 MIXED = {
     "good": sh("echo out; echo '{\"rows\": 5, \"text\": \"a b\"}' > \"$WEFT_OUTPUT\""),
-    "uses": {"run": ["printf", "%s|", "${tasks.good.output.rows}", "${params.day}", "$(id)"], "needs": ["good"]},
+    "uses": {"run": ["printf", "%s|", "${tasks.good.output.rows}", "${params.day}", "$(id)"],
+             "needs": ["good"]},
     "bad": sh("echo before; echo 'no such \x1b[31mtable\x1b[0m' >&2; exit 3"),
     "after": {"run": ["true"], "needs": ["bad"]},
     "anyway": {"run": ["true"], "needs": [{"all_done": ["bad"]}]},
@@ -90,7 +93,8 @@ PARAMS = {"day": {"type": "string", "default": "today"}}
 def a_mixed_run_as_one_object():
     with World() as w:
         run = w.json("run", w.workflow(MIXED, params=PARAMS), "-p", "day=a b=$HOME'\"", status=1)
-        for key in ("id", "workflow", "version", "state", "reason", "detail", "params", "dir", "max_parallel",
+        for key in ("id", "workflow", "version", "state", "reason", "detail", "params", "dir",
+                    "max_parallel",
                     "created_at", "ended_at", "duration_s", "counts", "tasks"):
             tap.contains(run, key)
         tap.equal((run["workflow"], run["version"], run["state"], run["reason"], run["dir"]),
@@ -99,7 +103,8 @@ def a_mixed_run_as_one_object():
         tap.equal([t["name"] for t in run["tasks"]], list(MIXED))
         task = {t["name"]: t for t in run["tasks"]}
         tap.equal({n: t["state"] for n, t in task.items()},
-                  {"good": "SUCCEEDED", "uses": "SUCCEEDED", "bad": "FAILED", "after": "SKIPPED", "anyway": "SUCCEEDED",
+                  {"good": "SUCCEEDED", "uses": "SUCCEEDED", "bad": "FAILED", "after": "SKIPPED",
+                   "anyway": "SUCCEEDED",
                    "again": "SUCCEEDED", "slow": "FAILED", "missing": "FAILED"})
         tap.equal({n: t["reason"] for n, t in task.items() if t["state"] != "SUCCEEDED"},
                   {"bad": "command_failed", "after": "upstream_not_satisfied", "slow": "timed_out",
@@ -107,18 +112,23 @@ def a_mixed_run_as_one_object():
         tap.equal(task["good"]["output"], {"rows": 5, "text": "a b"})
         tap.equal(task["bad"]["output"], None)
         attempt = task["bad"]["attempts"][0]
-        for key in ("number", "token", "outcome", "exit_code", "signal", "started_at", "ended_at", "queue_wait_s", "run_s",
+        for key in ("number", "token", "outcome", "exit_code", "signal", "started_at", "ended_at",
+                    "queue_wait_s", "run_s",
                     "cpu_s", "max_rss_bytes", "stderr_tail"):
             tap.contains(attempt, key)
-        tap.equal((attempt["number"], attempt["outcome"], attempt["exit_code"], attempt["signal"]), (1, "failed", 3, None))
+        tap.equal((attempt["number"], attempt["outcome"], attempt["exit_code"], attempt["signal"]),
+                  (1, "failed", 3, None))
         tap.contains(attempt["stderr_tail"], "no such")
-        assert re.fullmatch(r"\d+", attempt["token"]) and re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", attempt["ended_at"])
-        tap.equal([(a["number"], a["outcome"]) for a in task["again"]["attempts"]], [(1, "failed"), (2, "succeeded")])
+        assert re.fullmatch(r"\d+", attempt["token"]) and re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z",
+                                                                       attempt["ended_at"])
+        tap.equal([(a["number"], a["outcome"]) for a in task["again"]["attempts"]],
+                  [(1, "failed"), (2, "succeeded")])
         tap.equal(task["slow"]["attempts"][0]["outcome"], "timed_out")
         tap.equal(task["after"]["attempts"], [])
         tap.equal(w.json("runs", "show", run["id"]), run)
         # One argument stays one argument, whatever the parameter holds.
-        tap.equal(w.weft("runs", "logs", run["id"], "uses", "--stdout").stdout, "5|a b=$HOME'\"|$(id)|")
+        tap.equal(w.weft("runs", "logs", run["id"], "uses", "--stdout").stdout,
+                  "5|a b=$HOME'\"|$(id)|")
 
 
 @tap.case
@@ -131,11 +141,14 @@ def a_mixed_run_on_a_pipe():
                        r"bad FAILED attempt 1 exit code 3 \d\.\d\ds \(command_failed\)",
                        r"after SKIPPED \(upstream_not_satisfied\)", "again RUNNING attempt 2",
                        r"slow FAILED attempt 1 timed out .*", r"run \d+ FAILED"):
-            assert re.search(rf"^\d\d:\d\d:\d\dZ {wanted}$", done.stdout, re.M), (wanted, done.stdout)
-        for wanted in ("bad failed: ", "[command_failed]\n    | no such table\n    whole log: weft runs logs ",
+            assert re.search(rf"^\d\d:\d\d:\d\dZ {wanted}$", done.stdout, re.M), (wanted,
+                                                                                  done.stdout)
+        for wanted in ("bad failed: ",
+                       "[command_failed]\n    | no such table\n    whole log: weft runs logs ",
                        "missing failed: ", "slow failed: "):
             tap.contains(done.stdout, wanted)
-        assert re.search(r"\nrun \d+ of flow FAILED in \S+: 4 succeeded, 3 failed, 1 skipped\n$", done.stdout), done.stdout
+        assert re.search(r"\nrun \d+ of flow FAILED in \S+: 4 succeeded, 3 failed, 1 skipped\n$",
+                         done.stdout), done.stdout
         # The hint is a command that works.
         hint = re.search(r"whole log: weft (runs logs \d+ bad)$", done.stdout, re.M)[1].split()
         tap.contains(w.weft(*hint).stdout, "no such \x1b[31mtable")
@@ -151,7 +164,8 @@ def a_mixed_run_as_lines_of_json():
         tap.equal(last["run"]["state"], "FAILED")
         seqs = [int(e["seq"]) for e in events]
         tap.equal(seqs, sorted(set(seqs)))
-        tap.equal([e["kind"] for e in events if e["kind"].startswith("run_")], ["run_RUNNING", "run_FAILED"])
+        tap.equal([e["kind"] for e in events if e["kind"].startswith("run_")],
+                  ["run_RUNNING", "run_FAILED"])
         tap.contains([(e["name"], e["kind"]) for e in events], ("good", "task_SUCCEEDED"))
 
 
@@ -171,12 +185,14 @@ def a_workflow_from_stdin_starts_where_we_are():
         done = w.weft("run", "-", "-o", "json", stdin="weft: 1\ntasks: {where: {run: [pwd]}}\n")
         run = json.loads(done.stdout)
         tap.equal((run["workflow"], run["dir"]), ("stdin", os.path.realpath(w.name)))
-        tap.equal(w.weft("runs", "logs", run["id"], "where", "--stdout").stdout, os.path.realpath(w.name) + "\n")
+        tap.equal(w.weft("runs", "logs", run["id"], "where", "--stdout").stdout,
+                  os.path.realpath(w.name) + "\n")
 
 
 @tap.case
 def params_are_checked():
-    params = {"day": {"type": "string", "pattern": "[a-z]+"}, "n": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3}}
+    params = {"day": {"type": "string", "pattern": "[a-z]+"},
+              "n": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3}}
     with World() as w:
         path = w.workflow({"a": {"run": ["echo", "${params.day}${params.n}"]}}, params=params)
         for given, part in ((["day=monday", "n=10"], "n"), (["n=1"], "day"), (["day=MON"], "day"),
@@ -193,10 +209,15 @@ def params_are_checked():
 @tap.case
 def a_faulty_file_is_told_with_its_places():
     with World() as w:
-        path = w.write("bad.yaml", "weft: 1\ntasks:\n  a: {run: [x], needs: [b]}\n  b: {run: [x], needs: [a]}\n")
+        path = w.write("bad.yaml",
+                       "weft: 1\ntasks:\n"
+                       "  a: {run: [x], needs: [b]}\n"
+                       "  b: {run: [x], needs: [a]}\n")
         done = w.weft("run", path, status=2)
-        assert re.match(rf"{re.escape(path)}:\d+:\d+: .*(a -> b -> a|b -> a -> b)", done.stderr), done.stderr
-        tap.contains(done.stderr, f"weft: {path} is no valid workflow: 1 error [workflow_invalid]\n")
+        assert re.match(rf"{re.escape(path)}:\d+:\d+: .*(a -> b -> a|b -> a -> b)",
+                        done.stderr), done.stderr
+        tap.contains(done.stderr,
+                     f"weft: {path} is no valid workflow: 1 error [workflow_invalid]\n")
         problem = json.loads(w.weft("run", path, "-ojson", status=2).stderr)
         tap.equal(problem["code"], "workflow_invalid")
         tap.equal(sorted(problem["errors"][0]), ["column", "detail", "line"])
@@ -209,15 +230,21 @@ def what_does_not_exist_ends_with_3():
             tap.contains(w.weft(*args, status=3).stderr, "[store_not_found]")
         assert not os.path.exists(w.store)
         w.weft("run", w.workflow({"a": {"run": ["true"]}}), "-q")
-        for args, code in ((["runs", "show", "99"], "run_not_found"), (["runs", "watch", "99"], "run_not_found"),
-                           (["runs", "cancel", "99"], "run_not_found"), (["runs", "why", "99"], "run_not_found"),
-                           (["why", "99"], "run_not_found"), (["runs", "logs", "99"], "run_not_found"),
-                           (["runs", "resume", "99"], "run_not_found"), (["runs", "retry", "99"], "run_not_found"),
-                           (["task", "show", "99"], "task_not_found"), (["task", "why", "1/x"], "task_not_found"),
+        for args, code in ((["runs", "show", "99"], "run_not_found"),
+                           (["runs", "watch", "99"], "run_not_found"),
+                           (["runs", "cancel", "99"], "run_not_found"),
+                           (["runs", "why", "99"], "run_not_found"),
+                           (["why", "99"], "run_not_found"),
+                           (["runs", "logs", "99"], "run_not_found"),
+                           (["runs", "resume", "99"], "run_not_found"),
+                           (["runs", "retry", "99"], "run_not_found"),
+                           (["task", "show", "99"], "task_not_found"),
+                           (["task", "why", "1/x"], "task_not_found"),
                            (["workflows", "show", "x"], "workflow_not_found")):
             tap.contains(w.weft(*args, status=3).stderr, f"[{code}]")
         tap.contains(w.weft("runs", "resume", "1", status=4).stderr, "[run_ended]")
-        tap.contains(w.weft("runs", "list", "--state", "nonsense", status=2).stderr, "[invalid_argument]")
+        tap.contains(w.weft("runs", "list", "--state", "nonsense", status=2).stderr,
+                     "[invalid_argument]")
 
 
 @tap.case
@@ -232,15 +259,18 @@ def what_can_be_asked():
         tap.equal(w.json("task", "why", f"{run}/bad")["reason"], "command_failed")
         shown = w.json("task", "show", f"{run}/bad")
         tap.equal(w.json("task", "show", shown["id"]), shown)
-        tap.contains(w.weft("task", "show", f"{run}/after").stdout, "all_success of bad: 1 of 1 ended, 0 succeeded (IMPOSSIBLE)")
+        tap.contains(w.weft("task", "show", f"{run}/after").stdout,
+                     "all_success of bad: 1 of 1 ended, 0 succeeded (IMPOSSIBLE)")
         tap.equal(w.json("doctor")["ok"], True)
         status = w.json("status")
         tap.equal((status["runs"]["FAILED"], status["tasks"]["FAILED"]), (1, 3))
         tap.contains(w.weft("status").stdout, "1 failed")
         logs = w.weft("runs", "logs", run).stdout
-        tap.contains(logs, "==> bad, attempt 1, stdout <==\nbefore\n==> bad, attempt 1, stderr <==\nno such")
+        tap.contains(logs, "==> bad, attempt 1, stdout <==\nbefore\n"
+                           "==> bad, attempt 1, stderr <==\nno such")
         tap.equal(w.weft("runs", "logs", run, "again", "--attempt", "1", "--stdout").stdout, "")
-        tap.contains(w.weft("runs", "logs", run, "again", "--attempt", "9", status=3).stderr, "[log_not_found]")
+        tap.contains(w.weft("runs", "logs", run, "again", "--attempt", "9", status=3).stderr,
+                     "[log_not_found]")
         tap.contains(w.weft("runs", "logs", run, "after", status=3).stderr, "[log_not_found]")
         texts = {(l["task"], l["stream"]): l["text"] for l in w.json("runs", "logs", run)["logs"]}
         tap.equal(texts["bad", "stdout"], "before\n")
@@ -251,7 +281,8 @@ def workflows_are_stored_in_versions():
     with World() as w:
         os.makedirs(os.path.join(w.name, "flows", "sub"))
         w.write("flows/a.yaml", "weft: 1\ntasks: {one: {run: [x]}}\n")
-        w.write("flows/sub/b.json", {"weft": 1, "description": "what it is", "tasks": {"x": {"run": ["x"]}, "y": {"run": ["x"]}},
+        w.write("flows/sub/b.json", {"weft": 1, "description": "what it is",
+                                     "tasks": {"x": {"run": ["x"]}, "y": {"run": ["x"]}},
                                      "params": {"day": {"type": "string"}}})
         w.write("flows/other.yaml", "services: {}\n")
         w.write("flows/broken.yaml", "weft: 1\ntasks: {a: {rnu: [x]}}\n")
@@ -262,18 +293,25 @@ def workflows_are_stored_in_versions():
         tap.contains(done.stderr, "workflow_invalid")
         os.remove(os.path.join(w.name, "flows/broken.yaml"))
         w.write("flows/a.yaml", "weft: 1\ntasks: {one: {run: [y]}}\n")
-        tap.equal([(s["version"], s["created"]) for s in w.json("workflows", "put", "flows")["workflows"]], [(2, True), (1, False)])
-        tap.equal([(x["name"], x["version"]) for x in w.json("workflows", "list")["workflows"]], [("a", 2), ("b", 1)])
-        tap.equal(w.weft("workflows", "show", "a", "--at", "1", "--source").stdout, "weft: 1\ntasks: {one: {run: [x]}}\n")
+        tap.equal([(s["version"], s["created"]) for s in w.json("workflows", "put",
+                                                                "flows")["workflows"]],
+                  [(2, True), (1, False)])
+        tap.equal([(x["name"], x["version"]) for x in w.json("workflows", "list")["workflows"]],
+                  [("a", 2), ("b", 1)])
+        tap.equal(w.weft("workflows", "show", "a", "--at", "1", "--source").stdout,
+                  "weft: 1\ntasks: {one: {run: [x]}}\n")
         for wanted in ("what it is", "day", "(required)", "  x\n  y\n", "graph, 2 tasks"):
             tap.contains(w.weft("workflows", "show", "b").stdout, wanted)
-        tap.contains(w.weft("workflows", "show", "a", "--at", "7", status=3).stderr, "[workflow_not_found]")
+        tap.contains(w.weft("workflows", "show", "a", "--at", "7", status=3).stderr,
+                     "[workflow_not_found]")
 
 
 @tap.case
 def a_run_is_cancelled_from_another_program():
     with World() as w:
-        carrier = w.start("run", w.workflow({"a": sh("sleep 60"), "b": {"run": ["true"], "needs": ["a"]}}), stdout=subprocess.PIPE)
+        carrier = w.start("run", w.workflow({"a": sh("sleep 60"), "b": {"run": ["true"],
+                                                                        "needs": ["a"]}}),
+                          stdout=subprocess.PIPE)
         run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1)
         watcher = w.start("runs", "watch", run, stdout=subprocess.PIPE)
         tap.equal(w.json("runs", "cancel", run, "--wait"), {"id": run, "state": "CANCELLED"})
@@ -287,7 +325,8 @@ def a_run_is_cancelled_from_another_program():
 @tap.case
 def ctrl_c_cancels_and_a_second_one_kills():
     with World() as w:
-        path = w.workflow({"a": sh("trap '' TERM; echo on; while :; do sleep 1; done", grace="300s")})
+        path = w.workflow({"a": sh("trap '' TERM; echo on; while :; do sleep 1; done",
+                                   grace="300s")})
         carrier = w.start("run", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1)
         os.kill(carrier.pid, signal.SIGINT)
@@ -303,19 +342,23 @@ def ctrl_c_cancels_and_a_second_one_kills():
 def a_run_is_watched_and_its_logs_are_followed():
     with World() as w:
         gate = os.path.join(w.name, "gate")
-        path = w.workflow({"a": sh(f"echo one; while [ ! -e '{gate}' ]; do sleep 0.05; done; echo two"),
+        wait = f"while [ ! -e '{gate}' ]; do sleep 0.05; done"
+        path = w.workflow({"a": sh(f"echo one; {wait}; echo two"),
                            "b": {"run": ["echo", "three"], "needs": ["a"]}})
         carrier = w.start("run", path, "-q")
         run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1)
         watcher = w.start("runs", "watch", run, stdout=subprocess.PIPE)
         follower = w.start("runs", "logs", run, "-f", "--stdout", stdout=subprocess.PIPE)
-        one = w.start("runs", "logs", run, "a", "-f", "--stdout", "-o", "jsonl", stdout=subprocess.PIPE)
+        one = w.start("runs", "logs", run, "a", "-f", "--stdout", "-o", "jsonl",
+                      stdout=subprocess.PIPE)
         tap.contains(one.stdout.readline(), "one")
         with open(gate, "w", encoding="utf-8"):
             pass
         tap.equal(follower.communicate(timeout=SECONDS_MAX)[0],
                   "==> a, attempt 1, stdout <==\none\ntwo\n==> b, attempt 1, stdout <==\nthree\n")
-        tap.equal("".join(json.loads(line)["text"] for line in one.communicate(timeout=SECONDS_MAX)[0].splitlines()), "two\n")
+        tap.equal("".join(json.loads(line)["text"]
+                          for line in one.communicate(timeout=SECONDS_MAX)[0].splitlines()),
+                  "two\n")
         out = watcher.communicate(timeout=SECONDS_MAX)[0]
         tap.equal((watcher.returncode, carrier.wait(SECONDS_MAX), follower.returncode), (0, 0, 0))
         tap.contains(out, "b SUCCEEDED")
@@ -325,7 +368,8 @@ def a_run_is_watched_and_its_logs_are_followed():
 @tap.case
 def failed_tasks_are_retried_and_the_others_kept():
     with World() as w:
-        path = w.workflow({"good": {"run": ["echo", "once"]}, "flaky": sh("test -e there", needs=["good"]),
+        path = w.workflow({"good": {"run": ["echo", "once"]},
+                           "flaky": sh("test -e there", needs=["good"]),
                            "last": {"run": ["true"], "needs": ["flaky"]}})
         run = w.json("run", path, status=1)["id"]
         w.write("there", "")
@@ -341,7 +385,8 @@ def failed_tasks_are_retried_and_the_others_kept():
 @tap.case
 def a_killed_run_is_resumed():
     with World() as w:
-        path = w.workflow({"a": {"run": ["true"]}, "b": sh("test -e there || sleep 60", needs=["a"])})
+        path = w.workflow({"a": {"run": ["true"]}, "b": sh("test -e there || sleep 60",
+                                                           needs=["a"])})
         carrier = w.start("run", path, stdout=subprocess.DEVNULL)
         run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1 and r["counts"]["SUCCEEDED"] == 1)
         carrier.kill()
@@ -359,7 +404,8 @@ def a_killed_run_is_resumed():
 def a_store_that_cannot_be_had_ends_with_7():
     with World() as w:
         path = w.workflow({"a": {"run": ["true"]}})
-        done = w.weft("run", path, "--store", "postgres://nobody:secret@127.0.0.1:1/none?connect_timeout=1", status=7)
+        done = w.weft("run", path, "--store",
+                      "postgres://nobody:secret@127.0.0.1:1/none?connect_timeout=1", status=7)
         tap.contains(done.stderr, "[store_unavailable]")
         assert "secret" not in done.stderr
         tap.equal(w.weft("run", path, "--store", "mysql://x", status=2).stdout, "")
@@ -369,14 +415,17 @@ def a_store_that_cannot_be_had_ends_with_7():
 def a_reader_that_goes_away_does_not_stop_the_run():
     with World() as w:
         path = w.workflow({f"t{i}": {"run": ["true"]} for i in range(50)})
-        done = subprocess.run(["bash", "-c", f"'{WEFT}' run '{path}' | head -n 1; exit ${{PIPESTATUS[0]}}"], cwd=w.name,
-                              env=w.env, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+        done = subprocess.run(["bash", "-c",
+                               f"'{WEFT}' run '{path}' | head -n 1; exit ${{PIPESTATUS[0]}}"],
+                              cwd=w.name,
+                              env=w.env, capture_output=True, text=True, timeout=SECONDS_MAX,
+                              check=False)
         tap.equal((done.returncode, done.stderr), (0, ""))
         tap.equal(w.json("runs", "list")["runs"][0]["counts"]["SUCCEEDED"], 50)
 
 
 class Terminal:
-    """A terminal of so many rows and columns that remembers what was written, and what it then shows."""
+    """A terminal of so many rows and columns that remembers what was written."""
 
     def __init__(self, w, rows, columns, *args):
         self.rows, self.columns = rows, columns
@@ -407,7 +456,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def screen(self):
-        """The lines that stand there at the end, without colours. Understands only what weft may write."""
+        """The lines that stand there now, without colours. Knows only what weft may write."""
         lines, row, column, frame = [""], 0, 0, False
         for part in re.split(r"(\x1b\[[?0-9;]*[A-Za-z]|\n|\r)", self.raw.decode()):
             move = re.fullmatch(r"\x1b\[(\??)([0-9;]*)([A-Za-z])", part)
@@ -428,7 +477,8 @@ class Terminal:
                 frame = move[3] == "l" if move[1] else frame
             elif part:
                 assert "\x1b" not in part, part
-                lines[row] = lines[row][:column].ljust(column) + part + lines[row][column + len(part):]
+                before, behind = lines[row][:column], lines[row][column + len(part):]
+                lines[row] = before.ljust(column) + part + behind
                 column += len(part)
                 # The picture is never wrapped; what is left at the end may be.
                 assert not frame or len(lines[row]) < self.columns, lines[row]
@@ -438,18 +488,22 @@ class Terminal:
 @tap.case
 def on_a_terminal_the_run_is_a_picture_that_leaves_a_table():
     with World() as w:
-        tasks = dict(MIXED, noisy=sh("printf 'x\\033[2J\\033]0;evil\\a\\r\\xff%0200d\\n' 5; sleep 0.3"),
-                     moving=sh("echo '40 half of it' > \"$WEFT_PROGRESS\"; while [ ! -e gate ]; do sleep 0.05; done"))
+        tasks = dict(MIXED,
+                     noisy=sh("printf 'x\\033[2J\\033]0;evil\\a\\r\\xff%0200d\\n' 5; sleep 0.3"),
+                     moving=sh("echo '40 half of it' > \"$WEFT_PROGRESS\"; "
+                               "while [ ! -e gate ]; do sleep 0.05; done"))
         t = Terminal(w, 30, 100, "run", w.workflow(tasks, params=PARAMS))
         t.read_until(" 40%  ")
         w.write("gate", "")
         tap.equal(t.end(), 1)
         screen = t.screen()
         text = "\n".join(screen)
-        for wanted in ("  good     SUCCEEDED", "  bad      FAILED", "after    SKIPPED", "bad failed: "):
+        for wanted in ("  good     SUCCEEDED", "  bad      FAILED", "after    SKIPPED",
+                       "bad failed: "):
             tap.contains(text, wanted)
-        assert re.search(r"^run \d+ of flow FAILED in .*: 6 succeeded, 3 failed, 1 skipped$", text, re.M), text
-        # Nothing of the task's escape sequences came through, no frame scrolled, and the cursor is there.
+        assert re.search(r"^run \d+ of flow FAILED in .*: 6 succeeded, 3 failed, 1 skipped$", text,
+                         re.M), text
+        # Nothing of the task's escape sequences came through, and the cursor is there.
         assert b"\x1b[2J" not in t.raw and b"\x1b]" not in t.raw
         tap.equal(t.raw.count(b"\x1b[?25l"), t.raw.count(b"\x1b[?25h"))
         assert t.raw.rfind(b"\x1b[?25h") > t.raw.rfind(b"\x1b[?25l")
@@ -472,7 +526,8 @@ def a_terminal_of_a_few_lines_shows_what_runs():
 def a_window_that_changes_its_size_is_drawn_anew():
     with World() as w:
         gate = os.path.join(w.name, "gate")
-        path = w.workflow({f"t{i}": sh(f"while [ ! -e '{gate}' ]; do sleep 0.05; done") for i in range(4)})
+        path = w.workflow({f"t{i}": sh(f"while [ ! -e '{gate}' ]; do sleep 0.05; done")
+                           for i in range(4)})
         t = Terminal(w, 30, 100, "run", path, "-j", "4")
         t.read_until("4 running")
         t.resize(3, 30)
