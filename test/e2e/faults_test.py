@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The store fails under a run: locked, full, read-only, gone. The tasks go on, weft says so once, and
+nothing is lost.
+
+The cases about disks have one of their own, a small memory file system in a mount namespace, for
+which the script runs itself again (`faults_test.py --inside CASE FOLDER`).
+"""
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+
+import tap
+from world import SECONDS_MAX, World, outcomes, task
+
+DISK_MIB = 8
+
+# It waits for a file, so that the test decides when it ends.
+WAITS = "log there $WEFT_TASK; while ! test -e $WORLD/go.$WEFT_TASK; do sleep 0.02; done; log end $WEFT_TASK"
+
+
+def on_a_disk(inside):
+    """A case that gets a folder on a disk of its own."""
+
+    def case():
+        with tempfile.TemporaryDirectory(prefix="weft-disk-") as folder:
+            probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "x", folder],
+                                   capture_output=True)
+            if probe.returncode != 0:
+                raise tap.Skip("mount namespaces need root")
+            done = subprocess.run(
+                ["unshare", "-m", "sh", "-c",
+                 f'mount -t tmpfs -o size={DISK_MIB}m weft-test "$2" && exec "$0" "$1" --inside "$3" "$2"',
+                 sys.executable, os.path.abspath(__file__), folder, inside.__name__],
+                capture_output=True, text=True, timeout=2 * SECONDS_MAX)
+            tap.equal(done.returncode, 0, done.stdout + done.stderr)
+
+    case.__name__ = inside.__name__
+    case.inside = inside
+    tap.case(case)
+    return inside
+
+
+@tap.case
+def another_program_holds_the_lock():
+    # A-93, A-94
+    with World() as w:
+        with w.start({"a": {"sh": WAITS}, "b": {"needs": ["a"], "run": ["log", "b"]}}) as p:
+            w.wait(lambda: w.ledger())
+            other = sqlite3.connect(w.path("data/weft.db"), isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            w.write("go.a", "")
+            w.wait(lambda: "end a" in w.ledger())
+            line = p.stderr.readline().decode()
+            other.execute("ROLLBACK")
+            other.close()
+            run = p.run()
+        tap.contains(line, "tasks go on")
+        tap.equal((p.returncode, run["state"]), (0, "SUCCEEDED"), p.err)
+        tap.contains(p.err, "the store is back")
+        tap.equal([outcomes(run, n) for n in "ab"], [["succeeded"]] * 2)
+
+
+def fill(folder):
+    """Leave no room on the disk."""
+    path = os.path.join(folder, "filler")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(fd, b"x" * 4096)
+    except OSError:
+        os.close(fd)
+    return path
+
+
+@on_a_disk
+def the_disk_is_full_for_a_while(folder):
+    # A-68
+    with World(folder=folder) as w:
+        with w.start({"a": {"sh": WAITS}, "b": {"needs": ["a"], "run": ["true"]}}) as p:
+            w.wait(lambda: w.ledger())
+            filler = fill(folder)
+            # Opening makes a file without needing room for its content.
+            w.write("go.a", "")
+            line = p.stderr.readline().decode()
+            os.unlink(filler)
+            run = p.run()
+        tap.contains(line, "tasks go on")
+        tap.equal((p.returncode, run["state"]), (0, "SUCCEEDED"), p.err)
+        tap.equal(outcomes(run, "a"), ["succeeded"])
+        tap.equal([c["id"] for c in w.json("doctor")["checks"] if not c["ok"]], [])
+
+
+@on_a_disk
+def the_disk_is_read_only(folder):
+    # A-96: what writes is refused and says why, reading goes on
+    with World(folder=folder) as w:
+        file = w.workflow({"a": {"run": ["sh", "-c", "log there; test $WEFT_ATTEMPT = 2 || sleep 100"]}})
+        with w.begin("run", file) as p:
+            w.wait(lambda: w.ledger())
+            p.kill()
+        w.wait(lambda: not w.processes())
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+        tap.equal(w.states(), {"a": "RUNNING"})
+        tap.equal(w.weft("runs", "logs", "1").returncode, 0)
+        for command in (["run", file], ["runs", "cancel", "1"], ["runs", "resume", "1"]):
+            refused = w.weft(*command)
+            tap.equal(refused.returncode, 7, f"{command}: {refused.err}")
+            tap.contains(refused.err, "store_read_only")
+            tap.contains(refused.err, folder)
+        subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
+        with w.begin("runs", "resume", "-o", "json") as p:
+            run = p.run()
+        tap.equal((run["state"], outcomes(run, "a")), ("SUCCEEDED", ["lost", "succeeded"]))
+
+
+@tap.case
+def ctrl_c_ends_a_run_whose_store_does_not_answer():
+    with World() as w:
+        with w.start({"a": {"run": ["sh", "-c", "log there; exec sleep 100"]}}) as p:
+            w.wait(lambda: w.ledger())
+            other = sqlite3.connect(w.path("data/weft.db"), isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            p.interrupt()
+            p.stderr.readline()
+            p.interrupt(signal.SIGINT)
+            status = p.end()
+            tap.equal(status, 7, p.err)
+            tap.contains(p.err, "weft runs resume")
+            tap.equal(w.processes(), [])
+            other.close()
+        with w.begin("runs", "resume", "-o", "json") as p:
+            w.wait(lambda: len(w.ledger()) == 2)
+            p.interrupt()
+            run = p.run()
+        tap.equal(outcomes(run, "a"), ["lost", "cancelled"])
+
+
+@tap.case
+def the_server_is_killed_and_comes_back():
+    # A-93, A-94, A-95
+    import pg
+    try:
+        server = pg.Server()
+    except pg.Missing as e:
+        raise tap.Skip(str(e))
+    with server, World(server.url) as w:
+        tasks = {"a": {"sh": WAITS}, "long": {"sh": WAITS},
+                 "b": {"needs": ["a"], "run": ["log", "b"]}}
+        with w.start(tasks, "-j", "4") as p:
+            w.wait(lambda: len(w.ledger()) == 2)
+            server.kill()
+            w.write("go.a", "")
+            w.wait(lambda: "end a" in w.ledger())
+            line = p.stderr.readline().decode()
+            server.start()
+            w.wait(lambda: "b" in w.ledger())
+            w.write("go.long", "")
+            run = p.run()
+        tap.contains(line, "tasks go on")
+        tap.equal((p.returncode, run["state"]), (0, "SUCCEEDED"), p.err)
+        tap.equal([outcomes(run, n) for n in ("a", "long", "b")], [["succeeded"]] * 3)
+        tap.equal([c["id"] for c in w.json("doctor")["checks"] if not c["ok"]], [])
+
+
+if sys.argv[1:2] == ["--inside"]:
+    next(c for c in tap.cases if c.__name__ == sys.argv[2]).inside(sys.argv[3])
+else:
+    tap.main()
