@@ -40,6 +40,10 @@ class World(tempfile.TemporaryDirectory):
             f.write(text if isinstance(text, str) else json.dumps(text))
         return path
 
+    def read(self, name):
+        with open(os.path.join(self.name, name), encoding="utf-8") as f:
+            return f.read()
+
     def workflow(self, tasks, **more):
         return self.write("flow.json", {"weft": 1, "name": "flow", "tasks": tasks, **more})
 
@@ -73,6 +77,15 @@ class World(tempfile.TemporaryDirectory):
 
 def sh(script, **more):
     return {"sh": script, **more}
+
+
+def gone(pid):
+    """The process has ended, and is not waited for by anybody either."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return
+    raise AssertionError(f"process {pid} is still there")
 
 
 MIXED = {
@@ -118,6 +131,11 @@ def a_mixed_run_as_one_object():
             tap.contains(attempt, key)
         tap.equal((attempt["number"], attempt["outcome"], attempt["exit_code"], attempt["signal"]),
                   (1, "failed", 3, None))
+        for t in run["tasks"]:
+            for a in t["attempts"]:
+                assert a["queue_wait_s"] >= 0 and a["run_s"] >= 0 and a["cpu_s"] >= 0, a
+                assert a["started_at"] <= a["ended_at"], a
+        assert attempt["max_rss_bytes"] > 0 and run["duration_s"] > 0
         tap.contains(attempt["stderr_tail"], "no such")
         assert re.fullmatch(r"\d+", attempt["token"]) and re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z",
                                                                        attempt["ended_at"])
@@ -277,6 +295,150 @@ def what_can_be_asked():
 
 
 @tap.case
+def a_fresh_store_is_empty_and_answers():
+    with World() as w:
+        tap.contains(w.weft("runs", "resume", status=3).stderr, "[run_not_found]")
+        tap.equal(w.json("workflows", "list"), {"workflows": []})
+        tap.equal(w.json("runs", "list"), {"runs": []})
+        status = w.json("status")
+        tap.equal((sum(status["runs"].values()), sum(status["tasks"].values())), (0, 0))
+        tap.equal((status["health"], status["store"]["backend"]), ("healthy", "sqlite"))
+        tap.equal([x for x in status["workers"] if x["state"] not in ("GONE", "LOST")], [])
+        tap.equal(w.json("doctor")["ok"], True)
+
+
+STEP = "echo $WEFT_TASK >> order"
+SHAPES = {
+    "chain": {f"s{i}": sh(STEP, needs=[f"s{i - 1}"] if i else []) for i in range(5)},
+    "diamond": {"a": sh(STEP), "b": sh(STEP, needs=["a"]), "c": sh(STEP, needs=["a"]),
+                "d": sh(STEP, needs=["b", "c"])},
+    "fan": {"first": sh(STEP), **{f"m{i}": sh(STEP, needs=["first"]) for i in range(4)},
+            "last": sh(STEP, needs=[f"m{i}" for i in range(4)])},
+    "either": {"a": sh(STEP), "b": sh("exit 1"),
+               "c": sh(STEP, needs=[{"one_success": ["a", "b"]}])},
+    "wide": {f"s{s}t{t}": sh(STEP, needs=[f"s{s - 1}t{t}"] if s else [])
+             for s in range(4) for t in range(15)},
+}
+
+
+def ends_in_order(shape):
+    """Every task that starts does so once, and after all that it needs."""
+    tasks = SHAPES[shape]
+    with World() as w:
+        run = w.json("run", w.workflow(tasks), "-j", "4", status=1 if shape == "either" else 0)
+        order = w.read("order").split()
+        tap.equal(sorted(order), sorted(n for n, t in tasks.items() if t["sh"] == STEP))
+        for name, task in tasks.items():
+            for need in task.get("needs", []):
+                if isinstance(need, str):
+                    assert order.index(need) < order.index(name), (need, name, order)
+        tap.equal([len(t["attempts"]) for t in run["tasks"]], [1] * len(tasks))
+        assert isinstance(run["id"], str)
+
+
+@tap.case
+def a_chain_runs_in_order():
+    ends_in_order("chain")
+
+
+@tap.case
+def a_diamond_runs_in_order():
+    ends_in_order("diamond")
+
+
+@tap.case
+def a_fan_out_and_in_runs_in_order():
+    ends_in_order("fan")
+
+
+@tap.case
+def one_success_of_two_is_enough():
+    ends_in_order("either")
+
+
+@tap.case
+def sixty_tasks_in_stages_run_in_order():
+    ends_in_order("wide")
+
+
+@tap.case
+def every_kind_of_end_is_counted_and_the_next_run_is_well():
+    ends = {
+        "exit": (sh("exit 1"), "command_failed"),
+        "last": (sh("exit 255"), "command_failed"),
+        "abort": (sh("kill -ABRT $$"), "command_killed"),
+        "crash": (sh("kill -SEGV $$"), "command_killed"),
+        "killed": (sh("kill -KILL $$"), "command_killed"),
+        "ended": (sh("kill -TERM $$"), "command_killed"),
+        "missing": ({"run": ["no-such-program"]}, "command_not_found"),
+        "denied": ({"run": ["./flow.json"]}, "command_not_executable"),
+        "nowhere": ({"run": ["true"], "cwd": "no/such/folder"}, "cwd_not_found"),
+        "nonsense": (sh("echo '[1' > \"$WEFT_OUTPUT\""), "output_invalid"),
+        "loud": (sh("head -c 2097152 /dev/zero > \"$WEFT_OUTPUT\""), "output_too_large"),
+        "loop": (sh("while :; do :; done", timeout="300ms", grace="1s"), "timed_out"),
+        "good": ({"run": ["true"]}, ""),
+    }
+    with World() as w:
+        tasks = {f"{n}{i}": task for n, (task, _) in ends.items() for i in range(3)}
+        run = w.json("run", w.workflow(tasks), "-j", "10", status=1)
+        for task in run["tasks"]:
+            reason = ends[task["name"][:-1]][1]
+            tap.equal((task["name"], task["state"]),
+                      (task["name"], "FAILED" if reason else "SUCCEEDED"))
+            tap.equal((task["name"], task["reason"]), (task["name"], reason))
+            assert not reason or task["detail"] or task["attempts"][-1]["message"], task
+        tap.equal((run["counts"]["FAILED"], run["counts"]["SUCCEEDED"]), (36, 3))
+        before = w.json("workflows", "list")
+        tap.equal(w.json("doctor")["ok"], True)
+        w.weft("run", "-", "-q", stdin="weft: 1\ntasks: {a: {run: ['true']}}\n")
+        tap.equal(w.json("workflows", "list")["workflows"][0], before["workflows"][0])
+        status = w.json("status")
+        tap.equal((status["runs"]["FAILED"], status["runs"]["SUCCEEDED"],
+                   status["runs"]["RUNNING"]),
+                  (1, 1, 0))
+        tap.equal((status["tasks"]["FAILED"], status["tasks"]["RUNNING"],
+                   status["tasks"]["LEASED"]),
+                  (36, 0, 0))
+
+
+@tap.case
+def an_endless_loop_ends_at_its_timeout():
+    with World() as w:
+        begun = time.monotonic()
+        w.json("run", w.workflow({"loop": sh("echo $$ > pid; while :; do :; done", timeout="1s")}),
+               status=1)
+        assert 1 <= time.monotonic() - begun < 10
+        gone(int(w.read("pid")))
+
+
+NAMES = ["a\"b'c", "$(touch evil)", "`touch evil`", "'); DROP TABLE task; --", "größe 数据 🙂", "-rf",
+         "%s%n",
+         "a  b", "${HOME}", "\\", "*", "&& touch evil", "#", "e\u0301"]
+
+
+@tap.case
+def hostile_text_stays_data():
+    with World() as w:
+        tasks = {name: {"run": ["printf", "%s\\n", name, "${params.p}", "line\nbreak"]}
+                 for name in NAMES
+                 if "${" not in name}
+        value = "\n".join(NAMES) + "\x01\t\u202e"
+        run = w.json("run", w.write("flow.json", {"weft": 1, "name": NAMES[3],
+                                                  "params": {"p": {"type": "string"}},
+                                                   "tasks": tasks}), "-p", f"p={value}")
+        tap.equal((run["workflow"], run["params"]["p"]), (NAMES[3], value))
+        tap.equal([t["name"] for t in run["tasks"]], list(tasks))
+        for name in tasks:
+            out = w.weft("runs", "logs", "--stdout", "--", run["id"], name).stdout
+            tap.equal(out, f"{name}\n{value}\nline\nbreak\n")
+            tap.equal(w.json("task", "show", f"{run['id']}/{name}")["name"], name)
+        shown = w.weft("runs", "show", run["id"]).stdout + w.weft("runs", "list").stdout
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown), shown
+        assert not os.path.exists(os.path.join(w.name, "evil"))
+        tap.equal(w.json("doctor")["ok"], True)
+
+
+@tap.case
 def workflows_are_stored_in_versions():
     with World() as w:
         os.makedirs(os.path.join(w.name, "flows", "sub"))
@@ -309,7 +471,8 @@ def workflows_are_stored_in_versions():
 @tap.case
 def a_run_is_cancelled_from_another_program():
     with World() as w:
-        carrier = w.start("run", w.workflow({"a": sh("sleep 60"), "b": {"run": ["true"],
+        carrier = w.start("run", w.workflow({"a": sh("echo $$ > pid; sleep 60 & wait"),
+                                             "b": {"run": ["true"],
                                                                         "needs": ["a"]}}),
                           stdout=subprocess.PIPE)
         run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1)
@@ -320,6 +483,8 @@ def a_run_is_cancelled_from_another_program():
         for out in (carrier.stdout.read(), watcher.stdout.read()):
             tap.contains(out, f"run {run} of flow CANCELLED in ")
         tap.contains(w.weft("runs", "watch", run, status=1).stdout, "CANCELLED")
+        gone(int(w.read("pid")))
+        tap.contains(w.weft("runs", "cancel", run, status=4).stderr, "[run_ended]")
 
 
 @tap.case
