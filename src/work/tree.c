@@ -58,7 +58,8 @@ static unsigned terminate_by_descent(const struct tree_keeper *k, const struct s
 {
     struct walk w = {.asked = s->pid};
 
-    if (kill(-s->pid, SIGTERM) == 0) {
+    /* One that was born just now leads no group yet. */
+    if (kill(-s->pid, SIGTERM) == 0 || kill(s->pid, SIGTERM) == 0) {
         kill(-s->pid, SIGCONT);
         w.count++;
     }
@@ -100,6 +101,7 @@ static void kill_by_descent(const struct tree_keeper *k, const struct slot *s)
 {
     unsigned killed = 0;
 
+    kill(s->pid, SIGKILL); /* it may be too young to lead a group */
     kill(-s->pid, SIGKILL);
     for (unsigned round = 0; round < CHASES_MAX; round++) {
         unsigned n = 0;
