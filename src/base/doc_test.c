@@ -213,17 +213,16 @@ static void yaml_bad(void **state)
             "map "
             "begin in the same column"),
         ROW("no colon", "a: 1\nbcd\n",
-            "3:1: a ':' is missing after the key; keys of a map begin in the same column, and a "
+            "2:1: a ':' is missing after this key; keys of a map begin in the same column, and a "
             "text "
             "of several lines needs quotes or '|'"),
         ROW("indentation", "a:\n  b: 1\n c: 2",
             "3:2: a key of the map was expected here; look at the indentation and the quotes of "
             "this "
             "line and the one before (in the map that begins at line 1, column 1)"),
-        ROW("open quote", "a: 'b\nc: d",
-            "2:5: the file ends before the quote is closed (in the quoted text that begins at line "
-            "1, "
-            "column 4)"),
+        ROW("open quote", "a: 'b\nc: d", "1:4: the quote that opens here is not closed"),
+        ROW("open quote at a document marker", "a: 'b\n---\nc: d",
+            "1:4: the quote that opens here is not closed"),
         ROW("bad escape", "a: \"\\q\"",
             "1:5: this escape is not known; in double quotes, write a backslash twice"),
         ROW("half a character", "a: \"\\ud800\"", "1:7: this escape is no Unicode character"),

@@ -24,7 +24,7 @@ static const struct problem {
          "a ':' cannot stand here; a text that holds ': ' needs quotes, and the keys of a map "
          "begin in the same column"),
     SAYS("could not find expected ':'",
-         "a ':' is missing after the key; keys of a map begin in the same column, and a text of "
+         "a ':' is missing after this key; keys of a map begin in the same column, and a text of "
          "several lines needs quotes or '|'"),
     SAYS("did not find expected key", "a key of the map was expected here; look at the indentation "
                                       "and the quotes of this line and the one before"),
@@ -41,8 +41,8 @@ static const struct problem {
     SAYS("block sequence entries are not allowed in this context",
          "a '-' cannot stand here; begin the list on a line of its own, or put the text in quotes"),
     SAYS("mapping keys are not allowed in this context", "a '?' cannot stand here; use quotes"),
-    SAYS("found unexpected end of stream", "the file ends before the quote is closed"),
-    SAYS("found unexpected document indicator", "the document ends before the quote is closed"),
+    SAYS("found unexpected end of stream", "the quote that opens here is not closed"),
+    SAYS("found unexpected document indicator", "the quote that opens here is not closed"),
     SAYS("found unknown escape character",
          "this escape is not known; in double quotes, write a backslash twice"),
     SAYS("found invalid Unicode character escape code", "this escape is no Unicode character"),
@@ -101,6 +101,11 @@ static int bad_syntax(struct doc_tree *t, const yaml_parser_t *p, struct str tex
     for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
         if (!strcmp(words, problems[i].problem))
             words = problems[i].words;
+    /* What was begun and not ended is found out far behind it. */
+    if (p->context && (!strcmp(p->context, "while scanning a simple key") ||
+                       (!strcmp(p->context, "while scanning a quoted scalar") &&
+                        strstr(p->problem, "unexpected"))))
+        return doc_tree_bad(t, place_of(p->context_mark), "%s", words);
     if (context && p->context_mark.line != p->problem_mark.line)
         return doc_tree_bad(t, at, "%s (in the %s that begins at line %zu, column %zu)", words,
                             context, p->context_mark.line + 1, p->context_mark.column + 1);

@@ -127,6 +127,66 @@ void definition_again(struct definition_reader *r, const struct doc *map, const 
                    STR_ARG(key), first->key_line, first->key_column);
 }
 
+/* What other programs call our keys. */
+static const char *const synonyms[][2] = {
+    {"cmd",          "run"         },
+    {"command",      "run"         },
+    {"args",         "run"         },
+    {"exec",         "run"         },
+    {"script",       "sh"          },
+    {"shell",        "sh"          },
+    {"depends_on",   "needs"       },
+    {"dependencies", "needs"       },
+    {"depends",      "needs"       },
+    {"requires",     "needs"       },
+    {"after",        "needs"       },
+    {"dir",          "cwd"         },
+    {"directory",    "cwd"         },
+    {"working_dir",  "cwd"         },
+    {"workdir",      "cwd"         },
+    {"environment",  "env"         },
+    {"variables",    "env"         },
+    {"vars",         "env"         },
+    {"retries",      "retry"       },
+    {"max_retries",  "retry"       },
+    {"attempts",     "max_attempts"},
+    {"retries",      "max_attempts"},
+    {"delay",        "backoff"     },
+    {"parameters",   "params"      },
+    {"inputs",       "params"      },
+    {"jobs",         "tasks"       },
+    {"steps",        "tasks"       },
+    {"nodes",        "tasks"       },
+    {"concurrency",  "max_parallel"},
+    {"parallelism",  "max_parallel"},
+    {"parallel",     "max_parallel"},
+    {"version",      "weft"        },
+    {"title",        "name"        },
+    {"id",           "name"        },
+    {"desc",         "description" },
+    {"values",       "choices"     },
+    {"enum",         "choices"     },
+    {"min",          "minimum"     },
+    {"max",          "maximum"     },
+    {"regex",        "pattern"     },
+    {"any",          "one_done"    },
+    {"all",          "all_success" },
+    {"start_at",     "not_before"  },
+    {"time_limit",   "timeout"     },
+};
+
+static struct str guess_key(struct definition_reader *r, struct str wrong, const struct str *names,
+                            size_t n)
+{
+    size_t at;
+
+    for (size_t i = 0; i < sizeof(synonyms) / sizeof(synonyms[0]); i++)
+        if (str_eq(wrong, str_of(synonyms[i][0])) &&
+            str_index(str_of(synonyms[i][1]), names, n, &at))
+            return str_printf(&r->scratch, "; did you mean \"%s\"?", synonyms[i][1]);
+    return definition_guess(r, wrong, names, n);
+}
+
 static void unknown_key(struct definition_reader *r, const struct doc *value,
                         const struct str *names, size_t n)
 {
@@ -135,11 +195,12 @@ static void unknown_key(struct definition_reader *r, const struct doc *value,
 
     if (definition_skips(r, value->key_line, value->key_column))
         return;
-    guess = definition_guess(r, value->key, names, n);
+    guess = guess_key(r, value->key, names, n);
     key = sentence_quote(&r->scratch, value->key);
     buf_init(&list, SENTENCE_BYTES_MAX);
     for (size_t i = 0; i < n; i++)
-        buf_printf(&list, "%s" STR_FMT, i ? ", " : "", STR_ARG(names[i]));
+        if (names[i].p[0] != '$') /* that is for editors */
+            buf_printf(&list, "%s" STR_FMT, i ? ", " : "", STR_ARG(names[i]));
     definition_bad(r, value->key_line, value->key_column,
                    "unknown key " STR_FMT STR_FMT " (allowed: " STR_FMT ")", STR_ARG(key),
                    STR_ARG(guess), STR_ARG(buf_str(&list)));
