@@ -33,6 +33,11 @@ static bool ended_badly(const struct run *r)
     return r->open == 0 && r->failed > 0;
 }
 
+static bool ended_early(const struct run *r)
+{
+    return r->open == 0 && r->cancelled > 0;
+}
+
 struct move {
     enum run_state state;
     enum run_event event;
@@ -48,7 +53,8 @@ struct move {
 static const struct move moves[] = {
     {RUN_RUNNING,    RUN_EVENT_CANCEL, NULL,        RUN_CANCELLING, RUN_REASON_CANCELLED,    "it was cancelled, and its workers are told"},
     {RUN_RUNNING,    RUN_EVENT_ENDED,  ended_badly, RUN_FAILED,     RUN_REASON_TASKS_FAILED, "its last task ended, and some had failed"},
-    {RUN_RUNNING,    RUN_EVENT_ENDED,  all_ended,   RUN_SUCCEEDED,  RUN_REASON_NONE,         "its last task ended, and none had failed"},
+    {RUN_RUNNING,    RUN_EVENT_ENDED,  ended_early, RUN_CANCELLED,  RUN_REASON_CANCELLED,    "its last task ended, and some had been cancelled"},
+    {RUN_RUNNING,    RUN_EVENT_ENDED,  all_ended,   RUN_SUCCEEDED,  RUN_REASON_NONE,         "its last task ended, and all had succeeded or were skipped"},
     {RUN_CANCELLING, RUN_EVENT_CANCEL, NULL,        RUN_CANCELLING, RUN_REASON_CANCELLED,    "it was cancelled before"},
     {RUN_CANCELLING, RUN_EVENT_ENDED,  all_ended,   RUN_CANCELLED,  RUN_REASON_CANCELLED,    "its last task ended after it was cancelled"},
     {RUN_FAILED,     RUN_EVENT_RETRY,  NULL,        RUN_RUNNING,    RUN_REASON_RETRIED,      "it failed and was given back"},
@@ -62,7 +68,7 @@ static void run_check(const struct run *r)
 {
     assert(r->open >= 0 && r->failed >= 0);
     assert(!run_final(r->state) || r->open == 0);
-    assert(r->state != RUN_SUCCEEDED || r->failed == 0);
+    assert(r->state != RUN_SUCCEEDED || (r->failed == 0 && r->cancelled == 0));
     assert(r->state != RUN_FAILED || r->failed > 0);
 }
 

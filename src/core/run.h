@@ -4,7 +4,7 @@
  *
  *     RUNNING --cancel--> CANCELLING --ended--> CANCELLED
  *        |                     (all its tasks final)
- *        +--ended--> SUCCEEDED (no task FAILED) or FAILED
+ *        +--ended--> FAILED (some task FAILED), CANCELLED (some task CANCELLED) or SUCCEEDED
  *     FAILED, CANCELLED --retry--> RUNNING
  *
  * It ends when its last open task ends, and never before.
@@ -36,8 +36,9 @@ enum run_reason { RUN_REASONS(RUN_REASON_ENUM) RUN_REASON_N };
 struct run {
     enum run_state state;
     enum run_reason reason;
-    int64_t open;   /* tasks that are not final */
-    int64_t failed; /* tasks that are FAILED */
+    int64_t open;      /* tasks that are not final */
+    int64_t failed;    /* tasks that are FAILED */
+    int64_t cancelled; /* tasks that are CANCELLED; looked at where none is open */
 };
 
 enum { RUN_E_REFUSED = 1 };

@@ -437,6 +437,23 @@ void change_run_event(struct tx *tx, const struct run_row *run, enum run_state f
                         STR_ARG(was), STR_ARG(run->reason)));
 }
 
+static int count_cancelled(struct tx *tx, int64_t run, int64_t *ret)
+{
+    int64_t counts[TASK_STATE_N] = {0};
+    struct rows rows;
+    enum task_state s;
+    int r = STORE_DO(tx->store, STMT_tally_of, tx->arena, &rows, INT(run), TEXT(STR("")));
+
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < rows.n; i++)
+        if (task_state_parse(row_text(&rows, i, 2), &s))
+            counts[s] = row_int(&rows, i, 3);
+    tx_counted(tx, run, STR(""), counts);
+    *ret = counts[TASK_CANCELLED];
+    return 0;
+}
+
 int change_settle_run(struct tx *tx, struct run_row *run)
 {
     struct run core = {.state = run->state, .open = run->open, .failed = run->failed};
@@ -444,6 +461,9 @@ int change_settle_run(struct tx *tx, struct run_row *run)
 
     if (run->open > 0 || run_final(run->state))
         return 0;
+    r = count_cancelled(tx, run->id, &core.cancelled);
+    if (r)
+        return fault(r);
     r = run_move(&core, RUN_EVENT_ENDED, NULL);
     assert(r == 0);
     enum run_state from = run->state;
