@@ -23,6 +23,7 @@ struct event_rows {
 /* The newest event of a run, 0 where there is none. */
 int event_newest(struct tx *tx, const int64_t *run, int64_t *reply);
 
+/* Those of the transaction itself are there when it has been committed. */
 int event_list(struct tx *tx, const struct event_list *req, struct event_rows *reply);
 
 #endif

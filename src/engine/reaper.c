@@ -23,13 +23,17 @@ static int promote(struct tx *tx, struct reaper_reply *reply)
             reply->promoted++;
     }
     r = change_write(&c);
-    if (!r)
-        r = STORE_DO(tx->store, STMT_task_next_due, tx->arena, &rows, INT(-1), TEXT(STR("")));
-    if (r)
-        return fault(r);
-    reply->next_due_at = rows.n ? row_int(&rows, 0, 0) : 0;
     reply->more |= reply->promoted == REAPER_BATCH;
-    return 0;
+    return r ? fault(r) : 0;
+}
+
+static int next_due(struct tx *tx, int64_t *ret)
+{
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_task_next_due, tx->arena, &rows, INT(-1), TEXT(STR("")));
+
+    *ret = !r && rows.n ? row_int(&rows, 0, 0) : 0;
+    return r ? fault(r) : 0;
 }
 
 /* Attempts past their deadline; local workers see to their own. */
@@ -70,8 +74,8 @@ static int time_out(struct tx *tx, struct reaper_reply *reply)
 
 static int silence(struct tx *tx, const struct worker_row *w, struct reaper_reply *reply)
 {
-    struct worker_row row = *w;
     struct worker_lose_reply lost;
+    struct worker_row quiet;
     enum worker_event event;
     int r;
 
@@ -81,16 +85,17 @@ static int silence(struct tx *tx, const struct worker_row *w, struct reaper_repl
         reply->silent_local.list[reply->silent_local.n++] = *w;
         return 0;
     }
+    if (event == WORKER_EVENT_EXPIRE && reply->lost == REAPER_WORKERS) {
+        reply->more = true;
+        return 0;
+    }
     if (event == WORKER_EVENT_EXPIRE) {
         reply->lost++;
         r = worker_lose(tx, &(struct worker_lose){w->incarnation, STR("its heartbeat stopped")},
                         &lost);
-        return r ? fault(r) : 0;
+    } else {
+        r = w->state == WORKER_READY ? worker_quiet(tx, &w->incarnation, &quiet) : 0;
     }
-    if (worker_move(&row.state, event, NULL))
-        return 0;
-    r = STORE_DO(tx->store, STMT_worker_put, tx->arena, NULL, INT(w->incarnation),
-                 TEXT(worker_state_text(row.state)), TEXT(STR("quiet")), INT(w->beat_at), INT(0));
     return r ? fault(r) : 0;
 }
 
@@ -118,5 +123,7 @@ int reaper_scan(struct tx *tx, const void *unused, struct reaper_reply *reply)
         r = time_out(tx, reply);
     if (!r)
         r = watch_workers(tx, reply);
+    if (!r)
+        r = next_due(tx, &reply->next_due_at);
     return r ? fault(r) : 0;
 }

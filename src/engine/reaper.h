@@ -13,13 +13,14 @@
 #include "engine/tx.h"
 #include "engine/worker.h"
 
-#define REAPER_BATCH 1000u
+#define REAPER_BATCH   1000u /* tasks */
+#define REAPER_WORKERS 100   /* that are lost */
 
 struct reaper_reply {
     int64_t promoted;    /* DELAYED tasks that became READY */
     int64_t lost;        /* workers */
     int64_t timed_out;   /* attempts */
-    int64_t next_due_at; /* of the DELAYED tasks; 0: none */
+    int64_t next_due_at; /* of the tasks that are DELAYED now; 0: none */
     bool more;
     struct worker_rows silent_local; /* past their TTL */
 };

@@ -114,30 +114,39 @@ static int room_of_queue(struct tx *tx, struct str queue, int64_t max, int64_t *
     return r;
 }
 
-static int check_claimer(struct tx *tx, int64_t incarnation)
+/* How many more tasks a worker may hold. Its row is locked before they are counted: two claims of
+ * one worker, or its end and a claim, come one after the other. */
+static int room_of_worker(struct tx *tx, int64_t incarnation, int64_t *ret)
 {
     struct rows rows;
     struct worker_row w;
-    int r = STORE_DO(tx->store, STMT_worker_check, tx->arena, &rows, INT(incarnation));
+    int r = STORE_DO(tx->store, STMT_worker_lock, tx->arena, &rows, INT(incarnation));
 
+    *ret = 0;
     if (r)
         return fault(r);
     if (rows.n == 0)
         return tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker %" PRId64 " is not registered",
                          incarnation);
     row_worker(&rows, 0, &w);
-    if (!worker_claims(w.state))
+    if (worker_over(w.state))
         return tx_refuse(tx, CODE_WORKER_LOST,
                          "worker %" PRId64 " is %s and may take no tasks; register again",
                          incarnation, worker_state_text(w.state).p);
+    if (!worker_claims(w.state))
+        return 0;
+    r = STORE_DO(tx->store, STMT_worker_busy, tx->arena, &rows, INT(incarnation));
+    if (r)
+        return fault(r);
+    *ret = w.slots - row_int(&rows, 0, 0);
     return 0;
 }
 
 static int next_due(struct tx *tx, const struct task_claim *req, int64_t *ret)
 {
     struct rows rows;
-    int r =
-        STORE_DO(tx->store, STMT_task_next_due, tx->arena, &rows, INT(req->run), TEXT(req->queue));
+    int r = STORE_DO(tx->store, STMT_task_next_due, tx->arena, &rows, INT(req->run),
+                     TEXT(req->run ? STR("") : req->queue));
 
     *ret = !r && rows.n ? row_int(&rows, 0, 0) : 0;
     return r ? fault(r) : 0;
@@ -179,7 +188,7 @@ static int take(struct tx *tx, const struct task_claim *req, const struct rows *
 
 int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply)
 {
-    int64_t room = 0;
+    int64_t room = 0, slots = 0;
     struct rows rows = {0};
     int r;
 
@@ -193,7 +202,9 @@ int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *
         r = STORE_DO(tx->store, STMT_task_ready, tx->arena, &rows, INT(req->run),
                      TEXT(req->run ? STR("") : req->queue), INT(room));
     if (!r)
-        r = check_claimer(tx, req->worker);
+        r = room_of_worker(tx, req->worker, &slots);
+    if ((int64_t)rows.n > slots)
+        rows.n = slots > 0 ? (size_t)slots : 0;
     if (!r)
         r = rows.n ? take(tx, req, &rows, reply) : next_due(tx, req, &reply->next_due_at);
     return r == ENGINE_E_REFUSED ? r : r ? fault(r) : 0;
@@ -224,7 +235,8 @@ static int judge_ended(struct tx *tx, const struct task_result *res, struct str 
 
     if (r)
         return fault(r);
-    ended = rows.n && row_int(&rows, 0, 1) == res->lease.task;
+    /* One that the engine ended itself has no digest: nobody has told how it came out. */
+    ended = rows.n && row_int(&rows, 0, 1) == res->lease.task && row_text(&rows, 0, 2).n;
     switch (
         lease_judge(res->lease.token, 0, ended, ended ? row_text(&rows, 0, 2) : STR(""), digest)) {
     case LEASE_REPEATED:
@@ -405,11 +417,12 @@ static int read_gone(struct tx *tx, int64_t id, struct task_view *ret)
         .run = row_int(&rows, 0, 0),
         .queue = row_text(&rows, 0, 1),
         .ended_at = row_int(&rows, 0, 4),
-        .output = row_text(&rows, 0, 5),
         .state = TASK_CANCELLED,
     };
-    if (retry_outcome_parse(row_text(&rows, 0, 2), &o) && o == OUTCOME_SUCCEEDED)
+    if (retry_outcome_parse(row_text(&rows, 0, 2), &o) && o == OUTCOME_SUCCEEDED) {
         ret->state = TASK_SUCCEEDED;
+        ret->output = row_text(&rows, 0, 5);
+    }
     return 0;
 }
 

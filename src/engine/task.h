@@ -81,8 +81,9 @@ struct task_complete {
     size_t n;
 };
 
-/* One answer per result, in order: OK (also for the same completion again), LEASE_LOST,
- * COMPLETION_CONFLICT, TASK_NOT_FOUND. */
+/* One answer per result, in order: OK (also for the same completion again), LEASE_LOST where the
+ * lease was taken back or never given, COMPLETION_CONFLICT where it was ended with another content.
+ */
 struct task_codes {
     enum code *list;
     size_t n;
@@ -94,6 +95,8 @@ struct task_release {
 };
 
 int task_enqueue(struct tx *tx, const struct task_enqueue *req, struct task_ids *reply);
+/* At most as many as the worker has free slots. A worker that is not READY gets nothing;
+ * WORKER_LOST where it is over. */
 int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply);
 int task_complete(struct tx *tx, const struct task_complete *req, struct task_codes *reply);
 /* Give leases back: the attempt ends as rejected and does not count. */

@@ -3,13 +3,10 @@
 
 #include <inttypes.h>
 
+#include "base/buf.h"
 #include "base/fault.h"
 #include "engine/change.h"
 #include "engine/sets.h"
-
-/* Holding and ending are not one step on Postgres: a claim may slip in while the tasks are ended,
- * and none can once the worker's row is written. */
-#define ROUNDS_MAX 100
 
 static int check_register(struct tx *tx, const struct worker_register *req)
 {
@@ -30,10 +27,14 @@ static void event(struct tx *tx, const struct worker_row *w, struct str reason)
     static const struct str kinds[] = {
 #define WORKER_KIND(name) [WORKER_##name] = {"worker_" #name, sizeof("worker_" #name) - 1},
         WORKER_STATES(WORKER_KIND)};
+    struct buf data;
 
-    tx_event(tx, w->run, 0, STR(""), kinds[w->state],
-             str_printf(tx->arena, "{\"worker\":\"%" PRId64 "\",\"reason\":\"" STR_FMT "\"}",
-                        w->incarnation, STR_ARG(reason)));
+    buf_init(&data, 6 * reason.n + 100); /* a control character takes six bytes in JSON */
+    buf_printf(&data, "{\"worker\":\"%" PRId64 "\",\"reason\":", w->incarnation);
+    buf_json(&data, reason);
+    buf_byte(&data, '}');
+    tx_event(tx, w->run, 0, STR(""), kinds[w->state], str_copy(tx->arena, buf_str(&data)));
+    buf_deinit(&data);
 }
 
 int worker_register(struct tx *tx, const struct worker_register *req, struct worker_row *reply)
@@ -129,9 +130,27 @@ int worker_beat(struct tx *tx, const int64_t *incarnation, struct worker_beat_re
     return 0;
 }
 
+int worker_quiet(struct tx *tx, const int64_t *incarnation, struct worker_row *reply)
+{
+    int r = lock(tx, *incarnation, reply);
+    enum worker_event silence;
+
+    if (r)
+        return r;
+    if (!worker_silence(reply->beat_at, reply->ttl_us, tx->now, &silence) ||
+        silence != WORKER_EVENT_QUIET || worker_move(&reply->state, silence, NULL))
+        return 0;
+    r = put(tx, reply, STR("quiet"));
+    if (r)
+        return fault(r);
+    event(tx, reply, STR("quiet"));
+    return 0;
+}
+
 int worker_drain(struct tx *tx, const int64_t *incarnation, struct worker_row *reply)
 {
     int r = lock(tx, *incarnation, reply);
+    enum worker_state was = reply->state;
 
     if (r)
         return r;
@@ -141,13 +160,14 @@ int worker_drain(struct tx *tx, const int64_t *incarnation, struct worker_row *r
     r = put(tx, reply, STR("drained"));
     if (r)
         return fault(r);
-    event(tx, reply, STR("drained"));
+    if (reply->state != was)
+        event(tx, reply, STR("drained"));
     return 0;
 }
 
 /* End every attempt that the worker holds as lost. Notes the names for whoever asked. */
 static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
-                     struct worker_lose_reply *reply, size_t *ret_n)
+                     struct worker_lose_reply *reply)
 {
     const struct task_result lost = {
         .outcome = OUTCOME_LOST,
@@ -168,7 +188,6 @@ static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
     if (r)
         return fault(r);
     change_init(&c, tx);
-    *ret_n = 0;
     reply->tasks = arena_grow(tx->arena, reply->tasks, reply->n * sizeof(int64_t),
                               (reply->n + rows.n) * sizeof(int64_t));
     reply->names = arena_grow(tx->arena, reply->names, reply->n * sizeof(struct str),
@@ -184,20 +203,20 @@ static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
             return fault(r);
         reply->tasks[reply->n] = row.id;
         reply->names[reply->n++] = row.name;
-        ++*ret_n;
     }
     r = change_write(&c);
     return r ? fault(r) : 0;
 }
 
+/* The tasks are locked before the worker, and a claim may slip in between: so they are looked for
+ * once more when its row is locked, since when no claim can be written for it. */
 static int end(struct tx *tx, int64_t incarnation, enum worker_event how, struct str reason,
                struct worker_lose_reply *reply, struct worker_row *ret)
 {
-    size_t n = 0;
     int r;
 
     *reply = (struct worker_lose_reply){0};
-    r = lose_held(tx, incarnation, reason, reply, &n);
+    r = lose_held(tx, incarnation, reason, reply);
     if (!r)
         r = lock(tx, incarnation, ret);
     if (r)
@@ -207,8 +226,8 @@ static int end(struct tx *tx, int64_t incarnation, enum worker_event how, struct
     r = worker_move(&ret->state, how, NULL);
     if (!r)
         r = put(tx, ret, reason);
-    for (int round = 0; !r && n && round < ROUNDS_MAX; round++)
-        r = lose_held(tx, incarnation, reason, reply, &n);
+    if (!r)
+        r = lose_held(tx, incarnation, reason, reply);
     if (r)
         return fault(r);
     event(tx, ret, reason);

@@ -54,8 +54,11 @@ int worker_register(struct tx *tx, const struct worker_register *req, struct wor
 /* WORKER_LOST where the incarnation is over: its leases are gone, everything must be stopped, and a
  * new registration is needed. */
 int worker_beat(struct tx *tx, const int64_t *incarnation, struct worker_beat_reply *reply);
+/* A heartbeat that is late makes it SUSPECT; one that has come in the meantime makes this nothing.
+ */
+int worker_quiet(struct tx *tx, const int64_t *incarnation, struct worker_row *reply);
 int worker_drain(struct tx *tx, const int64_t *incarnation, struct worker_row *reply);
-/* The ordinary end. Leases that are left are released or lost. */
+/* The ordinary end. Attempts that it still holds end as lost. */
 int worker_leave(struct tx *tx, const int64_t *incarnation, struct worker_row *reply);
 
 struct worker_lose {

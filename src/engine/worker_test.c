@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workers: incarnations, heartbeats, slots, and what becomes of what they held. */
+#include "engine/engine_testing.h"
+
+#define TWO_TASKS "weft: 1\ntasks:\n  a: {run: [x]}\n  b: {run: [x]}\n"
+
+static struct worker_row get(struct world *w, int64_t incarnation)
+{
+    struct worker_row none = {0};
+    struct worker_rows list;
+
+    DO(w, worker_list(&w->tx, NULL, &list));
+    for (size_t i = 0; i < list.n; i++)
+        if (list.list[i].incarnation == incarnation)
+            return list.list[i];
+    return none;
+}
+
+static enum worker_state beat(struct world *w)
+{
+    struct worker_beat_reply reply;
+
+    DO(w, worker_beat(&w->tx, &w->worker, &reply));
+    return reply.state;
+}
+
+/* The kinds of the worker's events so far, each with a blank before it. */
+static const char *events(struct world *w)
+{
+    const char *text = "";
+    struct event_rows list;
+
+    DO(w, event_list(&w->tx, &(struct event_list){.max = 1000}, &list));
+    for (size_t i = 0; i < list.n; i++)
+        if (str_starts(list.list[i].kind, STR("worker_")))
+            text = str_printf(&w->arena, "%s " STR_FMT, text, STR_ARG(list.list[i].kind)).p;
+    return text;
+}
+
+static void each_registration_is_another_incarnation(void **state)
+{
+    struct world *w = world(state);
+    int64_t first = world_join(w, 3), second = world_join(w, 4);
+
+    assert_true(second > first);
+    assert_int_equal(get(w, first).slots, 3);
+    assert_int_equal(get(w, second).slots, 4);
+    assert_int_equal(get(w, second).state, WORKER_READY);
+    world_healthy(w);
+}
+
+static void bad_registrations_are_refused(void **state)
+{
+    struct world *w = world(state);
+    char long_name[WORKER_NAME_BYTES_MAX + 1];
+    const struct {
+        const char *name;
+        struct worker_register req;
+    } rows[] = {
+        {"no name",       {.name = STR(""), .slots = 1, .ttl_us = CLOCK_S}                       },
+        {"long name",     {.name = {long_name, sizeof(long_name)}, .slots = 1, .ttl_us = CLOCK_S}},
+        {"no UTF-8",      {.name = STR("\xc3"), .slots = 1, .ttl_us = CLOCK_S}                   },
+        {"no slots",      {.name = STR("w"), .slots = 0, .ttl_us = CLOCK_S}                      },
+        {"many slots",    {.name = STR("w"), .slots = WORKER_SLOTS_MAX + 1, .ttl_us = CLOCK_S}   },
+        {"short to live", {.name = STR("w"), .slots = 1, .ttl_us = WORKER_TTL_US_MIN - 1}        },
+        {"long to live",  {.name = STR("w"), .slots = 1, .ttl_us = WORKER_TTL_US_MAX + 1}        },
+    };
+    struct worker_row row;
+
+    memset(long_name, 'x', sizeof(long_name));
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        w->row = rows[i].name;
+        REFUSED(w, worker_register(&w->tx, &rows[i].req, &row), CODE_INVALID);
+    }
+}
+
+static void unknown_workers_are_refused(void **state)
+{
+    struct world *w = world(state);
+    int64_t nobody = 99, run = world_start(w, TWO_TASKS);
+    struct worker_lose_reply lost;
+    struct worker_beat_reply reply;
+    struct task_leases leases;
+    struct worker_row row;
+
+    REFUSED(w, worker_beat(&w->tx, &nobody, &reply), CODE_WORKER_NOT_FOUND);
+    REFUSED(w, worker_drain(&w->tx, &nobody, &row), CODE_WORKER_NOT_FOUND);
+    REFUSED(w, worker_leave(&w->tx, &nobody, &row), CODE_WORKER_NOT_FOUND);
+    REFUSED(w, worker_lose(&w->tx, &(struct worker_lose){nobody, STR("x")}, &lost),
+            CODE_WORKER_NOT_FOUND);
+    REFUSED(
+        w,
+        task_claim(&w->tx, &(struct task_claim){.worker = nobody, .run = run, .max = 1}, &leases),
+        CODE_WORKER_NOT_FOUND);
+}
+
+/* Claims past the slots would be taken from whoever has room. */
+static void holds_no_more_than_its_slots(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n  b: {run: [x]}\n"
+                                 "  c: {run: [x]}\n  d: {run: [x]}\n");
+    struct task_leases l;
+    struct task_lease first;
+
+    world_join(w, 2);
+    l = world_claim(w, run, 10);
+    assert_int_equal(l.n, 2);
+    first = l.list[0];
+    assert_int_equal(world_claim(w, run, 10).n, 0);
+    assert_int_equal(get(w, w->worker).busy, 2);
+    world_healthy(w);
+    world_complete(w, &first, OUTCOME_SUCCEEDED);
+    assert_int_equal(world_claim(w, run, 10).n, 1);
+    world_healthy(w);
+}
+
+/* One that is late, or drains, gets nothing; it is not told that it is over, which would make it
+ * drop what it holds. */
+static void only_a_ready_worker_gets_tasks(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, TWO_TASKS);
+    struct worker_row row;
+
+    w->now = 1900000000 * CLOCK_S;
+    world_join(w, 2);
+    w->now += 30 * CLOCK_S;
+    world_reap(w);
+    assert_int_equal(get(w, w->worker).state, WORKER_SUSPECT);
+    assert_int_equal(world_claim(w, run, 1).n, 0);
+    assert_int_equal(beat(w), WORKER_READY);
+    assert_int_equal(world_claim(w, run, 1).n, 1);
+    DO(w, worker_drain(&w->tx, &w->worker, &row));
+    assert_int_equal(row.state, WORKER_DRAINING);
+    DO(w, worker_drain(&w->tx, &w->worker, &row));
+    assert_int_equal(beat(w), WORKER_DRAINING);
+    assert_int_equal(world_claim(w, run, 1).n, 0);
+    DO(w, worker_leave(&w->tx, &w->worker, &row));
+    assert_int_equal(row.state, WORKER_GONE);
+    assert_string_equal(events(w), " worker_READY worker_SUSPECT worker_READY worker_DRAINING "
+                                   "worker_GONE");
+    world_healthy(w);
+}
+
+/* A-48: what a lost worker held is given out again, and its own word comes too late. */
+static void lost_worker_gives_back(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n");
+    struct worker_beat_reply reply;
+    struct worker_lose_reply lost;
+    struct task_lease old, new;
+    struct task_leases leases;
+    struct worker_row row;
+
+    world_join(w, 10);
+    old = world_claim_one(w, run);
+    DO(w, worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("its \"plug\" was pulled")},
+                      &lost));
+    assert_int_equal(lost.n, 1);
+    assert_int_equal(lost.tasks[0], old.task);
+    CHECK_TEXT(lost.names[0], "a");
+    assert_string_equal(world_states(w, run), "R");
+    CHECK_TEXT(world_task(w, run, "a").task.attempts[0].message, "its \"plug\" was pulled");
+    REFUSED(w, worker_beat(&w->tx, &w->worker, &reply), CODE_WORKER_LOST);
+    REFUSED(w, worker_drain(&w->tx, &w->worker, &row), CODE_WORKER_LOST);
+    REFUSED(w,
+            task_claim(&w->tx, &(struct task_claim){.worker = w->worker, .run = run, .max = 1},
+                       &leases),
+            CODE_WORKER_LOST);
+    world_healthy(w);
+    /* To lose it again, or to leave when lost, is nothing new. */
+    DO(w, worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("again")}, &lost));
+    assert_int_equal(lost.n, 0);
+    DO(w, worker_leave(&w->tx, &w->worker, &row));
+    assert_int_equal(row.state, WORKER_LOST);
+
+    world_join(w, 10);
+    new = world_claim_one(w, run);
+    assert_int_equal(new.attempt, 2);
+    assert_int_equal(world_complete(w, &old, OUTCOME_SUCCEEDED), CODE_LEASE_LOST);
+    assert_int_equal(world_complete(w, &new, OUTCOME_SUCCEEDED), CODE_OK);
+    assert_int_equal(world_complete(w, &old, OUTCOME_SUCCEEDED), CODE_LEASE_LOST);
+    assert_string_equal(events(w), " worker_READY worker_LOST worker_READY");
+    world_healthy(w);
+}
+
+/* A task that kills its workers is not given out for ever. */
+static void losses_count_as_attempts(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n");
+    struct worker_row row;
+
+    for (int i = 0; i < 3; i++) {
+        world_join(w, 1);
+        assert_int_equal(world_claim_one(w, run).attempt, i + 1);
+        DO(w, worker_leave(&w->tx, &w->worker, &row));
+    }
+    assert_string_equal(world_states(w, run), "F");
+    CHECK_TEXT(world_task(w, run, "a").task.reason, "worker_lost");
+    assert_int_equal(world_look(w, run).run.state, RUN_FAILED);
+    world_healthy(w);
+}
+
+/* The heartbeat tells which leases to stop, and no others. */
+static void heartbeat_tells_what_to_stop(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, TWO_TASKS), other = world_start(w, TWO_TASKS);
+    struct worker_beat_reply reply;
+    struct task_leases l;
+    struct run_row row;
+
+    world_join(w, 10);
+    l = world_claim(w, run, 10);
+    world_claim(w, other, 10);
+    DO(w, worker_beat(&w->tx, &w->worker, &reply));
+    assert_int_equal(reply.stop_n, 0);
+    DO(w, run_cancel(&w->tx, &run, &row));
+    DO(w, worker_beat(&w->tx, &w->worker, &reply));
+    assert_int_equal(reply.stop_n, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(reply.stop[i].task, l.list[i].task);
+        assert_int_equal(reply.stop[i].token, l.list[i].token);
+    }
+    world_healthy(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ENGINE_TESTS(each_registration_is_another_incarnation),
+        ENGINE_TESTS(bad_registrations_are_refused),
+        ENGINE_TESTS(unknown_workers_are_refused),
+        ENGINE_TESTS(holds_no_more_than_its_slots),
+        ENGINE_TESTS(only_a_ready_worker_gets_tasks),
+        ENGINE_TESTS(lost_worker_gives_back),
+        ENGINE_TESTS(losses_count_as_attempts),
+        ENGINE_TESTS(heartbeat_tells_what_to_stop),
+    };
+
+    return ENGINE_MAIN(tests);
+}
