@@ -137,6 +137,12 @@ static int make_task(struct making *m, size_t i)
     if (core.state == TASK_READY)
         tx_event(tx, m->run->id, m->task_ids[i], t->name, STR("task_READY"),
                  STR("{\"from\":\"BLOCKED\",\"reason\":\"waiting_for_worker\"}"));
+    if (core.state == TASK_DELAYED)
+        tx_event(tx, m->run->id, m->task_ids[i], t->name, STR("task_DELAYED"),
+                 str_printf(tx->arena,
+                            "{\"from\":\"BLOCKED\",\"reason\":\"waiting_for_start_time\","
+                            "\"due_at\":%" PRId64 "}",
+                            core.due_at));
     make_groups(m, i);
     return (i + 1) % CHUNK == 0 ? write_chunk(m) : 0;
 }
@@ -450,12 +456,18 @@ int run_rewind(struct tx *tx, int64_t id, int64_t task, int64_t *ret_n)
 
     if (r)
         return r;
+    if (run.state == RUN_CANCELLING)
+        return tx_refuse(
+            tx, CODE_RUN_ACTIVE,
+            "run %" PRId64 " is being cancelled; give its tasks back when it has ended", id);
     change_init(&c, tx);
     if (task) {
         r = rewind_one(tx, &c, task, &n);
         if (r)
             return r;
-        r = move_all(&c, STMT_run_skipped, id, TASK_REWIND, &n);
+        r = change_write(&c); /* it may be a skipped one itself, and is not to be found again */
+        if (!r)
+            r = move_all(&c, STMT_run_skipped, id, TASK_REWIND, &n);
     } else {
         r = move_all(&c, STMT_run_undone, id, TASK_REWIND, &n);
     }

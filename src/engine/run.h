@@ -69,7 +69,7 @@ int run_cancel(struct tx *tx, const int64_t *id, struct run_row *reply);
 int run_retry(struct tx *tx, const int64_t *id, struct run_retry_reply *reply);
 /* Give back one task of a run (or, where it is 0, all that ended without success), judge the
  * skipped ones anew, and let the run go on. How many were given back goes to *ret_n (NULL allowed).
- */
+ * RUN_ACTIVE where it is being cancelled. */
 int run_rewind(struct tx *tx, int64_t id, int64_t task, int64_t *ret_n);
 /* The newest run that has not ended, or RUN_NOT_FOUND. */
 int run_newest_open(struct tx *tx, const void *unused, struct run_row *reply);
