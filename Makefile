@@ -22,10 +22,11 @@ $(BUILD)/build.ninja:
 $(BUILD)/.tests: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dtests=enabled && touch $@
 
-run: ## install what is missing, build, and run the example workflow
+run: ## install what is missing, build, run the example workflow and show its report
 	@scripts/deps run
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/weft $(if $(wildcard examples/etl/etl.yaml),run examples/etl/etl.yaml,--version)
+	@$(BUILD)/weft run examples/etl/etl.yaml
+	@cat examples/etl/out/report.txt
 
 test: ## install what is missing, build, and run all tests
 	@scripts/deps test
@@ -37,7 +38,9 @@ lint: ## check format, layers, symbols, words, and what clang-tidy and cppcheck 
 	@$(MAKE) --no-print-directory $(BUILD)/.tests all
 	@scripts/lint $(BUILD)
 
-bench: all ## measure, beside the limits and the peers
+bench: ## install what is missing, build, and measure beside the limits and the peers
+	@scripts/deps test
+	@$(MAKE) --no-print-directory all
 	@bench/run $(BUILD)
 
 fmt: ## format the C code
