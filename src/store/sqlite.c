@@ -605,7 +605,8 @@ static int sqlite_run(struct store *s, enum statement_id id, const struct cell *
     int code = SQLITE_DONE, r = 0;
 
     for (size_t i = 0; i < sets && code == SQLITE_DONE; i++) {
-        bind(st, params + i * n, n);
+        if (n) /* where there are none, there may be no array */
+            bind(st, params + i * n, n);
         while ((code = step(st)) == SQLITE_ROW)
             if (a)
                 row_keep(q, st, a);

@@ -278,6 +278,9 @@ static void many_sets_run_at_once(void **state)
     assert_int_equal(rows.n, 0);
     STORE_OK(s, store_run(s, STMT_event_add, NULL, params, 1, NULL));
     assert_int_equal(store_written(s), 1);
+    /* A statement without parameters needs no array of them. */
+    STORE_OK(s, store_run(s, STMT_worker_live, &t->a, NULL, 1, &rows));
+    assert_int_equal(rows.n, 0);
     commit(s);
     assert_int_equal(store_testing_count(t, "event"), SETS + 1);
     store_free(s);
