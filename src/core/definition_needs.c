@@ -327,38 +327,46 @@ static void drop_near_refs(struct definition_reader *r)
     r->refs_n = kept;
 }
 
+/* So many targets are followed through the graph at a time, a bit each. */
+#define BATCH 512u
+struct reached {
+    uint64_t bits[BATCH / 64];
+};
+
 /* What is needed to follow references through the graph. */
 struct upstream {
     const struct definition *d;
     const uint32_t *order;
-    uint32_t *place;   /* of a task in the order */
-    uint32_t *number;  /* of a target, in the order, from 1; 0: nobody refers to it */
-    uint64_t *reached; /* which of 64 targets a task has upstream */
+    uint32_t *place;         /* of a task in the order */
+    uint32_t *number;        /* of a target, in the order, from 1; 0: nobody refers to it */
+    struct reached *reached; /* which targets of the batch a task has upstream */
 };
 
-/* Which of the targets numbered from `first` on lie upstream of this task, whose dependencies from
- * place `from` on are worked out. */
-static uint64_t reach(const struct upstream *u, uint32_t task, uint32_t first, uint32_t from)
+/* Work out which of the targets numbered from `first` on lie upstream of this task, whose
+ * dependencies from place `from` on are worked out. */
+static void reach(const struct upstream *u, uint32_t task, uint32_t first, uint32_t from)
 {
     const struct definition_task *t = &u->d->tasks[task];
-    uint64_t bits = 0;
+    struct reached all = {0};
 
     for (size_t g = 0; g < t->groups_n; g++) {
         for (size_t k = 0; k < t->groups[g].from_n; k++) {
             uint32_t v = t->groups[g].from[k];
+            uint32_t bit = u->number[v] - first;
 
             if (u->place[v] < from)
                 continue;
-            bits |= u->reached[v];
-            if (u->number[v] >= first && u->number[v] < first + 64)
-                bits |= UINT64_C(1) << (u->number[v] - first);
+            for (size_t w = 0; w < BATCH / 64; w++)
+                all.bits[w] |= u->reached[v].bits[w];
+            if (u->number[v] >= first && bit < BATCH)
+                all.bits[bit / 64] |= UINT64_C(1) << bit % 64;
         }
     }
-    return bits;
+    u->reached[task] = all;
 }
 
-/* Check the references refs[0 … n), which go to the 64 targets numbered from `first` on: one walk
- * over the order, from the first of these targets to the last of those that refer to them. */
+/* Check the references refs[0 … n), which go to the targets numbered from `first` on: one walk over
+ * the order, from the first of these targets to the last of the tasks that refer to them. */
 static void check_batch(struct definition_reader *r, const struct upstream *u, uint32_t first,
                         const struct definition_ref *refs, size_t n)
 {
@@ -371,20 +379,21 @@ static void check_batch(struct definition_reader *r, const struct upstream *u, u
             to = u->place[refs[i].task];
     }
     for (uint32_t i = from; i <= to; i++)
-        u->reached[u->order[i]] = reach(u, u->order[i], first, from);
+        reach(u, u->order[i], first, from);
     for (size_t i = 0; i < n; i++) {
         uint32_t bit = u->number[refs[i].target] - first;
 
         /* A task that comes before the target in the order was not walked over. */
-        if (u->place[refs[i].task] < from || !(u->reached[refs[i].task] >> bit & 1))
+        if (u->place[refs[i].task] < from ||
+            !(u->reached[refs[i].task].bits[bit / 64] >> bit % 64 & 1))
             bad_ref(r, &refs[i]);
     }
 }
 
 /*
- * Whether each reference goes to a task upstream. 64 targets at a time are carried along the order,
- * so that a chain in which each task refers to one far above costs tasks * tasks / 64 steps at the
- * worst, and not tasks * tasks.
+ * Whether each reference goes to a task upstream. A batch of targets at a time is carried along the
+ * order, so that 200 000 tasks of which each refers to one far above it cost 400 walks, and not
+ * 200 000.
  */
 static void check_far_refs(struct definition_reader *r, const uint32_t *order)
 {
@@ -395,7 +404,7 @@ static void check_far_refs(struct definition_reader *r, const uint32_t *order)
 
     u.place = ARENA_ARRAY(&r->scratch, uint32_t, tasks);
     u.number = ARENA_ARRAY(&r->scratch, uint32_t, tasks);
-    u.reached = ARENA_ARRAY(&r->scratch, uint64_t, tasks);
+    u.reached = ARENA_ARRAY(&r->scratch, struct reached, tasks);
     for (size_t i = 0; i < r->refs_n; i++)
         u.number[r->refs[i].target] = 1;
     for (uint32_t i = 0; i < tasks; i++) {
@@ -404,15 +413,15 @@ static void check_far_refs(struct definition_reader *r, const uint32_t *order)
             u.number[order[i]] = ++targets;
     }
     /* Sort the references by the batch of their target. */
-    first = ARENA_ARRAY(&r->scratch, size_t, targets / 64 + 3);
+    first = ARENA_ARRAY(&r->scratch, size_t, targets / BATCH + 3);
     for (size_t i = 0; i < r->refs_n; i++)
-        first[(u.number[r->refs[i].target] - 1) / 64 + 2]++;
-    for (size_t b = 2; b < targets / 64 + 3; b++)
+        first[(u.number[r->refs[i].target] - 1) / BATCH + 2]++;
+    for (size_t b = 2; b < targets / BATCH + 3; b++)
         first[b] += first[b - 1];
     for (size_t i = 0; i < r->refs_n; i++)
-        sorted[first[(u.number[r->refs[i].target] - 1) / 64 + 1]++] = r->refs[i];
-    for (uint32_t b = 0; b * 64 < targets; b++)
-        check_batch(r, &u, b * 64 + 1, sorted + first[b], first[b + 1] - first[b]);
+        sorted[first[(u.number[r->refs[i].target] - 1) / BATCH + 1]++] = r->refs[i];
+    for (uint32_t b = 0; b * BATCH < targets; b++)
+        check_batch(r, &u, b * BATCH + 1, sorted + first[b], first[b + 1] - first[b]);
 }
 
 void definition_needs(struct definition_reader *r, const struct doc *const *needs)
