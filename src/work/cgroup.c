@@ -128,7 +128,7 @@ int cgroup_open(int parent, const char *name, struct cgroup *ret)
     events = openat(folder, "cgroup.events", O_RDONLY | O_CLOEXEC);
     if (events < 0)
         return -errno;
-    *ret = (struct cgroup){folder, events};
+    *ret = (struct cgroup){.folder = folder, .events = events};
     folder = -1;
     return 0;
 }
@@ -158,11 +158,12 @@ bool cgroup_populated(const struct cgroup *cg)
     return strstr(text, "populated 0") == NULL;
 }
 
-int cgroup_kill(const struct cgroup *cg)
+int cgroup_kill(struct cgroup *cg)
 {
     CLEANUP(memory_fd_closep)
     int fd = openat(cg->folder, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 
+    cg->killed = true;
     return fd < 0 || write(fd, "1", 1) != 1 ? -errno : 0;
 }
 

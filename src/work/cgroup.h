@@ -17,9 +17,13 @@
 struct cgroup {
     int folder;
     int events; /* cgroup.events: has POLLPRI when it changed since it was read */
+    /* Linux since 6.12 counts the kills of a cgroup and compares the count with that of the
+     * parent's cgroup when a child is born into it: whoever is born into one that was killed is
+     * killed. */
+    bool killed;
 };
 
-#define CGROUP_NONE ((struct cgroup){-1, -1})
+#define CGROUP_NONE ((struct cgroup){.folder = -1, .events = -1})
 
 #define CGROUP_PLACES_MAX 4u
 
@@ -39,7 +43,7 @@ bool cgroup_populated(const struct cgroup *cg);
 
 /* SIGKILL to every process in it and below, those that fork meanwhile included. Returns 0 or
  * -errno. */
-int cgroup_kill(const struct cgroup *cg);
+int cgroup_kill(struct cgroup *cg);
 
 /* A signal to every process in it and below that can be seen now; returns how many those were. */
 unsigned cgroup_signal(const struct cgroup *cg, int signal);

@@ -41,7 +41,7 @@ int instance_boot(char out[static INSTANCE_BOOT_BYTES])
 
 /* Whether a process can be born in it, and killed in it: the only proof is to try. The process that
  * is born never becomes a program, since an empty name is none. */
-static int try_cgroup(const struct cgroup *cg)
+static int try_cgroup(struct cgroup *cg)
 {
     const char *const nothing[] = {NULL};
     struct process_room *room = NULL;

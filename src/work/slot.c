@@ -37,17 +37,22 @@ void slot_init(struct slot *s, const struct slot_shared *shared, unsigned index)
     buf_init(&s->message, MESSAGE_BYTES);
 }
 
-void slot_deinit(struct slot *s)
+static void remove_cgroup(struct slot *s)
 {
     char name[16];
 
-    assert(s->state == SLOT_FREE);
     if (s->cgroup.folder >= 0) {
         snprintf(name, sizeof(name), "s%u", s->index);
         cgroup_clear(&s->cgroup);
         unlinkat(s->shared->in->cgroup.folder, name, AT_REMOVEDIR);
     }
     cgroup_close(&s->cgroup);
+}
+
+void slot_deinit(struct slot *s)
+{
+    assert(s->state == SLOT_FREE);
+    remove_cgroup(s);
     s->room = process_room_free(s->room);
     buf_deinit(&s->message);
 }
@@ -259,12 +264,14 @@ static void drain(struct slot *s, enum tail_stream from)
 }
 
 /* A job may have made cgroups below its own: a folder of the kernel's has two links and one more
- * for each below it. */
+ * for each below it. One that was killed serves no other job. */
 static void tidy_cgroup(struct slot *s)
 {
     struct stat st;
 
-    if (s->cgroup.folder >= 0 && fstat(s->cgroup.folder, &st) == 0 && st.st_nlink > 2)
+    if (s->cgroup.killed)
+        remove_cgroup(s);
+    else if (s->cgroup.folder >= 0 && fstat(s->cgroup.folder, &st) == 0 && st.st_nlink > 2)
         cgroup_clear(&s->cgroup);
 }
 

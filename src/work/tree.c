@@ -121,7 +121,7 @@ static void kill_by_descent(const struct tree_keeper *k, const struct slot *s)
     }
 }
 
-void tree_kill(const struct tree_keeper *k, const struct slot *s)
+void tree_kill(const struct tree_keeper *k, struct slot *s)
 {
     int r;
 

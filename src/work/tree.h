@@ -29,7 +29,7 @@ struct tree_keeper {
 unsigned tree_terminate(const struct tree_keeper *k, const struct slot *s);
 
 /* Kill every process of it. In a cgroup once is enough; else again whenever one has died. */
-void tree_kill(const struct tree_keeper *k, const struct slot *s);
+void tree_kill(const struct tree_keeper *k, struct slot *s);
 
 /* Whether any lives besides the main process, which is dead. */
 bool tree_alive(const struct tree_keeper *k, const struct slot *s);

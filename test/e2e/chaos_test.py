@@ -29,6 +29,7 @@ AT_ONCE = 3
 LAYERS, WIDTH = 10, 10
 DEATH_SECONDS_MAX = 2
 COMMAND_SECONDS_MAX = 60
+OUTPUT_SHOWN = 2000
 
 STEP = """#!/bin/sh
 # A child of its own session, which must not outlive the attempt either.
@@ -72,7 +73,7 @@ class World:
     def start(self):
         return subprocess.Popen(
             [WEFT, "run", "chaos.json", "-j", "8"], cwd=self.folder, env=self.env,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def weft(self, *args):
         return subprocess.run(
@@ -141,12 +142,11 @@ def kill_at(moment, store):
         world = World(folder, store)
         child = world.start()
         try:
-            _, err = child.communicate(timeout=moment)
-            tap.equal(child.returncode, 0, err)
+            out, _ = child.communicate(timeout=moment)
+            tap.equal(child.returncode, 0, out[-OUTPUT_SHOWN:])
         except subprocess.TimeoutExpired:
             child.send_signal(signal.SIGKILL)
-            child.wait()
-            child.stderr.close()
+            child.communicate()
         world.wait_until_nobody_lives()
         resumed = world.weft("runs", "resume")
         if resumed.returncode in (3, 7) and not world.ledger():
@@ -165,8 +165,8 @@ def whole_run_seconds(stores):
         world = World(folder, store)
         began = time.monotonic()
         child = world.start()
-        _, err = child.communicate(timeout=COMMAND_SECONDS_MAX)
-        tap.equal(child.returncode, 0, err)
+        out, _ = child.communicate(timeout=COMMAND_SECONDS_MAX)
+        tap.equal(child.returncode, 0, out[-OUTPUT_SHOWN:])
         check(world, 0)
         return time.monotonic() - began
 
