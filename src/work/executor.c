@@ -369,11 +369,11 @@ static void on_tick(uv_timer_t *timer)
             tell_progress(ex, s, OUTPUT_LIVE);
         }
         if (now_us >= s->peak_us && !s->dead) {
-            int64_t bytes = procfs_peak_bytes(s->pid);
+            int64_t bytes = tree_peak_bytes(s);
 
             /* Ever more rarely: a look costs as much as half a start. */
             s->peak_us = now_us + (now_us - s->started_us);
-            if (bytes)
+            if (bytes > s->peak_bytes)
                 s->peak_bytes = bytes;
         }
         look(ex, s);

@@ -10,9 +10,10 @@
 #include "base/clock.h"
 #include "work/tail.h"
 
-#define MESSAGE_BYTES 2048u
-#define SHOWN_BYTES   200
-#define ERR_BYTES     (3 * EXECUTOR_TAIL_BYTES) /* each byte may become U+FFFD, of three */
+#define MESSAGE_BYTES     2048u
+#define SHOWN_BYTES       200
+#define FLOOR_SLACK_BYTES (1 << 20) /* weft may grow between the start and the exec */
+#define ERR_BYTES         (3 * EXECUTOR_TAIL_BYTES) /* each byte may become U+FFFD, of three */
 
 void result_init(struct result *r)
 {
@@ -156,15 +157,12 @@ static int64_t us_of(struct timeval t)
 }
 
 /* The kernel counts what weft itself had in use when the child left it by exec. A figure above that
- * is the child's own; below it, the last look at the living process knows better. */
+ * is the tree's own; else the last look at the living tree knows better. */
 static int64_t peak_of(const struct slot *s, const struct rusage *used)
 {
-    struct rusage self;
+    int64_t bytes = used->ru_maxrss * 1024;
 
-    getrusage(RUSAGE_SELF, &self);
-    if (used->ru_maxrss > self.ru_maxrss || s->peak_bytes == 0)
-        return used->ru_maxrss * 1024;
-    return s->peak_bytes;
+    return s->peak_bytes && bytes < s->floor_bytes + FLOOR_SLACK_BYTES ? s->peak_bytes : bytes;
 }
 
 void result_ended(struct result *r, const struct slot *s, int status, const struct rusage *used,

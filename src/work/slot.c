@@ -174,6 +174,7 @@ static int start(struct slot *s, const char *path)
         .cwd = s->cwd,
         .pid_at = &s->shared->in->mains[s->index],
     };
+    struct rusage self;
     int to[2] = {-1, -1};
     int r = furnish(s);
 
@@ -186,6 +187,8 @@ static int start(struct slot *s, const char *path)
     spec.fds[0] = s->shared->null;
     spec.fds[1] = out;
     spec.fds[2] = err;
+    getrusage(RUSAGE_SELF, &self);
+    s->floor_bytes = self.ru_maxrss * 1024;
     s->started_us = clock_monotonic();
     return r ? r : process_start(s->room, &spec, &s->pid, &s->pidfd);
 }

@@ -84,7 +84,8 @@ struct slot {
     struct output_progress progress;
     int64_t progress_us; /* when to look next */
     int64_t peak_us;     /* likewise, at its memory */
-    int64_t peak_bytes;
+    int64_t peak_bytes;  /* what was seen then */
+    int64_t floor_bytes; /* what weft had at the start, and the kernel counts as the child's */
 
     /* Why it could not be started. */
     enum task_reason refused;

@@ -147,3 +147,30 @@ bool tree_alive(const struct tree_keeper *k, const struct slot *s)
             return true;
     return false;
 }
+
+struct peak {
+    unsigned n;
+    int64_t bytes;
+};
+
+static void look_at_peak(pid_t pid, void *context)
+{
+    struct peak *p = context;
+    int64_t bytes;
+
+    if (p->n >= TREE_PEAK_MAX)
+        return;
+    p->n++;
+    bytes = procfs_peak_bytes(pid);
+    if (bytes > p->bytes)
+        p->bytes = bytes;
+    procfs_children(pid, look_at_peak, p);
+}
+
+int64_t tree_peak_bytes(const struct slot *s)
+{
+    struct peak p = {0};
+
+    look_at_peak(s->pid, &p);
+    return p.bytes;
+}

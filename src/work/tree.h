@@ -34,4 +34,9 @@ void tree_kill(const struct tree_keeper *k, struct slot *s);
 /* Whether any lives besides the main process, which is dead. */
 bool tree_alive(const struct tree_keeper *k, const struct slot *s);
 
+/* The most memory that one of its processes ever had in use, of the first TREE_PEAK_MAX that
+ * descend from the main one. */
+#define TREE_PEAK_MAX 32u
+int64_t tree_peak_bytes(const struct slot *s);
+
 #endif
