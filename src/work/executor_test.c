@@ -667,9 +667,27 @@ static void five_crash_at_once(void **state)
                      OUTCOME_SUCCEEDED);
 }
 
+/* A cgroup that was killed must not take the next job of its slot with it. */
+static void a_slot_serves_after_a_kill(void **state)
+{
+    struct testing *t = testing_of(state);
+    struct testing_end *killed =
+        testing_run(t, (struct testing_job){.script = "trap '' TERM; while :; do sleep 1; done",
+                                            .timeout_us = 100 * CLOCK_MS,
+                                            .grace_us = 50 * CLOCK_MS});
+
+    assert_int_equal(killed->outcome, OUTCOME_TIMED_OUT);
+    for (int i = 0; i < 3; i++) {
+        struct testing_end *next = testing_run(t, (struct testing_job){.script = "sleep 0.05"});
+
+        assert_int_equal(next->outcome, OUTCOME_SUCCEEDED);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        TESTING_BOTH(a_slot_serves_after_a_kill),
         TESTING_BOTH(success_is_reported),
         TESTING_BOTH(every_kind_of_end_has_its_reason),
         TESTING_BOTH(refusal_comes_later),
