@@ -264,7 +264,7 @@ static int look_first(struct carry *c, struct client_problem *ret_problem)
     struct run_get get = {.id = c->o.run};
     struct recover_reply recovered;
     struct batcher_answer refusal;
-    struct run_view view;
+    struct run_view view = {0};
     struct batcher_request q = {
         .function = get_run,
         .request = &get,

@@ -152,9 +152,14 @@ static int read_names(struct arena *a, struct launch *l, struct str *ret_error)
     size_t i;
     json_t *item;
 
-    json_array_foreach(json_object_get(l->payload, "argv"), i, item) gather_names(&g, item);
+    json_array_foreach(json_object_get(l->payload, "argv"), i, item)
+    {
+        gather_names(&g, item);
+    }
     json_array_foreach(json_object_get(l->payload, "env"), i, item)
+    {
         gather_names(&g, json_array_get(item, 1));
+    }
     gather_names(&g, json_object_get(l->payload, "cwd"));
     return g.r;
 }

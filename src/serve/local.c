@@ -434,7 +434,7 @@ static void held_resolve(struct held *h)
 static void held_take(struct local *l, const struct task_lease *lease)
 {
     struct held *h = held_new(l, lease);
-    struct str error;
+    struct str error = {0};
 
     if (launch_read(&h->arena, lease->payload, &h->launch, &error))
         held_refuse(h, OUTCOME_FAILED, TASK_REASON_SPAWN_FAILED, error);
@@ -448,7 +448,7 @@ static void held_start(struct held *h)
 {
     struct local *l = h->local;
     enum task_reason reason;
-    struct str error;
+    struct str error = {0};
     struct job job;
 
     list_del(&h->link);

@@ -712,7 +712,7 @@ static const struct method *method_find(const char *name)
 static int call_run(struct call *c, const json_t *request, json_t **ret)
 {
     const struct method *method = c->method;
-    struct str error;
+    struct str error = {0};
     void *reply;
     int r = 0;
 

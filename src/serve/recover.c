@@ -126,7 +126,7 @@ static int recover_one(const struct recover *r, struct arena *a, const struct wo
 int recover_all(const struct recover *r, struct arena *a, int64_t run, struct recover_reply *ret,
                 struct batcher_answer *ret_problem)
 {
-    struct look seen;
+    struct look seen = {0};
     struct batcher_request q = {
         .function = look,
         .reply = &seen,

@@ -87,14 +87,11 @@ static json_t *object(const struct member *members, size_t n)
     object((struct member[]){__VA_ARGS__},                                                         \
            sizeof((struct member[]){__VA_ARGS__}) / sizeof(struct member))
 
-/* A list of `n` things, each shaped by an expression over `i`. */
-#define SHAPE_LIST(n_, shaped)                                                                     \
-    ({                                                                                             \
-        json_t *list_ = json_array();                                                              \
-        for (size_t i = 0; i < (n_); i++)                                                          \
-            json_array_append_new(list_, (shaped));                                                \
-        list_;                                                                                     \
-    })
+/* A list of `n_` things, each shaped by an expression over `i`. */
+#define SHAPE_LIST(name_, n_, shaped)                                                              \
+    json_t *name_ = json_array();                                                                  \
+    for (size_t i = 0; i < (n_); i++)                                                              \
+    json_array_append_new(name_, (shaped))
 
 /* Counts by state; what has none is left out by nobody, so that a reader need not know all states.
  */
@@ -155,7 +152,8 @@ json_t *shape_run_view(const struct run_view *view)
 {
     json_t *o = shape_run(&view->run);
 
-    json_object_set_new_nocheck(o, "tasks", SHAPE_LIST(view->tasks_n, shape_task(&view->tasks[i])));
+    SHAPE_LIST(tasks, view->tasks_n, shape_task(&view->tasks[i]));
+    json_object_set_new_nocheck(o, "tasks", tasks);
     return o;
 }
 
@@ -168,10 +166,10 @@ static json_t *task_reason_line(const struct task_details *d)
 
 json_t *shape_run_why(const struct run_why *why)
 {
-    return OBJECT({"id", shape_id(why->run.id)},
-                  {"state", shape_text(run_state_text(why->run.state))},
-                  {"reason", shape_text(why->run.reason)}, {"text", shape_text(why->why)},
-                  {"tasks", SHAPE_LIST(why->tasks_n, task_reason_line(&why->tasks[i]))});
+    SHAPE_LIST(tasks, why->tasks_n, task_reason_line(&why->tasks[i]));
+    return OBJECT(
+        {"id", shape_id(why->run.id)}, {"state", shape_text(run_state_text(why->run.state))},
+        {"reason", shape_text(why->run.reason)}, {"text", shape_text(why->why)}, {"tasks", tasks});
 }
 
 /* Tasks. */
@@ -196,24 +194,26 @@ static json_t *attempt(const struct task_attempt *a)
 
 json_t *shape_task(const struct task_view *task)
 {
+    SHAPE_LIST(attempts, task->attempts_n, attempt(&task->attempts[i]));
     return OBJECT({"id", shape_id(task->id)}, {"name", shape_text(task->name)},
                   {"state", shape_text(task_state_text(task->state))},
                   {"reason", shape_text(task->reason)}, {"detail", shape_text(task->detail)},
-                  {"output", shape_json(task->output)},
-                  {"attempts", SHAPE_LIST(task->attempts_n, attempt(&task->attempts[i]))});
+                  {"output", shape_json(task->output)}, {"attempts", attempts});
 }
 
 static json_t *group(const struct task_group *g)
 {
+    SHAPE_LIST(from, g->from_n, shape_text(g->from[i]));
     return OBJECT({"rule", shape_text(group_rule_text(g->rule))}, {"need", json_integer(g->need)},
                   {"total", json_integer(g->total)}, {"done", json_integer(g->done)},
                   {"succeeded", json_integer(g->succeeded)}, {"verdict", shape_text(g->verdict)},
-                  {"from", SHAPE_LIST(g->from_n, shape_text(g->from[i]))});
+                  {"from", from});
 }
 
 static json_t *groups(const struct task_details *d)
 {
-    return SHAPE_LIST(d->groups_n, group(&d->groups[i]));
+    SHAPE_LIST(list, d->groups_n, group(&d->groups[i]));
+    return list;
 }
 
 json_t *shape_task_details(const struct task_details *d)
@@ -272,12 +272,13 @@ json_t *shape_workflow(const struct workflow_row *w)
     const struct definition *d = w->definition;
     json_t *o = shape_workflow_line(w);
 
+    SHAPE_LIST(params, d ? d->params_n : 0, param(&d->params[i]));
+    SHAPE_LIST(names, d ? d->tasks_n : 0, shape_text(d->tasks[i].name));
     json_object_set_new_nocheck(o, "format", shape_text(w->format));
     json_object_set_new_nocheck(o, "source", shape_text(w->source));
     json_object_set_new_nocheck(o, "description", d ? shape_text(d->description) : json_string(""));
-    json_object_set_new_nocheck(o, "params", SHAPE_LIST(d ? d->params_n : 0, param(&d->params[i])));
-    json_object_set_new(o, "task_names",
-                        SHAPE_LIST(d ? d->tasks_n : 0, shape_text(d->tasks[i].name)));
+    json_object_set_new_nocheck(o, "params", params);
+    json_object_set_new_nocheck(o, "task_names", names);
     return o;
 }
 
@@ -309,8 +310,8 @@ static const char *health(int64_t ended, int64_t failed)
 
 json_t *shape_status(const struct doctor_status *s)
 {
+    SHAPE_LIST(workers, s->workers.n, shape_worker(&s->workers.list[i]));
     return OBJECT({"health", json_string(health(s->ended_runs_hour, s->failed_runs_hour))},
                   {"runs", counts(s->runs, RUN_STATE_N, run_state_name)},
-                  {"tasks", counts(s->tasks, TASK_STATE_N, task_state_name)},
-                  {"workers", SHAPE_LIST(s->workers.n, shape_worker(&s->workers.list[i]))});
+                  {"tasks", counts(s->tasks, TASK_STATE_N, task_state_name)}, {"workers", workers});
 }
