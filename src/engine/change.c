@@ -278,7 +278,7 @@ static int unblock(struct change *c, int64_t *tasks, size_t n)
 
 /* A group that can never be met, and the end that decided it. */
 struct dead_group {
-    int64_t task, from;
+    int64_t task, id, from;
 };
 
 static struct str skip_detail(struct change *c, const struct change_end *ends, size_t ends_n,
@@ -301,7 +301,26 @@ static int by_dead_task(const void *a, const void *b)
     return (x->task > y->task) - (x->task < y->task);
 }
 
-/* `dead` is sorted by task; a task that two of them wait for is skipped once. */
+static int by_dead(const void *a, const void *b)
+{
+    const struct dead_group *x = a, *y = b;
+
+    return x->task == y->task ? (x->id > y->id) - (x->id < y->id) : by_dead_task(a, b);
+}
+
+/* One group for each task, its first: a task that waits for two of them is skipped once. */
+static size_t first_dead(struct dead_group *dead, size_t n)
+{
+    size_t kept = 0;
+
+    qsort(dead, n, sizeof(*dead), by_dead);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || dead[i].task != dead[i - 1].task)
+            dead[kept++] = dead[i];
+    return kept;
+}
+
+/* `dead` is sorted by task. */
 static int skip(struct change *c, const struct dead_group *dead, size_t n,
                 const struct change_end *ends, size_t ends_n)
 {
@@ -310,8 +329,7 @@ static int skip(struct change *c, const struct dead_group *dead, size_t n,
     int r;
 
     for (size_t i = 0; i < n; i++)
-        if (i == 0 || dead[i].task != dead[i - 1].task)
-            SETS_ADD(&sets, c->tx->arena, INT(dead[i].task));
+        SETS_ADD(&sets, c->tx->arena, INT(dead[i].task));
     r = sets_run(&sets, c->tx, STMT_task_lock, 1, &rows);
     if (r)
         return fault(r);
@@ -374,12 +392,12 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
         if (v == GROUP_MET)
             met[met_n++] = g->task;
         if (v == GROUP_IMPOSSIBLE)
-            dead[dead_n++] = (struct dead_group){g->task, g->from};
+            dead[dead_n++] = (struct dead_group){g->task, g->id, g->from};
         if (g->from || v != GROUP_WAITING)
             SETS_ADD(&sets, a, INT(g->id), INT(g->group.done), INT(g->group.succeeded),
                      TEXT(g->waiting ? texts[v] : g->verdict));
     }
-    qsort(dead, dead_n, sizeof(*dead), by_dead_task);
+    dead_n = first_dead(dead, dead_n);
     r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
     if (!r)
         r = unblock(c, met, met_n);
@@ -483,9 +501,18 @@ int change_settle_run(struct tx *tx, struct run_row *run)
     return 0;
 }
 
+static int by_run(const void *a, const void *b)
+{
+    const struct run_row *x = a, *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* In the order of their ids, which Postgres does not keep, so that their events are in it too. */
 static int settle_runs(struct change *c)
 {
     struct sets sets = {0};
+    struct run_row *runs;
     struct rows rows;
     int r;
 
@@ -497,12 +524,14 @@ static int settle_runs(struct change *c)
     }
     c->runs_n = 0;
     r = sets_run(&sets, c->tx, STMT_run_count, 4, &rows);
-    for (size_t i = 0; !r && i < rows.n; i++) {
-        struct run_row run;
-
-        row_run(&rows, i, &run);
-        r = change_settle_run(c->tx, &run);
-    }
+    if (r)
+        return fault(r);
+    runs = ARENA_ARRAY(c->tx->arena, struct run_row, rows.n);
+    for (size_t i = 0; i < rows.n; i++)
+        row_run(&rows, i, &runs[i]);
+    qsort(runs, rows.n, sizeof(*runs), by_run);
+    for (size_t i = 0; !r && i < rows.n; i++)
+        r = change_settle_run(c->tx, &runs[i]);
     return r ? fault(r) : 0;
 }
 

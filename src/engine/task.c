@@ -272,32 +272,59 @@ static int check_result(struct tx *tx, const struct task_result *res)
     return 0;
 }
 
-/* The row of a task among those that were locked, which come by id on Postgres and as asked on
- * SQLite. */
-static bool find_row(const struct rows *rows, int64_t id, size_t hint, struct task_row *ret)
+/* The rows of tasks that were locked, to be found by id: on Postgres they come so, on SQLite as
+ * they were asked for. */
+struct locked {
+    struct rows rows;
+    struct locked_row {
+        int64_t id;
+        size_t place;
+    } * list;
+};
+
+static int by_locked_id(const void *a, const void *b)
 {
-    for (size_t k = 0, i = hint; k < rows->n; k++, i = i + 1 < rows->n ? i + 1 : 0) {
-        if (i >= rows->n)
-            i = 0;
-        if (row_int(rows, i, 0) != id)
-            continue;
-        row_task(rows, i, ret);
-        return true;
-    }
-    return false;
+    const struct locked_row *x = a, *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static int lock_tasks(struct tx *tx, const struct task_result *list, size_t n, struct locked *ret)
+{
+    struct sets sets = {0};
+    int r;
+
+    for (size_t i = 0; i < n; i++)
+        SETS_ADD(&sets, tx->arena, INT(list[i].lease.task));
+    r = sets_run(&sets, tx, STMT_task_lock, 1, &ret->rows);
+    if (r)
+        return fault(r);
+    ret->list = ARENA_ARRAY(tx->arena, struct locked_row, ret->rows.n);
+    for (size_t i = 0; i < ret->rows.n; i++)
+        ret->list[i] = (struct locked_row){row_int(&ret->rows, i, 0), i};
+    qsort(ret->list, ret->rows.n, sizeof(*ret->list), by_locked_id);
+    return 0;
+}
+
+static bool find_row(const struct locked *l, int64_t id, struct task_row *ret)
+{
+    const struct locked_row key = {.id = id};
+    const struct locked_row *found = NULL;
+
+    if (l->rows.n)
+        found = bsearch(&key, l->list, l->rows.n, sizeof(key), by_locked_id);
+    if (found)
+        row_task(&l->rows, found->place, ret);
+    return found;
 }
 
 static int complete_all(struct tx *tx, const struct task_result *list, size_t n,
                         struct task_codes *reply)
 {
-    struct sets sets = {0};
-    struct rows rows;
+    struct locked locked;
     struct change c;
-    int r;
+    int r = lock_tasks(tx, list, n, &locked);
 
-    for (size_t i = 0; i < n; i++)
-        SETS_ADD(&sets, tx->arena, INT(list[i].lease.task));
-    r = sets_run(&sets, tx, STMT_task_lock, 1, &rows);
     if (r)
         return fault(r);
     change_init(&c, tx);
@@ -306,7 +333,7 @@ static int complete_all(struct tx *tx, const struct task_result *list, size_t n,
         struct task_row row;
 
         reply->list[i] = CODE_OK;
-        if (find_row(&rows, list[i].lease.task, i, &row) && row.token != 0 &&
+        if (find_row(&locked, list[i].lease.task, &row) && row.token != 0 &&
             row.token == list[i].lease.token) {
             if (change_end_attempt(&c, &row, event_of(&list[i]), &list[i], digest))
                 reply->list[i] = CODE_TASK_STATE;

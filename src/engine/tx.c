@@ -2,6 +2,7 @@
 #include "engine/tx.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/fault.h"
@@ -42,25 +43,35 @@ static int flush_events(struct tx *tx)
     return 0;
 }
 
+static int by_scope(const void *a, const void *b)
+{
+    const struct tx_tally *x = a, *y = b;
+
+    if (x->run != y->run)
+        return x->run < y->run ? -1 : 1;
+    if (x->state != y->state)
+        return x->state < y->state ? -1 : 1;
+    return str_cmp(x->queue, y->queue);
+}
+
 /* One row per scope and state, whatever the requests of the transaction were. */
 static int flush_tallies(struct tx *tx)
 {
     struct sets sets = {0};
+    int64_t n = 0;
 
+    if (tx->tallies_n)
+        qsort(tx->tallies, tx->tallies_n, sizeof(*tx->tallies), by_scope);
     for (size_t i = 0; i < tx->tallies_n; i++) {
-        struct tx_tally *t = &tx->tallies[i];
+        const struct tx_tally *t = &tx->tallies[i];
 
-        for (size_t j = i + 1; j < tx->tallies_n; j++) {
-            struct tx_tally *u = &tx->tallies[j];
-
-            if (u->run == t->run && u->state == t->state && str_eq(u->queue, t->queue)) {
-                t->n += u->n;
-                u->n = 0;
-            }
-        }
-        if (t->n)
+        n += t->n;
+        if (i + 1 < tx->tallies_n && by_scope(t, t + 1) == 0)
+            continue;
+        if (n)
             SETS_ADD(&sets, tx->arena, INT(t->run), TEXT(t->queue), TEXT(task_state_text(t->state)),
-                     INT(t->n));
+                     INT(n));
+        n = 0;
     }
     tx->tallies_n = tx->tallies_mark = 0;
     return sets_run(&sets, tx, STMT_tally_add, 4, NULL);
