@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/queue.h"
 #include "engine/row.h"
 
 #define SENTENCE_BYTES_MAX 4000u
@@ -77,10 +78,11 @@ static void say_groups(struct buf *b, const struct task_details *d, struct str v
     }
 }
 
-/* Whether anybody alive would take tasks of this run, and whether the run is at its limit. */
+/* Whether anybody alive would take it, and whether its run is at its limit or its queue paused. */
 static int say_ready(struct tx *tx, struct buf *b, const struct task_view *t)
 {
     struct worker_rows workers = {0};
+    struct queue_status queue = {0};
     struct run_row run = {0};
     struct rows rows;
     bool carried = false;
@@ -88,6 +90,8 @@ static int say_ready(struct tx *tx, struct buf *b, const struct task_view *t)
 
     if (!r)
         r = STORE_DO(tx->store, STMT_run_get, tx->arena, &rows, INT(t->run));
+    if (!r && !t->run)
+        r = queue_get(tx, &t->queue, &queue);
     if (r)
         return fault(r);
     if (rows.n)
@@ -100,6 +104,8 @@ static int say_ready(struct tx *tx, struct buf *b, const struct task_view *t)
                    "it is ready, and no program carries run %" PRId64 ": `weft runs resume %" PRId64
                    "` does",
                    t->run, t->run);
+    else if (queue.paused)
+        buf_printf(b, "it is ready, and its queue \"%.*s\" is paused", STR_ARG(t->queue));
     else if (!carried)
         buf_add(b, STR("it is ready, and no worker is there to take it"));
     else if (run.max_parallel > 0 && run.held >= run.max_parallel)
