@@ -17,6 +17,7 @@
 #include "cli/help.h"
 #include "cli/parse.h"
 #include "cli/text.h"
+#include "client/dump.h"
 
 #define SENTENCE_BYTES_MAX (16u << 10)
 #define SENTENCE_SHOWN     400 /* characters of an argument in a sentence about it */
@@ -181,16 +182,18 @@ void cli_json_part(FILE *out, const char *p, size_t n)
     fwrite(p + begun, 1, n - begun, out);
 }
 
-static int write_json(const char *p, size_t n, void *context)
+static void write_json(FILE *out, const json_t *value, enum dump_shape shape)
 {
-    cli_json_part(context, p, n);
-    return 0;
+    char *text = dump_text(value, shape);
+
+    cli_json_part(out, text, strlen(text));
+    free(text);
+    fputc('\n', out);
 }
 
 void cli_json_line(FILE *out, const json_t *value)
 {
-    json_dump_callback(value, write_json, out, JSON_COMPACT | JSON_ENCODE_ANY);
-    fputc('\n', out);
+    write_json(out, value, DUMP_COMPACT);
 }
 
 void cli_json(struct cli *c, const json_t *value)
@@ -199,8 +202,7 @@ void cli_json(struct cli *c, const json_t *value)
         cli_json_line(c->out, value);
         return;
     }
-    json_dump_callback(value, write_json, c->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    fputc('\n', c->out);
+    write_json(c->out, value, DUMP_INDENTED);
 }
 
 void cli_json_list(struct cli *c, const char *key, const json_t *list)

@@ -9,6 +9,7 @@
 #include "cli/format.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "client/dump.h"
 #include "core/run.h"
 
 #define REPORT_BYTES_MAX (1u << 30)
@@ -87,7 +88,7 @@ static void write_head(struct json_writer *w, const json_t *run)
 
     json_object_del(head, "tasks");
     json_object_del(head, "next_page_token");
-    text = json_dumps(head, JSON_COMPACT);
+    text = dump_text(head, DUMP_COMPACT);
     json_decref(head);
     /* All but the brace at its end. */
     cli_json_part(w->out, text, strlen(text) - 1);
@@ -106,7 +107,7 @@ static bool write_page(void *context, const json_t *run)
         write_head(w, run);
     json_array_foreach(json_object_get(run, "tasks"), i, task)
     {
-        char *text = json_dumps(task, JSON_COMPACT);
+        char *text = dump_text(task, DUMP_COMPACT);
 
         if (w->tasks++)
             fputc(',', w->out);

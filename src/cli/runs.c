@@ -10,6 +10,7 @@
 #include "cli/task.h"
 #include "cli/tell.h"
 #include "cli/text.h"
+#include "client/dump.h"
 
 #define LIST_LIMIT     50
 #define PAGE_SIZE_MAX  1000
@@ -153,7 +154,7 @@ static void show_head(struct cli *c, const json_t *run)
     buf_byte(&b, '\n');
     json_object_foreach((json_t *)(uintptr_t)params, name, value)
     {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        char *text = dump_text(value, DUMP_COMPACT);
 
         buf_add(&b, STR("param     "));
         text_safe(&b, str_of(name));

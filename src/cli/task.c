@@ -10,6 +10,7 @@
 #include "cli/report.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "client/dump.h"
 
 #define TASK_BYTES_MAX (1u << 30)
 
@@ -132,7 +133,7 @@ static void show_text(struct cli *c, const json_t *t)
         buf_printf(&b, "%-9s %" PRId64 "\n", "priority", format_number(t, "priority", 0));
     add_groups(&b, json_object_get(t, "groups"));
     if (json_is_object(output)) {
-        char *text = json_dumps(output, JSON_COMPACT);
+        char *text = dump_text(output, DUMP_COMPACT);
 
         add_field(&b, "output", str_of(text));
         free(text);

@@ -128,30 +128,22 @@ static int write_text(struct writing *w, struct str text)
     return 0;
 }
 
-static int write_env(struct writing *w, const struct env_entry *list, size_t n,
-                     const struct env_entry *over, size_t over_n, bool *first)
+static int write_env(struct writing *w, const struct definition_task *t)
 {
-    for (size_t i = 0; i < n; i++) {
-        int r;
+    int r = 0;
 
-        if (find(over, over_n, list[i].name))
-            continue;
-        buf_add(&w->out, *first ? STR("[") : STR(",["));
-        *first = false;
-        buf_json(&w->out, list[i].name);
+    for (size_t i = 0; !r && i < t->env_n; i++) {
+        buf_add(&w->out, i ? STR(",[") : STR("["));
+        buf_json(&w->out, t->env[i].name);
         buf_byte(&w->out, ',');
-        r = write_text(w, list[i].value);
-        if (r)
-            return r;
+        r = write_text(w, t->env[i].value);
         buf_byte(&w->out, ']');
     }
-    return 0;
+    return r;
 }
 
 static int write_all(struct writing *w, const struct definition_task *t)
 {
-    const struct definition *d = w->spec->definition;
-    bool first = true;
     int r = 0;
 
     buf_add(&w->out, STR("{\"argv\":["));
@@ -164,9 +156,7 @@ static int write_all(struct writing *w, const struct definition_task *t)
         r = write_text(w, t->cwd);
     buf_add(&w->out, STR(",\"env\":["));
     if (!r)
-        r = write_env(w, d->env, d->env_n, t->env, t->env_n, &first);
-    if (!r)
-        r = write_env(w, t->env, t->env_n, NULL, 0, &first);
+        r = write_env(w, t);
     buf_printf(&w->out, "],\"grace_us\":%" PRId64, t->grace_us);
     if (w->refers)
         buf_add(&w->out, STR(",\"refers\":true"));

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
+#include "client/dump.h"
 #include "core/definition.h"
 #include "core/template.h"
 #include "serve/logs.h"
@@ -269,8 +270,7 @@ static bool output_text(struct filler *f, const struct template_ref *ref, struct
         *ret = text_of(v);
         return true;
     }
-    dump = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    assert(dump);
+    dump = dump_text(v, DUMP_COMPACT);
     *ret = str_copy(f->a, str_of(dump));
     free(dump);
     return true;
