@@ -551,6 +551,22 @@ static void memory_is_measured(void **state)
     assert_in_range(end->max_rss_bytes, n, 2 * n);
 }
 
+/* It ends in its own time or at its timeout, and nobody else notices. */
+static void memory_bomb_ends_alone(void **state)
+{
+    struct testing *t = testing_of(state);
+    int64_t bomb = testing_start(
+        t, (struct testing_job){.script = "(head -c 300000000 /dev/zero; sleep 1000) | "
+                                          "tail -n 1 > /dev/null",
+                                .timeout_us = 2 * CLOCK_S});
+
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(testing_run(t, (struct testing_job){.script = ":"})->outcome,
+                         OUTCOME_SUCCEEDED);
+    testing_wait(t);
+    assert_int_equal(t->ends[bomb].outcome, OUTCOME_TIMED_OUT);
+}
+
 /* A process smaller than weft is not taken for as large as weft. */
 static void memory_of_a_small_process_is_its_own(void **state)
 {
@@ -711,6 +727,7 @@ int main(int argc, char **argv)
         TESTING_BOTH(all_are_stopped_at_once),
         TESTING_BOTH(stop_comes_too_late),
         TESTING_BOTH(memory_is_measured),
+        TESTING_BOTH(memory_bomb_ends_alone),
         TESTING_BOTH(memory_of_a_small_process_is_its_own),
         TESTING_BOTH(cpu_time_is_measured),
         TESTING_BOTH(jobs_use_all_processors),

@@ -37,7 +37,7 @@ struct guardian {
 
 /* The guardian's life. It is forked, maybe from a program with threads: it allocates nothing and
  * takes no lock. */
-static _Noreturn void guard(const struct instance *in, int pipe)
+static _Noreturn void guard(struct instance *in, int pipe)
 {
     sigset_t all;
     char byte;
@@ -63,6 +63,7 @@ static _Noreturn void guard(const struct instance *in, int pipe)
     } while (n < 0 && errno == EINTR);
     if (n == 1 && byte == LEAVE)
         _exit(0);
+    memcpy(in->path, in->shared->path, sizeof(in->path));
     _exit(instance_end(in, END_WAIT_MS) ? 1 : 0);
 }
 
@@ -109,13 +110,16 @@ int guardian_new_on(enum executor_rung best, struct guardian **ret)
     int r;
 
     g->pipe = g->pidfd = g->pid = -1;
-    r = instance_new(best, &g->in);
+    r = instance_new(&g->in);
     if (!r)
         r = start(g);
     if (r) {
         guardian_free(g);
         return fault(r);
     }
+    /* With the guardian there already, no moment is left in which a cgroup has nobody to end it. */
+    if (best == EXECUTOR_CGROUP)
+        instance_settle(&g->in);
     g->site = instance_site(&g->in, &g->arena);
     *ret = g;
     return 0;

@@ -369,6 +369,42 @@ static void weft_in_weft(void **state)
     assert_true(gone(pid));
 }
 
+/* Born where a cgroup was killed before weft came into it: what it starts lives all the same. */
+static int start_in_killed_cgroup(const char *path)
+{
+    char procs[PATH_MAX + 32];
+    struct cgroup cg;
+    void *state;
+    int fd, r = 1;
+
+    snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+    fd = open(procs, O_WRONLY | O_CLOEXEC);
+    if (cgroup_open(AT_FDCWD, path, &cg) || cgroup_kill(&cg) || write(fd, "0", 1) != 1 ||
+        testing_in_cgroup(&state))
+        return 1;
+    /* The one below is born here, as weft would be. */
+    r = testing_run(state, (struct testing_job){.script = "exit 0"})->outcome != OUTCOME_SUCCEEDED;
+    testing_end(&state);
+    return r;
+}
+
+static void killed_cgroup_is_no_place_for_jobs(void **state)
+{
+    const struct instance *in = guardian_instance(testing_of(state)->guardian);
+    char path[PATH_MAX + 16];
+    int status;
+    pid_t pid;
+
+    snprintf(path, sizeof(path), "%s/test", in->path);
+    assert_int_equal(mkdir(path, 0755), 0);
+    pid = fork();
+    if (pid == 0)
+        _exit(start_in_killed_cgroup(path));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(rmdir(path), 0);
+}
+
 static void ordinary_end_leaves_nothing(void **state)
 {
     char path[PATH_MAX];
@@ -462,6 +498,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(next_start_ends_what_is_left_by_group),
         cmocka_unit_test(clean_beside_a_guardian_at_work),
         TESTING_BOTH(weft_in_weft),
+        {"killed_cgroup_is_no_place_for_jobs", killed_cgroup_is_no_place_for_jobs,
+                        testing_in_cgroup, testing_end, NULL},
         cmocka_unit_test(ordinary_end_leaves_nothing),
         cmocka_unit_test(sites_that_no_weft_wrote_are_refused),
         cmocka_unit_test(only_cgroups_are_entered),

@@ -23,8 +23,7 @@
 #include "work/process.h"
 #include "work/procfs.h"
 
-#define MAINS_BYTES (EXECUTOR_SLOTS_MAX * sizeof(pid_t))
-#define ROUND_MS    50 /* between two looks at something that does not want to die */
+#define ROUND_MS 50 /* between two looks at something that does not want to die */
 
 int instance_boot(char out[static INSTANCE_BOOT_BYTES])
 {
@@ -39,15 +38,16 @@ int instance_boot(char out[static INSTANCE_BOOT_BYTES])
     return 0;
 }
 
-/* Whether a process can be born in it, and killed in it: the only proof is to try. The process that
- * is born never becomes a program, since an empty name is none. */
+/* Whether a process can be born and live in it, and be killed in it: the only proof is to try. The
+ * process that is born never becomes a program, since an empty name is none; where our own cgroup
+ * was killed once, it dies before that (see struct cgroup). */
 static int try_cgroup(struct cgroup *cg)
 {
     const char *const nothing[] = {NULL};
     struct process_room *room = NULL;
     struct process_spec spec = {
         .path = "", .argv = nothing, .env = nothing, .cwd = "/", .cgroup = cg->folder};
-    int pidfd = -1, r = process_room_new(&room);
+    int pidfd = -1, error, r = process_room_new(&room);
     pid_t pid;
 
     for (int i = 0; i < 3; i++)
@@ -58,7 +58,7 @@ static int try_cgroup(struct cgroup *cg)
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
         close(pidfd);
-        r = cgroup_kill(cg);
+        r = process_failure(room, &error) == PROCESS_EXEC ? cgroup_kill(cg) : -EPERM;
     }
     process_room_free(room);
     return r;
@@ -74,6 +74,7 @@ static int make_cgroup(struct instance *in, const char *place)
         return -errno;
     if ((size_t)snprintf(in->path, sizeof(in->path), "%s/%s", place, in->name) >= sizeof(in->path))
         return -ENAMETOOLONG;
+    memcpy(in->shared->path, in->path, sizeof(in->path));
     r = cgroup_make(folder, in->name, &in->cgroup);
     if (!r)
         r = try_cgroup(&in->cgroup);
@@ -84,7 +85,7 @@ static int make_cgroup(struct instance *in, const char *place)
     return r;
 }
 
-static bool find_cgroup(struct instance *in)
+void instance_settle(struct instance *in)
 {
     CLEANUP(arena_deinit) struct arena a = {0};
     const char *places[CGROUP_PLACES_MAX];
@@ -92,15 +93,14 @@ static bool find_cgroup(struct instance *in)
 
     for (unsigned i = 0; i < n; i++)
         if (make_cgroup(in, places[i]) == 0)
-            return true;
-    in->path[0] = '\0';
-    return false;
+            return;
+    in->path[0] = in->shared->path[0] = '\0';
 }
 
-int instance_new(enum executor_rung best, struct instance *ret)
+int instance_new(struct instance *ret)
 {
     uint64_t random;
-    void *mains;
+    void *shared;
     int r;
 
     *ret = (struct instance){.cgroup = CGROUP_NONE};
@@ -110,21 +110,20 @@ int instance_new(enum executor_rung best, struct instance *ret)
     if (getrandom(&random, sizeof(random), 0) != sizeof(random))
         return fault(-errno);
     snprintf(ret->name, sizeof(ret->name), "weft-%d-%016" PRIx64, (int)getpid(), random);
-    mains = mmap(NULL, MAINS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (mains == MAP_FAILED)
+    shared =
+        mmap(NULL, sizeof(*ret->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
         return fault(-errno);
-    ret->mains = mains;
-    if (best == EXECUTOR_CGROUP)
-        find_cgroup(ret);
+    ret->shared = shared;
     return 0;
 }
 
 void instance_release(struct instance *in)
 {
     cgroup_close(&in->cgroup);
-    if (in->mains)
-        munmap((void *)(uintptr_t)in->mains, MAINS_BYTES);
-    in->mains = NULL;
+    if (in->shared)
+        munmap(in->shared, sizeof(*in->shared));
+    in->shared = NULL;
 }
 
 /* Kill, wait, remove, until it is gone; others may be at the same work. */
@@ -162,8 +161,8 @@ struct round {
 
 static bool is_main(const struct instance *in, pid_t pid)
 {
-    for (unsigned i = 0; in->mains && i < EXECUTOR_SLOTS_MAX; i++)
-        if (in->mains[i] == pid)
+    for (unsigned i = 0; in->shared && i < EXECUTOR_SLOTS_MAX; i++)
+        if (in->shared->mains[i] == pid)
             return true;
     return false;
 }

@@ -21,18 +21,27 @@
 #define INSTANCE_NAME_BYTES 48u /* "weft-4194304-0123456789abcdef" */
 #define INSTANCE_BOOT_BYTES 40u
 
+/* Shared with the guardian, which was forked before much of it was known. */
+struct instance_shared {
+    char path[PATH_MAX]; /* of its cgroup; set before that is made */
+    /* The main process of the job in each slot, 0 for none: so that whoever comes after us finds
+     * those that left no other trace. */
+    volatile pid_t mains[EXECUTOR_SLOTS_MAX];
+};
+
 struct instance {
     char name[INSTANCE_NAME_BYTES];
     char boot[INSTANCE_BOOT_BYTES]; /* which start of the machine: pids mean nothing in another */
     char path[PATH_MAX];            /* of its cgroup; empty where it has none */
     struct cgroup cgroup;
-    /* The main process of the job in each slot, 0 for none; NULL in an instance of others. Shared,
-     * so that whoever comes after us finds those that left no other trace. */
-    volatile pid_t *mains;
+    struct instance_shared *shared; /* NULL in an instance of others */
 };
 
-/* Make one, on the best rung that the machine allows and the caller wants. Returns 0 or a fault. */
-int instance_new(enum executor_rung best, struct instance *ret);
+/* Make one without a cgroup. Returns 0 or a fault. */
+int instance_new(struct instance *ret);
+
+/* Give it a cgroup, where the machine allows. Whatever kills us meanwhile, the guardian knows. */
+void instance_settle(struct instance *in);
 
 /* Give back what it holds here. */
 void instance_release(struct instance *in);

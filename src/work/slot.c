@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -172,7 +173,7 @@ static int start(struct slot *s, const char *path)
         .argv = s->argv,
         .env = s->env,
         .cwd = s->cwd,
-        .pid_at = &s->shared->in->mains[s->index],
+        .pid_at = &s->shared->in->shared->mains[s->index],
     };
     struct rusage self;
     int to[2] = {-1, -1};
@@ -267,12 +268,13 @@ static void drain(struct slot *s, enum tail_stream from)
 }
 
 /* A job may have made cgroups below its own: a folder of the kernel's has two links and one more
- * for each below it. One that was killed serves no other job. */
-static void tidy_cgroup(struct slot *s)
+ * for each below it. One that was killed, by us or by whoever is able to, serves no other job. */
+static void tidy_cgroup(struct slot *s, int status)
 {
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     struct stat st;
 
-    if (s->cgroup.killed)
+    if (s->cgroup.killed || killed)
         remove_cgroup(s);
     else if (s->cgroup.folder >= 0 && fstat(s->cgroup.folder, &st) == 0 && st.st_nlink > 2)
         cgroup_clear(&s->cgroup);
@@ -287,14 +289,14 @@ void slot_end(struct slot *s, int *ret_status, struct rusage *ret_used)
     if (s->tail)
         tail_end(s->tail);
     /* First off the list of what is to be killed: from here on the pid may be anybody's. */
-    s->shared->in->mains[s->index] = 0;
+    s->shared->in->shared->mains[s->index] = 0;
     do {
         r = wait4(s->pid, ret_status, 0, ret_used);
     } while (r < 0 && errno == EINTR);
     assert(r == s->pid);
     slot_close(s, &s->pidfd);
     s->pid = -1;
-    tidy_cgroup(s);
+    tidy_cgroup(s, *ret_status);
 }
 
 void slot_clear(struct slot *s)

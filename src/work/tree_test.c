@@ -253,6 +253,34 @@ static void children_of_others_are_left_alone(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
+/* Whoever killed a job, us or itself, has not killed the next one in its place. */
+static void next_job_lives(void **state)
+{
+    struct testing *t = testing_of(state);
+
+    for (int i = 0; i < 3; i++) {
+        int64_t token = testing_start(t, (struct testing_job){.script = "exec sleep 1000"});
+
+        executor_stop(t->ex, token, EXECUTOR_KILL);
+        testing_wait(t);
+        assert_int_equal(t->ends[token].outcome, OUTCOME_CANCELLED);
+        assert_int_equal(testing_run(t, (struct testing_job){.script = "exit 0"})->outcome,
+                         OUTCOME_SUCCEEDED);
+    }
+}
+
+static void next_job_lives_after_one_that_killed_its_cgroup(void **state)
+{
+    struct testing *t = testing_of(state);
+    CLEANUP(memory_freep) char *script = NULL;
+
+    assert_true(asprintf(&script, "for s in %s/s*; do echo 1 > $s/cgroup.kill; done",
+                         guardian_instance(t->guardian)->path) > 0);
+    assert_int_equal(testing_run(t, (struct testing_job){.script = script})->signal, SIGKILL);
+    assert_int_equal(testing_run(t, (struct testing_job){.script = "exit 0"})->outcome,
+                     OUTCOME_SUCCEEDED);
+}
+
 /* A job may make cgroups below its own; they go with it, and what is in them. */
 static void cgroups_of_jobs_go_with_them(void **state)
 {
@@ -291,8 +319,11 @@ int main(int argc, char **argv)
         TESTING_BOTH(orphans_of_others_live_on),
         TESTING_BOTH(orphans_are_waited_for),
         TESTING_BOTH(children_of_others_are_left_alone),
-        {"cgroups_of_jobs_go_with_them", cgroups_of_jobs_go_with_them, testing_in_cgroup,
-                                             testing_end, NULL},
+        TESTING_BOTH(next_job_lives),
+        {"next_job_lives_after_one_that_killed_its_cgroup",
+                          next_job_lives_after_one_that_killed_its_cgroup,                                 testing_in_cgroup, testing_end, NULL},
+        {"cgroups_of_jobs_go_with_them",                    cgroups_of_jobs_go_with_them, testing_in_cgroup,
+                          testing_end,                                                                                                     NULL},
     };
 
     if (argc > 1 && strcmp(argv[1], "--chain") == 0)
