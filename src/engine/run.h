@@ -58,6 +58,10 @@ struct run_retry_reply {
     int64_t tasks; /* given back */
 };
 
+/* The run with its counts, and the counts of rows that are there already. */
+int run_read(struct tx *tx, int64_t id, struct run_row *ret);
+int run_counts(struct tx *tx, struct run_row *runs, size_t n);
+
 int run_start(struct tx *tx, const struct run_start *req, struct run_row *reply);
 int run_get(struct tx *tx, const struct run_get *req, struct run_view *reply);
 int run_list(struct tx *tx, const struct run_list *req, struct run_rows *reply);
