@@ -21,7 +21,7 @@ static void take_line(struct tail *t, const struct tail_line *line)
     t->fresh = true;
 }
 
-/* Only the last whole line counts, so that a flood is searched from its end. */
+/* Only the last whole line that says anything counts, so that a flood is searched from its end. */
 static void add_lines(struct tail *t, struct tail_line *begun, struct str bytes)
 {
     const char *end = memrchr(bytes.p, '\n', bytes.n);
@@ -33,16 +33,17 @@ static void add_lines(struct tail *t, struct tail_line *begun, struct str bytes)
         return;
     }
     n = (size_t)(end - bytes.p);
+    while (n && bytes.p[n - 1] == '\n')
+        n--;
     before = n ? memrchr(bytes.p, '\n', n) : NULL;
-    if (before) {
+    if (before)
         begun->n = 0;
-        line_add(begun, (struct str){before + 1, (size_t)(end - before - 1)});
-    } else {
-        line_add(begun, (struct str){bytes.p, n});
-    }
+    line_add(begun, before ? str_sub(bytes, (size_t)(before + 1 - bytes.p),
+                                     n - (size_t)(before + 1 - bytes.p))
+                           : str_sub(bytes, 0, n));
     take_line(t, begun);
     begun->n = 0;
-    line_add(begun, str_sub(bytes, n + 1, bytes.n));
+    line_add(begun, str_sub(bytes, (size_t)(end + 1 - bytes.p), bytes.n));
 }
 
 static void add_err(struct tail *t, struct str bytes)
