@@ -253,10 +253,10 @@ static int judge_ended(struct tx *tx, const struct task_result *res, struct str 
 
 static int check_result(struct tx *tx, const struct task_result *res)
 {
-    if (res->outcome == OUTCOME_NONE || res->outcome == OUTCOME_LOST)
+    if (res->outcome == OUTCOME_NONE)
         return tx_refuse(tx, CODE_INVALID,
-                         "a completion's outcome is succeeded, failed, timed_out, cancelled or "
-                         "rejected");
+                         "a completion's outcome is succeeded, failed, timed_out, lost, cancelled "
+                         "or rejected");
     if (res->output.n > TASK_RESULT_BYTES_MAX)
         return tx_refuse(tx, CODE_TOO_LARGE,
                          "the result of task %" PRId64 " has %zu bytes; %u are allowed",

@@ -66,7 +66,7 @@ struct task_leases {
 
 struct task_result {
     struct lease_ref lease;
-    enum outcome outcome;
+    enum outcome outcome;    /* LOST: its holder stopped it, cut off from the store */
     enum task_reason reason; /* NONE where it succeeded */
     struct str message;
     int exit_code; /* -1: none */

@@ -231,8 +231,8 @@ int oracle_task_complete(struct oracle *o, const struct task_complete *req,
     for (size_t i = 0; i < req->n; i++) {
         const struct task_result *res = &req->list[i];
 
-        if (res->outcome == OUTCOME_NONE || res->outcome == OUTCOME_LOST || res->run_us < 0 ||
-            res->cpu_us < 0 || res->max_rss_bytes < 0)
+        if (res->outcome == OUTCOME_NONE || res->run_us < 0 || res->cpu_us < 0 ||
+            res->max_rss_bytes < 0)
             return oracle_refuse(o, CODE_INVALID);
         if (res->output.n > TASK_RESULT_BYTES_MAX || res->message.n > TASK_MESSAGE_BYTES_MAX)
             return oracle_refuse(o, CODE_TOO_LARGE);
