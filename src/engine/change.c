@@ -246,33 +246,70 @@ static int by_end(const void *a, const void *b)
     return (x->task > y->task) - (x->task < y->task);
 }
 
-/* Tasks whose groups were met, each as often as groups of it were: sorted. Those with no open group
- * left move on. */
-static int unblock(struct change *c, int64_t *tasks, size_t n)
+static int write_rows(struct change *c)
 {
-    struct sets locks = {0}, opens = {0};
+    int r = sets_run(&c->attempts, c->tx, STMT_attempt_add, 21, NULL);
+
+    if (!r)
+        r = sets_run(&c->holds, c->tx, STMT_task_hold, 9, NULL);
+    if (!r)
+        r = sets_run(&c->puts, c->tx, STMT_task_put, 12, NULL);
+    if (!r)
+        r = sets_run(&c->stops, c->tx, STMT_task_stop, 1, NULL);
+    if (!r)
+        r = sets_run(&c->drops, c->tx, STMT_task_drop, 1, NULL);
+    return r ? fault(r) : 0;
+}
+
+/* Some of them: see unblock(). `scratch` holds the rows. */
+static int unblock_some(struct change *c, const int64_t *tasks, size_t n, struct sets *locks,
+                        struct sets *opens, struct arena *scratch)
+{
     struct rows rows;
     size_t at = 0;
     int r;
 
-    qsort(tasks, n, sizeof(*tasks), by_number);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || tasks[i] != tasks[i - 1])
-            SETS_ADD(&locks, c->tx->arena, INT(tasks[i]));
-    r = sets_run(&locks, c->tx, STMT_task_lock, 1, &rows);
+            SETS_ADD(locks, c->tx->arena, INT(tasks[i]));
+    r = store_run(c->tx->store, STMT_task_lock, scratch, locks->cells, locks->n, &rows);
+    locks->n = 0;
     if (r)
         return fault(r);
     for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
         row_task(&rows, i, &row);
+        row.name = str_copy(c->tx->arena, row.name); /* its event outlives the rows */
         assert(at < n && tasks[at] == row.id);
         for (; at < n && tasks[at] == row.id; at++)
             row.groups_open--;
         if (row.groups_open > 0 || change_move(c, &row, TASK_MET, STR("")))
-            SETS_ADD(&opens, c->tx->arena, INT(row.id), INT(row.groups_open));
+            SETS_ADD(opens, c->tx->arena, INT(row.id), INT(row.groups_open));
     }
-    r = sets_run(&opens, c->tx, STMT_task_groups_open, 2, NULL);
+    r = sets_run(opens, c->tx, STMT_task_groups_open, 2, NULL);
+    if (!r)
+        r = write_rows(c);
+    return r ? fault(r) : 0;
+}
+
+/* Tasks whose groups were met, each as often as groups of it were. Those with no open group left
+ * move on. One end can let go of all tasks of a large run, so they are taken in chunks. */
+static int unblock(struct change *c, int64_t *tasks, size_t n)
+{
+    struct sets locks = {0}, opens = {0};
+    struct arena scratch = {0};
+    int r = 0;
+
+    if (n)
+        qsort(tasks, n, sizeof(*tasks), by_number);
+    for (size_t i = 0, j; !r && i < n; i = j) {
+        for (j = i + SETS_CHUNK < n ? i + SETS_CHUNK : n; j < n && tasks[j] == tasks[j - 1]; j++)
+            ;
+        r = unblock_some(c, tasks + i, j - i, &locks, &opens, &scratch);
+        arena_reset(&scratch);
+    }
+    arena_deinit(&scratch);
     return r ? fault(r) : 0;
 }
 
@@ -376,12 +413,12 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
     struct dead_group *dead = ARENA_ARRAY(a, struct dead_group, rows->n);
     size_t met_n = 0, dead_n = 0;
     struct sets sets = {0};
-    int r;
+    int r = 0;
 
     for (size_t i = 0; i < rows->n; i++)
         row_group(rows, i, &groups[i]);
     qsort(groups, rows->n, sizeof(*groups), by_group);
-    for (size_t i = 0; i < rows->n;) {
+    for (size_t i = 0; !r && i < rows->n;) {
         const struct group_row *g;
         enum group_verdict v = GROUP_WAITING;
 
@@ -396,9 +433,12 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
         if (g->from || v != GROUP_WAITING)
             SETS_ADD(&sets, a, INT(g->id), INT(g->group.done), INT(g->group.succeeded),
                      TEXT(g->waiting ? texts[v] : g->verdict));
+        if (sets.n == 4 * SETS_CHUNK)
+            r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
     }
     dead_n = first_dead(dead, dead_n);
-    r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
+    if (!r)
+        r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
     if (!r)
         r = unblock(c, met, met_n);
     if (!r)
@@ -428,21 +468,6 @@ static int release(struct change *c)
     r = sets_run(&sets, c->tx, STMT_edge_groups, 2, &rows);
     if (!r && rows.n)
         r = judge(c, &rows, ends, n);
-    return r ? fault(r) : 0;
-}
-
-static int write_rows(struct change *c)
-{
-    int r = sets_run(&c->attempts, c->tx, STMT_attempt_add, 21, NULL);
-
-    if (!r)
-        r = sets_run(&c->holds, c->tx, STMT_task_hold, 9, NULL);
-    if (!r)
-        r = sets_run(&c->puts, c->tx, STMT_task_put, 12, NULL);
-    if (!r)
-        r = sets_run(&c->stops, c->tx, STMT_task_stop, 1, NULL);
-    if (!r)
-        r = sets_run(&c->drops, c->tx, STMT_task_drop, 1, NULL);
     return r ? fault(r) : 0;
 }
 

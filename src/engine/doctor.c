@@ -53,8 +53,12 @@ static const struct {
 int doctor_check(struct tx *tx, const void *unused, struct doctor_report *reply)
 {
     size_t n = sizeof(checks) / sizeof(*checks);
+    struct rows begun;
+    int begin = store_run(tx->store, STMT_doctor_begin, tx->arena, NULL, 1, &begun);
 
     (void)unused;
+    if (begin)
+        return fault(begin);
     reply->checks = ARENA_ARRAY(tx->arena, struct doctor_check, n);
     for (reply->n = 0; reply->n < n; reply->n++) {
         size_t i = reply->n;

@@ -30,6 +30,8 @@ struct doctor_status {
     struct worker_rows workers;
 };
 
+/* In a transaction of its own: it reads what has been written, not what other requests of the
+ * transaction have gathered. */
 int doctor_check(struct tx *tx, const void *unused, struct doctor_report *reply);
 int doctor_status(struct tx *tx, const void *unused, struct doctor_status *reply);
 

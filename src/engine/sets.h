@@ -7,6 +7,10 @@
 
 #include "engine/tx.h"
 
+/* Where what is gathered has no end of its own, it is run whenever there are so many sets, so that
+ * memory does not grow with it. */
+#define SETS_CHUNK 1000u
+
 /* Sets of parameters, gathered in the arena for one statement. */
 struct sets {
     struct cell *cells;

@@ -21,26 +21,38 @@ int tx_begin(struct tx *tx)
     return store_begin(tx->store, &tx->now);
 }
 
-static int flush_events(struct tx *tx)
+/* Events first … last - 1. */
+static int flush_some(struct tx *tx, struct sets *sets, size_t first, size_t last)
 {
-    struct sets sets = {0};
     struct rows rows;
-    size_t from = tx->events_flushed;
     int r;
 
-    for (size_t i = from; i < tx->events_n; i++) {
+    for (size_t i = first; i < last; i++) {
         const struct event *e = &tx->events[i];
 
-        SETS_ADD(&sets, tx->arena, INT(e->at), INT(e->run), INT(e->task), TEXT(e->kind),
+        SETS_ADD(sets, tx->arena, INT(e->at), INT(e->run), INT(e->task), TEXT(e->kind),
                  TEXT(e->data));
     }
-    tx->events_flushed = tx->events_n;
-    r = sets_run(&sets, tx, STMT_event_add, 5, &rows);
+    r = sets_run(sets, tx, STMT_event_add, 5, &rows);
     if (r)
         return fault(r);
     for (size_t i = 0; i < rows.n; i++)
-        tx->events[from + i].seq = row_int(&rows, i, 0);
+        tx->events[first + i].seq = row_int(&rows, i, 0);
     return 0;
+}
+
+static int flush_events(struct tx *tx)
+{
+    struct sets sets = {0};
+    int r = 0;
+
+    while (!r && tx->events_flushed < tx->events_n) {
+        size_t first = tx->events_flushed, n = tx->events_n - first;
+
+        tx->events_flushed += n < SETS_CHUNK ? n : SETS_CHUNK;
+        r = flush_some(tx, &sets, first, tx->events_flushed);
+    }
+    return r ? fault(r) : 0;
 }
 
 static int by_scope(const void *a, const void *b)

@@ -1,0 +1,3 @@
+-- The doctor reads whole tables in this transaction; SQLite plans for that by itself.
+-- Answers nothing that is read.
+SELECT ''
