@@ -478,6 +478,34 @@ static void workflows_persist(void **state)
     assert_true(w->tx.problem.details_n == 1);
 }
 
+/* A-77: a change of a workflow is another version, with its own check for cycles; a live run keeps
+ * the tasks and edges that it began with. */
+static void a_live_run_keeps_its_version(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n  b: {run: [x], needs: [a]}\n");
+    struct workflow_put put = {
+        .format = STR("yaml"), .path = STR("t.yaml"), .fallback_name = STR("t")};
+    struct workflow_row row;
+    struct run_row other;
+
+    world_join(w, 1);
+    next(w, run, OUTCOME_SUCCEEDED);
+    put.source = STR("weft: 1\ntasks:\n  a: {run: [x], needs: [b]}\n  b: {run: [x], needs: [a]}\n");
+    REFUSED(w, workflow_put(&w->tx, &put, &row), CODE_WORKFLOW_INVALID);
+    put.source = STR("weft: 1\ntasks:\n  a: {run: [x], needs: [c]}\n"
+                     "  b: {run: [x], needs: [a]}\n  c: {run: [x]}\n");
+    DO(w, workflow_put(&w->tx, &put, &row));
+    assert_int_equal(row.version, 2);
+    assert_string_equal(world_states(w, run), "SR");
+    DO(w, run_start(&w->tx, &(struct run_start){.workflow = STR("t")}, &other));
+    assert_string_equal(world_states(w, other.id), "BBR");
+    next(w, run, OUTCOME_SUCCEEDED);
+    assert_int_equal(world_look(w, run).run.version, 1);
+    assert_int_equal(state_of(w, run), RUN_SUCCEEDED);
+    world_healthy(w);
+}
+
 /* names and arguments that look like something else are names and arguments. */
 static void hostile_names_stay_data(void **state)
 {
@@ -603,6 +631,7 @@ int main(void)
         ENGINE_TESTS(max_parallel_is_kept),
         ENGINE_TESTS(crashes_are_counted),
         ENGINE_TESTS(workflows_persist),
+        ENGINE_TESTS(a_live_run_keeps_its_version),
         ENGINE_TESTS(hostile_names_stay_data),
         ENGINE_TESTS(events_tell_the_story),
         ENGINE_TESTS(lists_come_in_pages),
