@@ -265,7 +265,7 @@ static int check_result(struct tx *tx, const struct task_result *res)
         return tx_refuse(tx, CODE_TOO_LARGE,
                          "the message of task %" PRId64 " has %zu bytes; %u are allowed",
                          res->lease.task, res->message.n, TASK_MESSAGE_BYTES_MAX);
-    if (res->run_us < 0 || res->cpu_us < 0 || res->max_rss_bytes < 0)
+    if (res->start_wait_us < 0 || res->run_us < 0 || res->cpu_us < 0 || res->max_rss_bytes < 0)
         return tx_refuse(tx, CODE_INVALID,
                          "durations and sizes of task %" PRId64 " are not negative",
                          res->lease.task);

@@ -69,8 +69,9 @@ struct task_result {
     enum outcome outcome;    /* LOST: its holder stopped it, cut off from the store */
     enum task_reason reason; /* NONE where it succeeded */
     struct str message;
-    int exit_code; /* -1: none */
-    int signal;    /* 0: none */
+    int exit_code;         /* -1: none */
+    int signal;            /* 0: none */
+    int64_t start_wait_us; /* from the claim to the start, where its holder made it wait */
     int64_t run_us, cpu_us, max_rss_bytes;
     struct str stderr_tail;
     struct str output; /* a JSON object, or empty */
