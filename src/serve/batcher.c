@@ -343,11 +343,13 @@ static int attempt_all(struct batcher *b, struct batch *batch, enum tx_savepoint
 {
     size_t good = 0;
     int r = tx_begin(&b->tx);
+    int64_t begun_us = clock_monotonic();
 
     if (r)
         return fault(r);
     LIST_EACH(link, &batch->requests)
     {
+        request_of(link)->begun_us = begun_us;
         r = attempt_one(b, request_of(link), how, batch->n == 1);
         if (r)
             return r;

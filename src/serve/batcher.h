@@ -68,6 +68,7 @@ struct batcher_request {
 
     struct batcher_answer answer;
     struct arena arena;
+    int64_t begun_us; /* monotonic: when its transaction began, which is the `now` that it saw */
 
     struct list link; /* the batcher's, as what follows */
     int64_t posted_us;

@@ -22,6 +22,16 @@
 #define LOCAL_TEXT_BYTES   1024u
 #define LOCAL_KILL_WAIT_US (3 * CLOCK_S) /* after the last process is dead */
 
+/* Taking tasks ahead: as many as are likely to start within AHEAD_US, so that processes need not
+ * wait for commits, and a commit brings many. One that has waited for AHEAD_RELEASE_US while no
+ * task ended is given back, in any case after AHEAD_MOST_US. While enough wait, results are
+ * gathered for FLUSH_US. */
+#define AHEAD_US         (20 * CLOCK_MS)
+#define AHEAD_RELEASE_US (100 * CLOCK_MS)
+#define AHEAD_MOST_US    CLOCK_S
+#define FLUSH_US         (10 * CLOCK_MS)
+#define AHEAD_UNKNOWN_US CLOCK_S /* what a task takes, before one has ended */
+
 enum phase { PHASE_JOINING, PHASE_WORKING, PHASE_LOST, PHASE_FAILED, PHASE_LEAVING, PHASE_OVER };
 
 /* What is asked of the store, each at most once at a time, in the order in which a post brings it.
@@ -40,8 +50,9 @@ struct held {
     struct list among; /* all that are held */
     struct local *local;
     enum held_state state;
-    bool stop;   /* asked for while RESOLVING */
-    bool fenced; /* stopped by ourselves, since the store might take it away */
+    int64_t claimed_us, started_us; /* monotonic */
+    bool stop;                      /* asked for while RESOLVING */
+    bool fenced;                    /* stopped by ourselves, since the store might take it away */
     struct arena arena;
     struct task_lease lease;
     struct launch launch;
@@ -107,10 +118,14 @@ struct local {
     struct map *held; /* token -> struct held */
     struct list all;
     struct list queue;
+    size_t queue_n;
     struct list pool; /* of struct held, for reuse */
     struct list rescues;
     struct results results, sent;
     bool want_scan, want_claim, want_look, want_cancel, want_beat;
+    int64_t task_us;    /* what a task takes: a running mean */
+    int64_t last_done;  /* when one ended */
+    int64_t results_us; /* since when the oldest result waits */
     bool killed;
     int64_t idle_since; /* killed and nothing left: since when the store has not answered */
     int64_t beat_posted, beat_good;
@@ -119,7 +134,8 @@ struct local {
     uv_idle_t idle;       /* starts one process a turn, so that others' ends are seen between */
     uv_timer_t tick;
     uv_timer_t due;
-    unsigned closed_n; /* of these four */
+    uv_timer_t flush;  /* the oldest result, or the oldest task taken ahead, has waited enough */
+    unsigned closed_n; /* of these */
 
     enum code code; /* why it failed */
     struct buf text;
@@ -277,6 +293,7 @@ static void over(struct local *l)
     uv_idle_stop(&l->idle);
     uv_timer_stop(&l->tick);
     uv_timer_stop(&l->due);
+    uv_timer_stop(&l->flush);
     l->o.events.over(l->o.events.context, l->code, text);
 }
 
@@ -299,6 +316,7 @@ static struct held *held_new(struct local *l, const struct task_lease *lease)
     list_init(&h->link);
     list_add(&l->all, &h->among);
     h->local = l;
+    h->claimed_us = l->requests[OP_CLAIM].begun_us;
     h->lease = *lease;
     h->lease.name = str_copy(&h->arena, lease->name);
     map_add(l->held, map_key((const uint64_t *)&h->lease.token), (uint64_t)(uintptr_t)h);
@@ -309,6 +327,8 @@ static void held_free(struct held *h)
 {
     struct local *l = h->local;
 
+    if (h->state == HELD_QUEUED)
+        l->queue_n--;
     map_del(l->held, map_key((const uint64_t *)&h->lease.token));
     launch_deinit(&h->launch);
     arena_deinit(&h->request.arena);
@@ -343,6 +363,17 @@ static void results_clear(struct results *r)
     r->n = r->cap = 0;
 }
 
+/* A sentence may quote what has no limit of its own. */
+static struct str message_copy(struct arena *a, struct str s)
+{
+    if (s.n > TASK_MESSAGE_BYTES_MAX) {
+        s.n = TASK_MESSAGE_BYTES_MAX;
+        while (!str_utf8(s, NULL))
+            s.n--;
+    }
+    return str_copy(a, s);
+}
+
 /* The attempt has ended: keep the result for the next post, and let go of the lease. */
 static void held_end(struct held *h, const struct task_result *result)
 {
@@ -351,9 +382,12 @@ static void held_end(struct held *h, const struct task_result *result)
     if (l->phase == PHASE_WORKING) {
         struct task_result *kept = results_add(&l->results);
 
+        if (l->results.n == 1)
+            l->results_us = clock_monotonic();
         *kept = *result;
         kept->lease = (struct lease_ref){.task = h->lease.task, .token = h->lease.token};
-        kept->message = str_copy(&l->results.arena, result->message);
+        kept->start_wait_us = h->started_us ? h->started_us - h->claimed_us : 0;
+        kept->message = message_copy(&l->results.arena, result->message);
         kept->stderr_tail = str_copy(&l->results.arena, result->stderr_tail);
         kept->output = str_copy(&l->results.arena, result->output);
     }
@@ -371,9 +405,10 @@ static void held_refuse(struct held *h, enum outcome outcome, enum task_reason r
     held_end(h, &result);
 }
 
+/* Given back, not failed: it was no fault of the task's. */
 static void held_fence(struct held *h)
 {
-    held_refuse(h, OUTCOME_LOST, TASK_REASON_LOST,
+    held_refuse(h, OUTCOME_REJECTED, TASK_REASON_LOST,
                 STR("weft could not reach the store, and stopped the task before another machine "
                     "could take it"));
 }
@@ -384,6 +419,7 @@ static void held_queue(struct held *h)
 
     h->state = HELD_QUEUED;
     list_add(&l->queue, &h->link);
+    l->queue_n++;
 }
 
 static void outputs_answered(struct batcher_request *q)
@@ -451,11 +487,16 @@ static void held_start(struct held *h)
     struct str error = {0};
     struct job job;
 
-    list_del(&h->link);
+    h->started_us = clock_monotonic();
+    /* Its time begins now, not when it was claimed. */
+    if (h->lease.deadline_at)
+        h->lease.deadline_at += h->started_us - h->claimed_us;
     if (launch_job(&h->arena, &h->launch, &l->base, &h->lease, &job, &reason, &error)) {
         held_refuse(h, OUTCOME_FAILED, reason, error);
         return;
     }
+    list_del(&h->link);
+    l->queue_n--;
     h->state = HELD_RUNNING;
     executor_start(l->executor, &job);
     /* The process has its arguments; they may be large. */
@@ -504,6 +545,8 @@ static void job_done(void *context, int64_t token, const struct job_result *job)
     };
 
     assert(h);
+    l->last_done = clock_monotonic();
+    l->task_us += (l->last_done - h->started_us - l->task_us) / 8;
     if (h->fenced)
         held_fence(h);
     else
@@ -790,13 +833,19 @@ static void start_one(uv_idle_t *idle)
 {
     struct local *l = idle->data;
 
-    if (l->phase == PHASE_WORKING && !list_empty(&l->queue))
+    if (l->phase == PHASE_WORKING && !list_empty(&l->queue) &&
+        executor_busy(l->executor) < l->o.slots)
         held_start(queue_first(l));
+}
+
+static size_t running_n(const struct local *l)
+{
+    return executor_busy(l->executor);
 }
 
 static void want_starts(struct local *l)
 {
-    bool wanted = l->phase == PHASE_WORKING && !list_empty(&l->queue);
+    bool wanted = l->phase == PHASE_WORKING && !list_empty(&l->queue) && running_n(l) < l->o.slots;
 
     if (wanted != (uv_is_active((uv_handle_t *)&l->idle) != 0)) {
         if (wanted)
@@ -806,18 +855,71 @@ static void want_starts(struct local *l)
     }
 }
 
+/* Tasks end and others start, even if not as fast as they did. */
+static bool flows(const struct local *l)
+{
+    return clock_monotonic() - l->last_done < AHEAD_RELEASE_US / 2;
+}
+
+/* How many tasks to hold beyond those that can run: none where tasks are not short. */
+static size_t ahead_n(const struct local *l)
+{
+    int64_t n = l->o.slots * AHEAD_US / (l->task_us + 1);
+
+    if (!flows(l))
+        return 0;
+    return n < LOCAL_AHEAD_MAX ? (size_t)n : LOCAL_AHEAD_MAX;
+}
+
+/* Give back what was taken ahead and does not get its turn: other tasks take longer than it seemed.
+ */
+static void release_late(struct local *l)
+{
+    int64_t now = clock_monotonic();
+    size_t may_run = l->o.slots - running_n(l);
+
+    while (l->queue_n > may_run) {
+        struct held *last = LIST_OF(l->queue.prev, struct held, link);
+
+        if (now - last->claimed_us < (flows(l) ? AHEAD_MOST_US : AHEAD_RELEASE_US))
+            break;
+        held_refuse(last, OUTCOME_REJECTED, TASK_REASON_NONE, STR(""));
+        l->task_us = AHEAD_UNKNOWN_US;
+        l->want_claim = false;
+    }
+}
+
+static void flush_now(uv_timer_t *timer)
+{
+    release_late(timer->data); /* and the loop turns, which posts */
+}
+
+/* Whether to post now what has ended, or to gather more of it: nobody waits for it while there is
+ * enough to start. */
+static bool post_due(struct local *l)
+{
+    if (l->queue_n <= ahead_n(l) / 2 || running_n(l) < l->o.slots)
+        return true;
+    if (l->results.n && clock_monotonic() - l->results_us >= FLUSH_US)
+        return true;
+    if (!uv_is_active((uv_handle_t *)&l->flush))
+        uv_timer_start(&l->flush, flush_now, FLUSH_US / CLOCK_MS, 0);
+    return false;
+}
+
 /* What ended goes first, so that the claim behind it finds the slots free and the next tasks ready.
  */
 static void post_work(struct local *l)
 {
     struct post post = {.n = 0};
-    size_t free_n = l->o.slots - held_n(l);
+    size_t room = l->o.slots + ahead_n(l);
+    size_t free_n = room > held_n(l) ? room - held_n(l) : 0;
 
     if (l->want_cancel && !l->busy[OP_CANCEL]) {
         post_add(l, &post, OP_CANCEL);
         l->want_cancel = false;
     }
-    if (!l->busy[OP_COMPLETE] && !l->busy[OP_CLAIM] && !l->busy[OP_SCAN]) {
+    if (!l->busy[OP_COMPLETE] && !l->busy[OP_CLAIM] && !l->busy[OP_SCAN] && post_due(l)) {
         if (l->results.n) {
             struct results sent = l->results;
 
@@ -958,7 +1060,7 @@ int local_new(const struct local_options *o, struct local **ret)
         .site = guardian_site(o->guardian),
         .pid = o->self.pid,
         .pid_start = o->self.pid_start,
-        .slots = o->slots,
+        .slots = o->slots + LOCAL_AHEAD_MAX,
         .ttl_us = LOCAL_TTL_US,
         .run = o->run,
     };
@@ -972,7 +1074,9 @@ int local_new(const struct local_options *o, struct local **ret)
     uv_idle_init(o->loop, &l->idle);
     uv_timer_init(o->loop, &l->tick);
     uv_timer_init(o->loop, &l->due);
-    l->prepare.data = l->idle.data = l->tick.data = l->due.data = l;
+    uv_timer_init(o->loop, &l->flush);
+    l->prepare.data = l->idle.data = l->tick.data = l->due.data = l->flush.data = l;
+    l->task_us = AHEAD_UNKNOWN_US;
     uv_prepare_start(&l->prepare, turn);
     uv_timer_start(&l->tick, tick, LOCAL_BEAT_US / CLOCK_MS, LOCAL_BEAT_US / CLOCK_MS);
     *ret = l;
@@ -1006,7 +1110,7 @@ static void closed(uv_handle_t *handle)
 {
     struct local *l = handle->data;
 
-    if (++l->closed_n == 4)
+    if (++l->closed_n == 5)
         free(l);
 }
 
@@ -1034,5 +1138,6 @@ struct local *local_free(struct local *l)
     uv_close((uv_handle_t *)&l->idle, closed);
     uv_close((uv_handle_t *)&l->tick, closed);
     uv_close((uv_handle_t *)&l->due, closed);
+    uv_close((uv_handle_t *)&l->flush, closed);
     return NULL;
 }

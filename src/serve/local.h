@@ -25,6 +25,10 @@
 #include "work/executor.h"
 #include "work/guardian.h"
 
+/* Leases beyond its processes that the worker may hold for a moment: its slots in the store are
+ * both together. */
+#define LOCAL_AHEAD_MAX 64u
+
 #define LOCAL_TTL_US   (60LL * 1000000)
 #define LOCAL_BEAT_US  (1LL * 1000000)
 #define LOCAL_FENCE_US (45LL * 1000000)

@@ -171,6 +171,29 @@ def no_more_run_at_once_than_allowed():
         tap.equal(most_at_once(w.ledger()), 3)
 
 
+@on_both_stores
+def short_tasks_are_taken_ahead_and_long_ones_are_not_held(store):
+    # the times of an attempt are those of its process
+    with World(store) as w:
+        tasks = {f"s{i}": {"run": ["true"]} for i in range(60)}
+        tasks |= {f"l{i}": {"run": [*LEDGER, "0.5"]} for i in range(6)}
+        with w.start(tasks, "-j", "2") as p:
+            w.wait(lambda: len([l for l in w.ledger() if l.startswith("end")]) >= 2)
+            w.wait(lambda: sum(s == "RUNNING" for s in w.states().values()) <= 2, 2)
+            run = p.run()
+        tap.equal(run["state"], "SUCCEEDED")
+        tap.equal(most_at_once(w.ledger()), 2)
+        ended = [a for t in run["tasks"] for a in t["attempts"] if a["outcome"] == "succeeded"]
+        tap.equal(len(ended), 66)
+        edges = sorted((seconds(a[k]), k == "started_at") for a in ended for k in ("started_at", "ended_at"))
+        now = most = 0
+        for _, starts in edges:
+            now += 1 if starts else -1
+            most = max(most, now)
+        assert most <= 2, most
+        tap.equal([c["id"] for c in w.json("doctor")["checks"] if not c["ok"]], [])
+
+
 @tap.case
 def results_that_are_none_fail_their_task_alone():
     #
