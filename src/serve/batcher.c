@@ -49,6 +49,7 @@ struct batch {
     struct list requests;
     size_t n;
     size_t bytes;
+    bool in_doubt; /* they ran, and nobody knows yet whether they were committed */
 };
 
 /* What the edge does about a fault of the store. */
@@ -226,7 +227,8 @@ static bool take(struct batcher *b, struct batch *batch)
     return batch->n > 0;
 }
 
-/* Sleep, or until the batcher stops; then take what came meanwhile. False when it stops. */
+/* Sleep, or until the batcher stops; then take what came meanwhile, unless it would be counted to a
+ * transaction that has run. False when it stops. */
 static bool wait_and_take_more(struct batcher *b, struct batch *batch, int64_t wait_us)
 {
     struct timespec until;
@@ -240,7 +242,8 @@ static bool wait_and_take_more(struct batcher *b, struct batch *batch, int64_t w
     while (!b->stop && pthread_cond_timedwait(&b->posted, &b->lock, &until) != ETIMEDOUT) {
     }
     go_on = !b->stop;
-    take_more(b, batch);
+    if (!batch->in_doubt)
+        take_more(b, batch);
     pthread_mutex_unlock(&b->lock);
     return go_on;
 }
@@ -396,6 +399,16 @@ static int attempt(struct batcher *b, struct batch *batch)
     return r;
 }
 
+/* A commit of which nobody knows is asked about until somebody does: run again, it might take
+ * effect twice, and leases that were granted would never be heard of. */
+static int attempt_or_settle(struct batcher *b, struct batch *batch)
+{
+    int r = batch->in_doubt ? store_settle(b->store) : attempt(b, batch);
+
+    batch->in_doubt = r && b->open && store_in_doubt(b->store);
+    return r;
+}
+
 /* Answer those that do not wait for the store's condition to pass, and say which code that was. */
 static enum code answer_impatient(struct batcher *b, struct batch *batch, int r, enum remedy remedy)
 {
@@ -446,7 +459,7 @@ static void run_batch(struct batcher *b, struct batch *batch)
     int64_t wait_us = WAIT_US_MIN;
 
     while (batch->n) {
-        int r = attempt(b, batch);
+        int r = attempt_or_settle(b, batch);
         const struct remedy_row *row = remedy_of(r);
         enum remedy remedy = row ? row->remedy : REMEDY_NONE;
         enum code code;
@@ -475,6 +488,7 @@ static void run_batch(struct batcher *b, struct batch *batch)
         }
         wait_us = wait_us * 2 < WAIT_US_MAX ? wait_us * 2 : WAIT_US_MAX;
     }
+    batch->in_doubt = false;
     if (b->trouble != CODE_OK)
         set_trouble(b, CODE_OK, STR(""));
 }

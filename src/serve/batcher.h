@@ -10,6 +10,8 @@
  *                          |  one failed after the batch had written: roll back, run the batch
  *                          |  again with a savepoint around each request (undone alone)
  *                          |  the store had a deadlock: roll back, run again with jitter
+ *                          |  nobody knows whether it was committed: ask until it is known, then
+ *                          |  answer, or run again
  *                          +- the store is away, locked or full: who is patient waits, with
  *                             backoff, beside what comes meanwhile; the others are answered
  *

@@ -36,11 +36,12 @@ struct store {
     struct buf error;
     struct prng prng; /* for jitter */
     enum store_state state;
-    int ended;   /* the fault of an ENDED transaction */
-    bool ready;  /* connected, migrated and prepared */
-    bool marked; /* store_undo() has a point to go back to */
-    int version; /* of the schema that was found */
-    int64_t now; /* the newest time that was given out */
+    int ended;     /* the fault of an ENDED transaction */
+    bool ready;    /* connected, migrated and prepared */
+    bool marked;   /* store_undo() has a point to go back to */
+    bool in_doubt; /* nobody knows what became of the newest commit */
+    int version;   /* of the schema that was found */
+    int64_t now;   /* the newest time that was given out */
     int64_t written;
     int64_t written_at_mark;
     struct cell *cells; /* the rows of the statement that runs, until their number is known */
@@ -85,6 +86,8 @@ struct backend {
     int (*mark)(struct store *s);
     int (*undo)(struct store *s);
     int (*commit)(struct store *s);
+    /* What became of a commit that returned -EHOSTUNREACH; NULL: none does. */
+    int (*settle)(struct store *s);
     void (*rollback)(struct store *s);
     int (*ids)(struct store *s, size_t n, int64_t *ret_ids);
     void (*close)(struct store *s);

@@ -639,9 +639,9 @@ static int fate_ask(struct postgres *p, int time, int64_t deadline, enum fate *r
 }
 
 /* The answer to a commit was lost: find out whether it took place. */
-static int commit_settle(struct postgres *p)
+static int postgres_settle(struct store *s)
 {
-    struct store *s = &p->store;
+    struct postgres *p = postgres_of(s);
     int64_t deadline = clock_monotonic() + s->options.connect_ms * CLOCK_MS, step_ms = 0;
     enum fate fate = FATE_UNKNOWN;
     int time = 1;
@@ -690,7 +690,7 @@ static int postgres_commit(struct store *s)
     } else if (s->options.mode == STORE_READ) {
         r = 0; /* all that was asked for has been answered */
     } else {
-        r = commit_settle(p);
+        r = postgres_settle(s);
     }
     return r ? fault(r) : 0;
 }
@@ -714,6 +714,7 @@ const struct backend postgres_backend = {
     .mark = postgres_mark,
     .undo = postgres_undo,
     .commit = postgres_commit,
+    .settle = postgres_settle,
     .rollback = postgres_rollback,
     .ids = postgres_ids,
     .close = postgres_close,

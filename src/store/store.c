@@ -213,7 +213,7 @@ int store_begin(struct store *s, int64_t *ret_now)
 
     assert(s->state == STORE_IDLE || s->state == STORE_ENDED);
     s->state = STORE_IDLE;
-    s->marked = false;
+    s->marked = s->in_doubt = false;
     s->written = 0;
     do {
         r = s->ready ? 0 : bring_up(s, deadline);
@@ -248,6 +248,22 @@ int store_commit(struct store *s)
                                "of it had failed; it is rolled back"));
     }
     r = s->backend->commit(s);
+    s->in_doubt = r == -EHOSTUNREACH;
+    return r ? fault(r) : 0;
+}
+
+bool store_in_doubt(const struct store *s)
+{
+    return s->in_doubt;
+}
+
+int store_settle(struct store *s)
+{
+    int r;
+
+    assert(s->in_doubt && s->state == STORE_IDLE);
+    r = s->backend->settle(s);
+    s->in_doubt = r == -EHOSTUNREACH;
     return r ? fault(r) : 0;
 }
 

@@ -81,6 +81,10 @@ int store_begin(struct store *s, int64_t *ret_now);
  * reconnecting whether the commit took place: 0 if so, -ECONNRESET if it did not, -EHOSTUNREACH
  * where it could not find out within connect_ms, so that nobody knows. */
 int store_commit(struct store *s);
+/* Whether the newest commit is one of which nobody knows, until the next store_begin(); and look
+ * again what became of it, with the outcomes of store_commit(). */
+bool store_in_doubt(const struct store *s);
+int store_settle(struct store *s);
 void store_rollback(struct store *s);
 
 /* A point within the transaction that store_undo() goes back to, until the next mark; they do not
