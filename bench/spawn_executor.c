@@ -17,8 +17,6 @@
 #include "work/executor.h"
 #include "work/guardian.h"
 
-extern char **environ;
-
 struct bench {
     struct executor *ex;
     struct job job;

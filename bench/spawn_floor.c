@@ -20,8 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static _Noreturn void die(const char *what, int error)
 {
     fprintf(stderr, "spawn_floor: %s: %s\n", what, strerror(error));

@@ -96,6 +96,7 @@ static void unroll(struct capture *c)
     uint64_t oldest = (c->bytes - HEAD_BYTES) % TAIL_BYTES;
     char mark[MARK_BYTES];
     struct str line = {mark, 0}, ring;
+    /* cppcheck-suppress invalidFunctionArg; -1 is what belongs there */
     char *p = mmap(NULL, TAIL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (p == MAP_FAILED) {

@@ -116,21 +116,24 @@ unsigned cgroup_places(struct arena *a, const char *places[static CGROUP_PLACES_
 
 int cgroup_open(int parent, const char *name, struct cgroup *ret)
 {
-    CLEANUP(memory_fd_closep) int folder = -1;
+    struct cgroup cg = CGROUP_NONE;
     struct statfs fs;
-    int events;
+    int r = 0;
 
-    folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder < 0 || fstatfs(folder, &fs))
-        return -errno;
-    if (fs.f_type != CGROUP2_SUPER_MAGIC)
-        return -EINVAL;
-    events = openat(folder, "cgroup.events", O_RDONLY | O_CLOEXEC);
-    if (events < 0)
-        return -errno;
-    *ret = (struct cgroup){.folder = folder, .events = events};
-    folder = -1;
-    return 0;
+    cg.folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (cg.folder < 0 || fstatfs(cg.folder, &fs))
+        r = -errno;
+    else if (fs.f_type != CGROUP2_SUPER_MAGIC)
+        r = -EINVAL;
+    if (!r)
+        cg.events = openat(cg.folder, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    if (!r && cg.events < 0)
+        r = -errno;
+    if (r)
+        cgroup_close(&cg);
+    else
+        *ret = cg;
+    return r;
 }
 
 int cgroup_make(int parent, const char *name, struct cgroup *ret)

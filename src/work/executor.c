@@ -512,19 +512,20 @@ static void start_handles(struct executor *ex)
 
 int executor_new(const struct executor_options *options, struct executor **ret)
 {
-    CLEANUP(memory_fd_closep) int null = open_null();
-    CLEANUP(memory_fd_closep) int epoll = epoll_create1(EPOLL_CLOEXEC);
+    int null = open_null();
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
     const struct instance *in = guardian_instance(options->guardian);
-    struct orphans *orphans;
+    struct orphans *orphans = NULL;
     struct executor *ex;
     int r;
 
     assert(options->slots >= 1 && options->slots <= EXECUTOR_SLOTS_MAX);
-    if (null < 0 || epoll < 0)
-        return fault(-errno);
-    r = orphans_new(in->name, &orphans);
-    if (r)
+    r = null < 0 || epoll < 0 ? -errno : orphans_new(in->name, &orphans);
+    if (r) {
+        memory_fd_closep(&null);
+        memory_fd_closep(&epoll);
         return fault(r);
+    }
     prepare_signals();
     ex = memory_new(sizeof(*ex));
     ex->loop = options->loop;
@@ -538,7 +539,6 @@ int executor_new(const struct executor_options *options, struct executor **ret)
         .bytes = memory_new(READ_BYTES),
         .bytes_n = READ_BYTES,
     };
-    null = epoll = -1;
     ex->slots_n = ex->free_n = options->slots;
     ex->slots = memory_new(ex->slots_n * sizeof(*ex->slots));
     ex->free = memory_new(ex->slots_n * sizeof(*ex->free));

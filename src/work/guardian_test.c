@@ -127,7 +127,7 @@ enum user { USER_SAME, USER_NOBODY };
 static struct hosted start_host(enum executor_rung rung, enum user user)
 {
     struct hosted h = {0};
-    char text[PATH_MAX + 64];
+    char text[PATH_MAX + 64] = "";
     int ends[2], pid, at = 0;
     size_t n = 0;
 
@@ -265,7 +265,7 @@ static bool nobody_can_run_us(void)
     pid_t pid = fork();
 
     if (pid == 0)
-        _exit(setgid(NOBODY) || setuid(NOBODY) || access(self, X_OK));
+        _exit(setgid(NOBODY) || setuid(NOBODY) || access(self, X_OK) ? 1 : 0);
     waitpid(pid, &status, 0);
     return status == 0;
 }

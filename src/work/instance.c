@@ -48,7 +48,7 @@ static int try_cgroup(struct cgroup *cg)
     struct process_spec spec = {
         .path = "", .argv = nothing, .env = nothing, .cwd = "/", .cgroup = cg->folder};
     int pidfd = -1, error, r = process_room_new(&room);
-    pid_t pid;
+    pid_t pid = -1;
 
     for (int i = 0; i < 3; i++)
         spec.fds[i] = cg->folder;
@@ -99,6 +99,7 @@ void instance_settle(struct instance *in)
 
 int instance_new(struct instance *ret)
 {
+    const size_t n = sizeof(*ret->shared);
     uint64_t random;
     void *shared;
     int r;
@@ -110,8 +111,8 @@ int instance_new(struct instance *ret)
     if (getrandom(&random, sizeof(random), 0) != sizeof(random))
         return fault(-errno);
     snprintf(ret->name, sizeof(ret->name), "weft-%d-%016" PRIx64, (int)getpid(), random);
-    shared =
-        mmap(NULL, sizeof(*ret->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    /* cppcheck-suppress invalidFunctionArg; -1 is what belongs there */
+    shared = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return fault(-errno);
     ret->shared = shared;

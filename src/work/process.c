@@ -45,8 +45,8 @@ int process_room_new(struct process_room **ret)
 {
     size_t bytes = ROOM_GUARD_BYTES + ROOM_STACK_BYTES + sizeof(struct process_room);
     struct process_room *room;
-    char *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* cppcheck-suppress invalidFunctionArg; -1 is what belongs there */
+    char *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (mapping == MAP_FAILED)
         return -errno;
