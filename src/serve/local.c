@@ -405,10 +405,10 @@ static void held_refuse(struct held *h, enum outcome outcome, enum task_reason r
     held_end(h, &result);
 }
 
-/* Given back, not failed: it was no fault of the task's. */
+/* One that ran has had its effects and counts; one that did not is given back. */
 static void held_fence(struct held *h)
 {
-    held_refuse(h, OUTCOME_REJECTED, TASK_REASON_LOST,
+    held_refuse(h, h->state == HELD_RUNNING ? OUTCOME_LOST : OUTCOME_REJECTED, TASK_REASON_LOST,
                 STR("weft could not reach the store, and stopped the task before another machine "
                     "could take it"));
 }

@@ -12,9 +12,11 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 
+import pg
 import tap
-from world import SECONDS_MAX, World, outcomes, task
+from world import SECONDS_MAX, World, outcomes
 
 DISK_MIB = 8
 
@@ -142,7 +144,6 @@ def ctrl_c_ends_a_run_whose_store_does_not_answer():
 @tap.case
 def the_server_is_killed_and_comes_back():
     #
-    import pg
     try:
         server = pg.Server()
     except pg.Missing as e:
@@ -164,6 +165,27 @@ def the_server_is_killed_and_comes_back():
         tap.equal((p.returncode, run["state"]), (0, "SUCCEEDED"), p.err)
         tap.equal([outcomes(run, n) for n in ("a", "long", "b")], [["succeeded"]] * 3)
         tap.equal([c["id"] for c in w.json("doctor")["checks"] if not c["ok"]], [])
+
+
+@tap.case
+def what_other_machines_may_take_is_stopped_before():
+    # The worker's tasks may be given out 60 s after its last heartbeat; it stops them after 45.
+    try:
+        server = pg.Server()
+    except pg.Missing as e:
+        raise tap.Skip(str(e))
+    with server, World(server.url) as w:
+        with w.start({"a": {"sh": "log there; test $WEFT_ATTEMPT = 2 || exec sleep 100",
+                            "retry": {"max_attempts": 2, "on": ["lost"]}}}) as p:
+            w.wait(lambda: w.ledger())
+            server.kill()
+            begun = time.monotonic()
+            w.wait(lambda: not w.processes(), 60)
+            assert 40 < time.monotonic() - begun < 55
+            server.start()
+            run = p.run()
+        tap.equal((p.returncode, run["state"]), (0, "SUCCEEDED"), p.err)
+        tap.equal(outcomes(run, "a"), ["lost", "succeeded"])
 
 
 if sys.argv[1:2] == ["--inside"]:
