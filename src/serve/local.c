@@ -18,15 +18,6 @@
 #include "serve/logs.h"
 #include "serve/recover.h"
 
-/* Leases taken ahead of the free slots, so that short tasks need not wait for a commit each: as
- * many as will end within LOCAL_AHEAD_US by the pace of late. */
-#define LOCAL_AHEAD_MAX 32
-#define LOCAL_AHEAD_US  (50 * CLOCK_MS)
-/* What ended may gather for so long while enough is there to be started. */
-#define LOCAL_GATHER_US (20 * CLOCK_MS)
-/* A lease that could not start for so long is given back. */
-#define LOCAL_STALE_US (1 * CLOCK_S)
-
 #define LOCAL_RESCUES_MAX  4u
 #define LOCAL_TEXT_BYTES   1024u
 #define LOCAL_KILL_WAIT_US (3 * CLOCK_S) /* after the last process is dead */
@@ -59,15 +50,9 @@ struct held {
     struct list among; /* all that are held */
     struct local *local;
     enum held_state state;
-<<<<<<< Updated upstream
     int64_t claimed_us, started_us; /* monotonic */
     bool stop;                      /* asked for while RESOLVING */
     bool fenced;                    /* stopped by ourselves, since the store might take it away */
-=======
-    bool stop;         /* asked for while RESOLVING */
-    bool fenced;       /* stopped by ourselves, since the store might take it away */
-    int64_t queued_at; /* monotonic */
->>>>>>> Stashed changes
     struct arena arena;
     struct task_lease lease;
     struct launch launch;
@@ -138,14 +123,9 @@ struct local {
     struct list rescues;
     struct results results, sent;
     bool want_scan, want_claim, want_look, want_cancel, want_beat;
-<<<<<<< Updated upstream
     int64_t task_us;    /* what a task takes: a running mean */
     int64_t last_done;  /* when one ended */
     int64_t results_us; /* since when the oldest result waits */
-=======
-    int64_t run_us;         /* how long attempts took of late, each newer one counts a quarter */
-    int64_t gathered_since; /* when the oldest of `results` ended */
->>>>>>> Stashed changes
     bool killed;
     int64_t idle_since; /* killed and nothing left: since when the store has not answered */
     int64_t beat_posted, beat_good;
@@ -154,13 +134,8 @@ struct local {
     uv_idle_t idle;       /* starts one process a turn, so that others' ends are seen between */
     uv_timer_t tick;
     uv_timer_t due;
-<<<<<<< Updated upstream
     uv_timer_t flush;  /* the oldest result, or the oldest task taken ahead, has waited enough */
     unsigned closed_n; /* of these */
-=======
-    uv_timer_t gather;
-    unsigned closed_n; /* of these five */
->>>>>>> Stashed changes
 
     enum code code; /* why it failed */
     struct buf text;
@@ -318,11 +293,7 @@ static void over(struct local *l)
     uv_idle_stop(&l->idle);
     uv_timer_stop(&l->tick);
     uv_timer_stop(&l->due);
-<<<<<<< Updated upstream
     uv_timer_stop(&l->flush);
-=======
-    uv_timer_stop(&l->gather);
->>>>>>> Stashed changes
     l->o.events.over(l->o.events.context, l->code, text);
 }
 
@@ -412,11 +383,7 @@ static void held_end(struct held *h, const struct task_result *result)
         struct task_result *kept = results_add(&l->results);
 
         if (l->results.n == 1)
-<<<<<<< Updated upstream
             l->results_us = clock_monotonic();
-=======
-            l->gathered_since = clock_monotonic();
->>>>>>> Stashed changes
         *kept = *result;
         kept->lease = (struct lease_ref){.task = h->lease.task, .token = h->lease.token};
         kept->start_wait_us = h->started_us ? h->started_us - h->claimed_us : 0;
@@ -451,7 +418,6 @@ static void held_queue(struct held *h)
     struct local *l = h->local;
 
     h->state = HELD_QUEUED;
-    h->queued_at = clock_monotonic();
     list_add(&l->queue, &h->link);
     l->queue_n++;
 }
@@ -579,12 +545,8 @@ static void job_done(void *context, int64_t token, const struct job_result *job)
     };
 
     assert(h);
-<<<<<<< Updated upstream
     l->last_done = clock_monotonic();
     l->task_us += (l->last_done - h->started_us - l->task_us) / 8;
-=======
-    l->run_us = l->run_us ? (3 * l->run_us + job->run_us + 3) / 4 : job->run_us + 1;
->>>>>>> Stashed changes
     if (h->fenced)
         held_fence(h);
     else
@@ -867,22 +829,12 @@ static void rescue_begin(struct local *l, const struct worker_row *w, enum recov
 
 /* The loop. */
 
-static bool may_start(const struct local *l)
-{
-    return l->phase == PHASE_WORKING && !list_empty(&l->queue) &&
-           executor_busy(l->executor) < l->o.slots;
-}
-
 static void start_one(uv_idle_t *idle)
 {
     struct local *l = idle->data;
 
-<<<<<<< Updated upstream
     if (l->phase == PHASE_WORKING && !list_empty(&l->queue) &&
         executor_busy(l->executor) < l->o.slots)
-=======
-    if (may_start(l))
->>>>>>> Stashed changes
         held_start(queue_first(l));
 }
 
@@ -893,11 +845,7 @@ static size_t running_n(const struct local *l)
 
 static void want_starts(struct local *l)
 {
-<<<<<<< Updated upstream
     bool wanted = l->phase == PHASE_WORKING && !list_empty(&l->queue) && running_n(l) < l->o.slots;
-=======
-    bool wanted = may_start(l);
->>>>>>> Stashed changes
 
     if (wanted != (uv_is_active((uv_handle_t *)&l->idle) != 0)) {
         if (wanted)
@@ -907,7 +855,6 @@ static void want_starts(struct local *l)
     }
 }
 
-<<<<<<< Updated upstream
 /* Tasks end and others start, even if not as fast as they did. */
 static bool flows(const struct local *l)
 {
@@ -958,32 +905,6 @@ static bool post_due(struct local *l)
     if (!uv_is_active((uv_handle_t *)&l->flush))
         uv_timer_start(&l->flush, flush_now, FLUSH_US / CLOCK_MS, 0);
     return false;
-=======
-/* How many leases to hold beyond the slots. */
-static size_t ahead_n(const struct local *l)
-{
-    int64_t n = l->run_us ? (int64_t)l->o.slots * LOCAL_AHEAD_US / l->run_us : 0;
-
-    return n < LOCAL_AHEAD_MAX ? (size_t)n : LOCAL_AHEAD_MAX;
-}
-
-static void gathered(uv_timer_t *timer)
-{
-    (void)timer; /* the loop turns, which is all that is wanted */
-}
-
-/* A commit costs the same for many as for one: what ended waits a little while there is still
- * enough to be started. */
-static bool gathering(struct local *l)
-{
-    size_t waiting = held_n(l) - executor_busy(l->executor);
-    int64_t left = l->gathered_since + LOCAL_GATHER_US - clock_monotonic();
-
-    if (l->results.n == 0 || 2 * waiting <= ahead_n(l) || left <= 0)
-        return false;
-    uv_timer_start(&l->gather, gathered, (uint64_t)(left / CLOCK_MS + 1), 0);
-    return true;
->>>>>>> Stashed changes
 }
 
 /* What ended goes first, so that the claim behind it finds the slots free and the next tasks ready.
@@ -991,22 +912,14 @@ static bool gathering(struct local *l)
 static void post_work(struct local *l)
 {
     struct post post = {.n = 0};
-<<<<<<< Updated upstream
     size_t room = l->o.slots + ahead_n(l);
     size_t free_n = room > held_n(l) ? room - held_n(l) : 0;
-=======
-    size_t may_hold = l->o.slots + ahead_n(l), held = held_n(l);
->>>>>>> Stashed changes
 
     if (l->want_cancel && !l->busy[OP_CANCEL]) {
         post_add(l, &post, OP_CANCEL);
         l->want_cancel = false;
     }
-<<<<<<< Updated upstream
     if (!l->busy[OP_COMPLETE] && !l->busy[OP_CLAIM] && !l->busy[OP_SCAN] && post_due(l)) {
-=======
-    if (!l->busy[OP_COMPLETE] && !l->busy[OP_CLAIM] && !l->busy[OP_SCAN] && !gathering(l)) {
->>>>>>> Stashed changes
         if (l->results.n) {
             struct results sent = l->results;
 
@@ -1017,9 +930,9 @@ static void post_work(struct local *l)
         }
         if (l->want_scan)
             post_add(l, &post, OP_SCAN);
-        if (l->want_claim && may_hold > held && !l->killed) {
+        if (l->want_claim && free_n && !l->killed) {
             l->claim = (struct task_claim){
-                .worker = l->incarnation, .run = l->o.run, .max = (int64_t)(may_hold - held)};
+                .worker = l->incarnation, .run = l->o.run, .max = (int64_t)free_n};
             post_add(l, &post, OP_CLAIM);
         }
         l->want_scan = l->want_claim = false;
@@ -1110,23 +1023,6 @@ static void turn(uv_prepare_t *prepare)
     want_starts(l);
 }
 
-/* Leases that were taken ahead of tasks that turned out to be long. */
-static void give_back(struct local *l)
-{
-    int64_t now = clock_monotonic();
-
-    LIST_EACH_SAFE(link, &l->queue)
-    {
-        struct held *h = LIST_OF(link, struct held, link);
-
-        if (now - h->queued_at < LOCAL_STALE_US)
-            continue;
-        held_refuse(h, OUTCOME_REJECTED, TASK_REASON_NONE,
-                    STR("it was given back, since no slot became free for it"));
-        l->run_us = 0;
-    }
-}
-
 static void tick(uv_timer_t *timer)
 {
     struct local *l = timer->data;
@@ -1134,7 +1030,6 @@ static void tick(uv_timer_t *timer)
     judge_kill(l);
     if (l->phase != PHASE_WORKING)
         return;
-    give_back(l);
     l->want_beat = l->want_scan = l->want_claim = true;
     if (l->o.shared && clock_monotonic() - l->beat_good > LOCAL_FENCE_US)
         fence(l);
@@ -1179,14 +1074,9 @@ int local_new(const struct local_options *o, struct local **ret)
     uv_idle_init(o->loop, &l->idle);
     uv_timer_init(o->loop, &l->tick);
     uv_timer_init(o->loop, &l->due);
-<<<<<<< Updated upstream
     uv_timer_init(o->loop, &l->flush);
     l->prepare.data = l->idle.data = l->tick.data = l->due.data = l->flush.data = l;
     l->task_us = AHEAD_UNKNOWN_US;
-=======
-    uv_timer_init(o->loop, &l->gather);
-    l->prepare.data = l->idle.data = l->tick.data = l->due.data = l->gather.data = l;
->>>>>>> Stashed changes
     uv_prepare_start(&l->prepare, turn);
     uv_timer_start(&l->tick, tick, LOCAL_BEAT_US / CLOCK_MS, LOCAL_BEAT_US / CLOCK_MS);
     *ret = l;
@@ -1248,10 +1138,6 @@ struct local *local_free(struct local *l)
     uv_close((uv_handle_t *)&l->idle, closed);
     uv_close((uv_handle_t *)&l->tick, closed);
     uv_close((uv_handle_t *)&l->due, closed);
-<<<<<<< Updated upstream
     uv_close((uv_handle_t *)&l->flush, closed);
-=======
-    uv_close((uv_handle_t *)&l->gather, closed);
->>>>>>> Stashed changes
     return NULL;
 }

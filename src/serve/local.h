@@ -5,9 +5,7 @@
  * It takes leases and ends them through the same engine functions as any worker: registers,
  * heartbeats every second, claims for all its free slots, completes. What has ended and what is
  * free go to the store together, one post at a time: while a commit is under way, the next post
- * gathers. A process is started only after the commit that holds its lease; so where tasks are
- * short, leases are taken a few milliseconds ahead, and a lease that then finds no slot within a
- * second is given back, which costs the task no attempt.
+ * gathers. A process is started only after the commit that holds its lease.
  *
  *     JOINING --registered--> WORKING --the run has ended--> LEAVING --left--> OVER
  *        ^                       |  |
