@@ -21,6 +21,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "core/diagram.h"
 #include "work/guardian.h"
 #include "work/instance.h"
 #include "work/orphans.h"
@@ -79,16 +80,17 @@ static void watch(struct executor *ex, int fd, struct epoll_event event)
     assert(r == 0 || errno == EEXIST);
 }
 
-enum slot_event {
-    EVENT_STARTED,
-    EVENT_REFUSED,
-    EVENT_ENDED,  /* the main process is dead */
-    EVENT_EMPTY,  /* and so are all others */
-    EVENT_OTHERS, /* some of the others were asked to end */
-    EVENT_DUE,    /* the deadline has passed */
-    EVENT_STOP,
-    EVENT_KILL,
-};
+#define SLOT_EVENTS(X)                                                                             \
+    X(STARTED)                                                                                     \
+    X(REFUSED)                                                                                     \
+    X(ENDED)  /* the main process is dead */                                                       \
+    X(EMPTY)  /* and so are all others */                                                          \
+    X(OTHERS) /* some of the others were asked to end */                                           \
+    X(DUE)    /* the deadline has passed */                                                        \
+    X(STOP)                                                                                        \
+    X(KILL)
+#define EVENT_ENUM(name) EVENT_##name,
+enum slot_event { SLOT_EVENTS(EVENT_ENUM) };
 
 static void look(struct executor *ex, struct slot *s);
 static void finish(struct executor *ex, struct slot *s);
@@ -123,13 +125,16 @@ static const struct move {
     {SLOT_KILLING,     EVENT_EMPTY,   SLOT_DONE,        finish,      "nothing of it lives"        },
 };
 
-#define STATE_TEXT(name) #name,
-static const char *const state_texts[] = {SLOT_STATES(STATE_TEXT)};
+#define MOVES_N (sizeof(moves) / sizeof(moves[0]))
+
+#define NAME_TEXT(name) #name,
+static const char *const state_texts[] = {SLOT_STATES(NAME_TEXT)};
+static const char *const event_texts[] = {SLOT_EVENTS(NAME_TEXT)};
 
 /* After it, the slot may belong to the next job. */
 static void move(struct executor *ex, struct slot *s, enum slot_event event)
 {
-    for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); i++) {
+    for (size_t i = 0; i < MOVES_N; i++) {
         const struct move *m = &moves[i];
 
         if (m->from != s->state || m->event != event)
@@ -655,4 +660,15 @@ void executor_stop_all(struct executor *ex, enum executor_stop how)
     for (unsigned i = 0; i < ex->slots_n; i++)
         if (ex->slots[i].state != SLOT_FREE)
             stop(ex, &ex->slots[i], how);
+}
+
+void executor_diagram(struct buf *out)
+{
+    struct diagram_move drawn[MOVES_N];
+
+    for (size_t i = 0; i < MOVES_N; i++)
+        drawn[i] = (struct diagram_move){str_of(state_texts[moves[i].from]),
+                                         str_of(event_texts[moves[i].event]),
+                                         str_of(state_texts[moves[i].to])};
+    diagram_print(out, str_of(state_texts[SLOT_STARTING]), drawn, MOVES_N);
 }

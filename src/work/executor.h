@@ -18,22 +18,23 @@
 #include "core/retry.h"
 #include "core/task.h"
 
-#define EXECUTOR_LOG_BYTES                                                                         \
-    (8u << 20) /* per attempt and stream: so much is kept, half of it head, half tail */
+/* Of each stream of an attempt so much is kept, half of it head, half tail. */
+#define EXECUTOR_LOG_BYTES    (8u << 20)
 #define EXECUTOR_OUTPUT_BYTES (1u << 20) /* of $WEFT_OUTPUT */
 #define EXECUTOR_TAIL_BYTES   4096u      /* of stderr, in the attempt's record */
 #define EXECUTOR_SLOTS_MAX    4096u
 
 struct executor;
 
-/* All texts are borrowed for the call of executor_start(). */
+/* All texts are borrowed for the call of executor_start(). Paths of one job are no other's, ever: what
+ * is found there is taken for its own. */
 struct job {
-    int64_t
-        token; /* names the job here; goes to the child as WEFT_TOKEN by its maker, through env */
+    /* Names the job here; not negative. Its maker puts it into `env` as WEFT_TOKEN, too. */
+    int64_t token;
     const char *const *argv; /* ends with NULL; argv[0] is looked up in the PATH of `env` */
-    const char *const *env;  /* ends with NULL; the whole environment */
+    const char *const *env;  /* ends with NULL; the whole environment, and WEFT_INSTANCE is added */
     const char *cwd;
-    const char *out_path; /* made when the first byte comes */
+    const char *out_path; /* made, with its folder, when the first byte comes */
     const char *err_path;
     const char *output_path;   /* what the child may write as $WEFT_OUTPUT: a JSON object */
     const char *progress_path; /* and as $WEFT_PROGRESS: lines "40 half of it" */
@@ -48,9 +49,11 @@ struct job_result {
     struct str message; /* one sentence with the value that was wrong; empty where it succeeded */
     int exit_code;      /* -1: none */
     int signal;         /* 0: none */
-    int64_t run_us;     /* monotonic */
-    int64_t cpu_us;     /* user and system, of the tree as far as it was waited for */
-    int64_t max_rss_bytes;  /* of its largest process */
+    int64_t run_us;     /* of its main process, monotonic; never negative */
+    int64_t cpu_us;     /* user and system, of the main process and those it waited for */
+    /* Of the largest process among those. What is smaller than weft itself is known only from looks
+     * at the living tree; of a job that lived too short for one, it is weft's own. */
+    int64_t max_rss_bytes;
     struct str stderr_tail; /* UTF-8; bytes that are none become U+FFFD */
     struct str output;      /* the JSON object, or empty */
 };
@@ -75,21 +78,28 @@ struct executor_options {
     struct executor_events events;
 };
 
-/* Returns 0 or a fault. */
+/* One per process: it makes the process a subreaper, and every child of it in another session than
+ * its own is taken for an orphan of a job, waited for, and may be killed. SIGXFSZ is ignored from
+ * here on. Returns 0 or a fault. */
 int executor_new(const struct executor_options *options, struct executor **ret);
-/* All jobs must be done; an executor with jobs is a bug. */
+/* All jobs must be done; an executor with jobs is a bug. The loop runs once more, to close what was
+ * in it. */
 struct executor *executor_free(struct executor *ex);
 enum executor_rung executor_rung(const struct executor *ex);
 unsigned executor_busy(const struct executor *ex);
 
-/* Start a job; whatever goes wrong with it (no such command, no such folder, no more processes)
+/* Start a job; a slot must be free. Whatever goes wrong with it (no such command, no such folder, no more processes)
  * comes through `done`, later in the loop. */
 void executor_start(struct executor *ex, const struct job *job);
 
 /* Stop a job: TERM, grace, KILL; or KILL at once. Unknown tokens are ignored; a second call may
- * only hurry the first. */
+ * only hurry the first. `done` is never called from within. */
 enum executor_stop { EXECUTOR_TERM, EXECUTOR_KILL };
 void executor_stop(struct executor *ex, int64_t token, enum executor_stop how);
 void executor_stop_all(struct executor *ex, enum executor_stop how);
+
+/* The states of a job as a Mermaid state diagram, for the documentation. */
+struct buf;
+void executor_diagram(struct buf *out);
 
 #endif

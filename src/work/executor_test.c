@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "work/work_testing.h"
 
@@ -700,6 +702,27 @@ static void a_slot_serves_after_a_kill(void **state)
     }
 }
 
+/* docs/executor.md holds what the table prints; whoever changes it pastes what this test shows. */
+static void the_documentation_shows_the_table(void **state)
+{
+    CLEANUP(arena_deinit) struct arena a = {0};
+    CLEANUP(buf_deinit) struct buf b;
+    const char *source = getenv("WEFT_SOURCE");
+    struct str page;
+
+    (void)state;
+    buf_init(&b, 1 << 16);
+    if (!source)
+        skip();
+    assert_int_equal(file_read(&a, str_printf(&a, "%s/docs/executor.md", source).p, 1 << 20, &page),
+                     0);
+    buf_add(&b, STR("```mermaid\n"));
+    executor_diagram(&b);
+    buf_add(&b, STR("```\n"));
+    if (!memmem(page.p, page.n, b.p, b.n))
+        fail_msg("docs/executor.md does not show the table:\n%s", b.p);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -734,6 +757,7 @@ int main(int argc, char **argv)
         TESTING_BOTH(done_may_start_the_next),
         TESTING_BOTH(nothing_leaks),
         TESTING_BOTH(five_crash_at_once),
+        cmocka_unit_test(the_documentation_shows_the_table),
     };
 
     if (argc > 1)
