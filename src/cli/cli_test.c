@@ -577,10 +577,11 @@ static void logs_are_followed_to_the_end(void **state)
     };
 
     (void)state;
-    check_run("follow", steps, FAKE_ARGS("runs", "logs", "12", "a", "-f", "--stdout", "-ojsonl"), 0,
-              "{\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"one\\n\"}\n"
-              "{\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"two\\n\"}\n",
-              "");
+    check_run(
+        "follow", steps, FAKE_ARGS("runs", "logs", "12", "a", "-f", "--stdout", "-ojsonl"), 0,
+        "{\"run\":\"12\",\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"one\\n\"}\n"
+        "{\"run\":\"12\",\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"two\\n\"}\n",
+        "");
 }
 
 static void the_doctor_ends_with_what_it_found(void **state)

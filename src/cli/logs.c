@@ -158,10 +158,12 @@ static void print_text(struct logs *l, size_t at, struct str text)
     }
 }
 
-static json_t *piece_json(const struct log *log, struct str text)
+/* With the run's id, so that lines of several runs can be told apart where they are collected. */
+static json_t *piece_json(const struct logs *l, const struct log *log, struct str text)
 {
-    return json_pack("{s:o, s:I, s:s, s:o}", "task", format_json(str_of(log->name)), "attempt",
-                     (json_int_t)log->attempt, "stream", log->stream, "text", format_json(text));
+    return json_pack("{s:o, s:o, s:I, s:s, s:o}", "run", json_sprintf("%" PRId64, l->run), "task",
+                     format_json(str_of(log->name)), "attempt", (json_int_t)log->attempt, "stream",
+                     log->stream, "text", format_json(text));
 }
 
 /* ---- reading ---- */
@@ -213,7 +215,7 @@ static int read_log(struct logs *l, size_t at)
         if (more && cli_wants_table(l->c)) {
             print_text(l, at, text);
         } else if (more && l->c->options.output == OUTPUT_JSONL) {
-            json_t *piece = piece_json(log, text);
+            json_t *piece = piece_json(l, log, text);
 
             cli_json_line(l->c->out, piece);
             json_decref(piece);
@@ -223,7 +225,7 @@ static int read_log(struct logs *l, size_t at)
         json_decref(reply);
     }
     if (!status && l->c->options.output == OUTPUT_JSON)
-        json_array_append_new(l->all, piece_json(log, buf_str(&whole)));
+        json_array_append_new(l->all, piece_json(l, log, buf_str(&whole)));
     buf_deinit(&whole);
     return status;
 }

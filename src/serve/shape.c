@@ -180,6 +180,7 @@ static json_t *attempt(const struct task_attempt *a)
 
     return OBJECT(
         {"number", json_integer(a->number)}, {"token", shape_id(a->token)},
+        {"worker", shape_id(a->worker)},
         {"outcome", ended ? shape_text(retry_outcome_text(a->outcome)) : json_null()},
         {"reason", shape_text(a->reason)}, {"message", shape_text(a->message)},
         {"exit_code", ended && a->has_exit_code ? json_integer(a->exit_code) : json_null()},
