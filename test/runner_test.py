@@ -6,6 +6,7 @@ import glob
 import importlib.machinery
 import importlib.util
 import os
+import sys
 import tempfile
 import time
 
@@ -102,6 +103,22 @@ def a_test_over_its_time_is_ended_with_its_children():
     tap.equal([(c.name, c.status) for c in found], [("one", "passed"), ("(program)", "failed")])
     assert time.monotonic() - begun < 10
     tap.equal(processes(f"sleep {marker}"), [], "a child lives on")
+
+
+@tap.case
+def what_a_test_used_is_measured():
+    # most memory of any of its processes, and the files that it holds open
+    script = ("import subprocess, sys, time; files = [open('/dev/null') for _ in range(40)]; "
+              "subprocess.run([sys.executable, '-c', 'x = bytes(1) * (80 << 20)']); "
+              "time.sleep(1); print('1..1'); print('ok 1 one')")
+    found, used = run([sys.executable, "-c", script], 60)
+    tap.equal([(c.name, c.status) for c in found], [("one", "passed")])
+    assert 80 << 10 <= used.memory_kib < 400 << 10, used
+    assert 43 <= used.files < 60 and used.seconds >= 1, used
+    with tempfile.TemporaryDirectory() as folder:
+        runner.save_resources(f"{folder}/used", {"b": used, "a": runner.Used(0.5, 2048, 3)}, True)
+        with open(f"{folder}/used", encoding="utf-8") as f:
+            tap.equal(f.readline(), "a\t0.5\t2048\t3\n")
 
 
 @tap.case
