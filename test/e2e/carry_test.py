@@ -195,24 +195,6 @@ def short_tasks_are_taken_ahead_and_long_ones_are_not_held(store):
 
 
 @tap.case
-def what_was_taken_ahead_of_long_tasks_is_given_back():
-    with World() as w:
-        quick = {f"quick{i}": {"run": ["true"]} for i in range(100)}
-        long = {f"long{i}": {"run": [*LEDGER, "3"]} for i in range(2)}
-        late = {f"late{i}": {"run": ["log", "late", "${task.attempt}"]} for i in range(3)}
-        with w.start({**quick, **long, **late}, "-j", "2") as p:
-            w.wait(lambda: w.ledger() == ["start long0", "start long1"] or
-                   w.ledger() == ["start long1", "start long0"])
-            w.wait(lambda: {s for n, s in w.states().items() if n.startswith("late")} == {"READY"})
-            run = p.run()
-        tap.equal(run["state"], "SUCCEEDED")
-        tap.equal(most_at_once([line for line in w.ledger() if "long" in line]), 2)
-        for name in late:
-            tap.equal(outcomes(run, name)[-1], "succeeded", name)
-            tap.equal(set(outcomes(run, name)[:-1]) - {"rejected"}, set(), name)
-
-
-@tap.case
 def results_that_are_none_fail_their_task_alone():
     #
     with World() as w:
