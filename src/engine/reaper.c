@@ -46,25 +46,28 @@ static int time_out(struct tx *tx, struct reaper_reply *reply)
         .exit_code = -1,
     };
     struct sets sets = {0};
-    struct rows rows;
+    struct rows found, rows;
     struct change c;
     int r =
-        STORE_DO(tx->store, STMT_task_overdue, tx->arena, &rows, INT(tx->now), INT(REAPER_BATCH));
+        STORE_DO(tx->store, STMT_task_overdue, tx->arena, &found, INT(tx->now), INT(REAPER_BATCH));
 
     if (r)
         return fault(r);
-    reply->more |= rows.n == REAPER_BATCH;
-    for (size_t i = 0; i < rows.n; i++)
-        SETS_ADD(&sets, tx->arena, INT(row_int(&rows, i, 0)));
+    reply->more |= found.n == REAPER_BATCH;
+    for (size_t i = 0; i < found.n; i++)
+        SETS_ADD(&sets, tx->arena, INT(row_int(&found, i, 0)));
     r = sets_run(&sets, tx, STMT_task_lock, 1, &rows);
     if (r)
         return fault(r);
     change_init(&c, tx);
-    for (size_t i = 0; i < rows.n; i++) {
+    for (size_t i = 0, at = 0; i < rows.n; i++) {
         struct task_row row;
 
         row_task(&rows, i, &row);
-        if (task_held(row.task.state) &&
+        while (row_int(&found, at, 0) != row.id) /* both come by id */
+            at++;
+        /* Before the lock was had, the attempt may have ended, and another one begun. */
+        if (row.token == row_int(&found, at, 1) &&
             !change_end_attempt(&c, &row, TASK_TIME_OUT, &late, STR("")))
             reply->timed_out++;
     }

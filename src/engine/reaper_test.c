@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reaper: what time alone brings about. */
+#include <pthread.h>
+#include <time.h>
+
 #include "engine/engine_testing.h"
 
 #define START (1900000000LL * CLOCK_S)
@@ -92,6 +95,74 @@ static void attempts_end_at_their_deadline(void **state)
     world_reap(w);
     assert_string_equal(world_states(w, run), "F");
     CHECK_TEXT(world_task(w, run, "a").task.reason, "timed_out");
+    world_healthy(w);
+}
+
+/* A program that scans while another transaction is open. */
+struct scan {
+    struct store *store;
+    int64_t now;
+    pthread_t thread;
+    struct reaper_reply reply;
+    int r;
+};
+
+static void *scan(void *context)
+{
+    struct scan *s = context;
+    struct arena a = {0};
+    struct prng prng;
+    struct tx tx = {.store = s->store, .arena = &a, .prng = &prng};
+
+    prng_seed(&prng, 1);
+    s->r = tx_begin(&tx);
+    tx.now = s->now;
+    if (!s->r)
+        s->r = reaper_scan(&tx, NULL, &s->reply);
+    if (!s->r)
+        s->r = tx_commit(&tx);
+    arena_deinit(&a);
+    return NULL;
+}
+
+/* The scan has seen the old attempt past its deadline, and comes behind the transaction that ends
+ * it and begins the next one. */
+static void a_new_attempt_is_not_ended_for_the_old_ones_deadline(void **state)
+{
+    static const char waits[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
+                                "current_database() AND wait_event_type = 'Lock'";
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    struct world *w = world(state);
+    struct task_leases claimed;
+    struct task_result failed = {.outcome = OUTCOME_FAILED, .exit_code = 1};
+    struct task_codes codes;
+    struct task_lease l;
+    struct scan s = {.store = store_testing_open(w->place, STORE_WRITE)};
+    int64_t run;
+
+    w->now = START;
+    run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x], timeout: 5s, retry: {}}\n");
+    world_join(w, 1);
+    l = world_claim_one(w, run);
+    failed.lease = (struct lease_ref){l.task, l.token};
+    w->now += 5 * CLOCK_S;
+    s.now = w->now;
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(task_complete(&w->tx, &(struct task_complete){&failed, 1}, &codes), 0);
+    assert_int_equal(pthread_create(&s.thread, NULL, scan, &s), 0);
+    for (int i = 0; i < 2000 && strcmp(store_testing_sql(w->place, waits), "0") == 0; i++)
+        nanosleep(&pause, NULL);
+    assert_int_equal(task_claim(&w->tx,
+                                &(struct task_claim){.worker = w->worker, .run = run, .max = 1},
+                                &claimed),
+                     0);
+    assert_int_equal(claimed.n, 1);
+    STORE_OK(w->store, tx_commit(&w->tx));
+    pthread_join(s.thread, NULL);
+    STORE_OK(s.store, s.r);
+    assert_int_equal(s.reply.timed_out, 0);
+    assert_int_equal(world_complete(w, &claimed.list[0], OUTCOME_SUCCEEDED), CODE_OK);
+    store_free(s.store);
     world_healthy(w);
 }
 
@@ -194,6 +265,7 @@ int main(void)
         ENGINE_TESTS(a_task_starts_not_before_its_time),
         ENGINE_TESTS(backoff_grows_to_its_cap),
         ENGINE_TESTS(attempts_end_at_their_deadline),
+        ENGINE_TEST(a_new_attempt_is_not_ended_for_the_old_ones_deadline, postgres, postgres),
         ENGINE_TESTS(local_workers_are_reported_and_left_alone),
         ENGINE_TESTS(silent_workers_are_lost),
         ENGINE_TESTS(time_that_goes_back_loses_nobody),
