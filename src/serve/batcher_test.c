@@ -31,6 +31,7 @@ enum ending {
     END_LOST,
     END_READ_ONLY,
     END_CORRUPT,
+    END_DISK,
 };
 
 struct put {
@@ -64,7 +65,7 @@ static int end(struct tx *tx, const struct put *p)
     static const int faults[] = {
         [END_FORGOTTEN] = 3,      [END_BUG] = -EBADMSG,     [END_DEADLOCK] = -EAGAIN,
         [END_FULL] = -ENOSPC,     [END_LOST] = -ECONNRESET, [END_READ_ONLY] = -EROFS,
-        [END_CORRUPT] = -EUCLEAN,
+        [END_CORRUPT] = -EUCLEAN, [END_DISK] = -EIO,
     };
 
     if (p->ending == END_WELL || (p->times && p->calls > p->times))
@@ -366,6 +367,7 @@ static void a_store_that_fails_is_waited_for_with_patience(void **state)
         {"lost, a while",       END_LOST,      BATCHER_CALL_US,  CODE_OK,                CODE_STORE_UNAVAILABLE},
         {"lost, no time",       END_LOST,      0,                CODE_STORE_UNAVAILABLE, CODE_OK               },
         {"read-only, for ever", END_READ_ONLY, BATCHER_FOR_EVER, CODE_STORE_READ_ONLY,   CODE_OK               },
+        {"a failing disk",      END_DISK,      BATCHER_FOR_EVER, CODE_STORE_UNAVAILABLE, CODE_OK               },
     };
     struct fixture *f = *state;
 
