@@ -898,7 +898,7 @@ static void flush_now(uv_timer_t *timer)
  * enough to start. */
 static bool post_due(struct local *l)
 {
-    if (l->queue_n <= ahead_n(l) / 2 || running_n(l) < l->o.slots)
+    if (l->queue_n <= ahead_n(l) / 2)
         return true;
     if (l->results.n && clock_monotonic() - l->results_us >= FLUSH_US)
         return true;
