@@ -23,7 +23,10 @@ struct event_rows {
 /* The newest event of a run, 0 where there is none. */
 int event_newest(struct tx *tx, const int64_t *run, int64_t *reply);
 
-/* Those of the transaction itself are there when it has been committed. */
+/* Those of the transaction itself are there when it has been committed. The events of a run and its
+ * tasks appear in the order of their numbers, since whoever moves them holds the run's lock; with
+ * several programs on Postgres, those of another run or of a worker may appear behind numbers that
+ * were told before. */
 int event_list(struct tx *tx, const struct event_list *req, struct event_rows *reply);
 
 #endif
