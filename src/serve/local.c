@@ -131,7 +131,7 @@ struct local {
     int64_t beat_posted, beat_good;
 
     uv_prepare_t prepare; /* posts what a loop turn has gathered */
-    uv_idle_t idle;       /* starts one process a turn, so that others' ends are seen between */
+    uv_idle_t idle;       /* while there is more to start */
     uv_timer_t tick;
     uv_timer_t due;
     uv_timer_t flush;  /* the oldest result, or the oldest task taken ahead, has waited enough */
@@ -829,30 +829,30 @@ static void rescue_begin(struct local *l, const struct worker_row *w, enum recov
 
 /* The loop. */
 
-static void start_one(uv_idle_t *idle)
-{
-    struct local *l = idle->data;
-
-    if (l->phase == PHASE_WORKING && !list_empty(&l->queue) &&
-        executor_busy(l->executor) < l->o.slots)
-        held_start(queue_first(l));
-}
-
 static size_t running_n(const struct local *l)
 {
     return executor_busy(l->executor);
 }
 
-static void want_starts(struct local *l)
+static bool may_start(const struct local *l)
 {
-    bool wanted = l->phase == PHASE_WORKING && !list_empty(&l->queue) && running_n(l) < l->o.slots;
+    return l->phase == PHASE_WORKING && !list_empty(&l->queue) && running_n(l) < l->o.slots;
+}
 
-    if (wanted != (uv_is_active((uv_handle_t *)&l->idle) != 0)) {
-        if (wanted)
-            uv_idle_start(&l->idle, start_one);
-        else
-            uv_idle_stop(&l->idle);
-    }
+static void go_round(uv_idle_t *idle)
+{
+    (void)idle; /* an idle handle keeps the loop from sleeping */
+}
+
+/* One process a turn, so that the ends of others are seen between. */
+static void start_one(struct local *l)
+{
+    if (may_start(l))
+        held_start(queue_first(l));
+    if (may_start(l))
+        uv_idle_start(&l->idle, go_round);
+    else
+        uv_idle_stop(&l->idle);
 }
 
 /* Tasks end and others start, even if not as fast as they did. */
@@ -1020,7 +1020,7 @@ static void turn(uv_prepare_t *prepare)
     case PHASE_OVER:
         break;
     }
-    want_starts(l);
+    start_one(l);
 }
 
 static void tick(uv_timer_t *timer)
