@@ -104,8 +104,9 @@ static bool run(struct member *m, request *call, const void *req, void *reply)
         atomic_fetch_add(&m->crowd->transactions, 1);
         if (r == -EAGAIN)
             atomic_fetch_add(&m->crowd->again, 1);
-    } while (r == -EAGAIN && !atomic_load(&m->crowd->done));
-    if (r < 0 && r != -EAGAIN)
+        /* SQLite's lock is not fair: on a busy machine somebody may not get it for long. */
+    } while ((r == -EAGAIN || r == -EBUSY) && !atomic_load(&m->crowd->done));
+    if (r < 0 && r != -EAGAIN && r != -EBUSY)
         problem(m->crowd, "fault %d: " STR_FMT " (%s)", r, STR_ARG(store_error(m->store)),
                 fault_take());
     return r == 0;
@@ -138,6 +139,8 @@ static void claim(struct member *m)
         req.queue = STR("mail");
     if (!run(m, do_task_claim, &req, &reply))
         return;
+    if (reply.n == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
     if (reply.n + m->held_n > BATCH_MAX)
         problem(c, "worker %" PRId64 " got more than it has slots", m->worker);
     for (size_t i = 0; i < reply.n && m->held_n < BATCH_MAX; i++) {

@@ -251,6 +251,11 @@ static int judge_ended(struct tx *tx, const struct task_result *res, struct str 
     return 0;
 }
 
+static bool bad_duration(int64_t us)
+{
+    return us < 0 || us > DEFINITION_TIMEOUT_US_MAX;
+}
+
 static int check_result(struct tx *tx, const struct task_result *res)
 {
     if (res->outcome == OUTCOME_NONE)
@@ -265,9 +270,11 @@ static int check_result(struct tx *tx, const struct task_result *res)
         return tx_refuse(tx, CODE_TOO_LARGE,
                          "the message of task %" PRId64 " has %zu bytes; %u are allowed",
                          res->lease.task, res->message.n, TASK_MESSAGE_BYTES_MAX);
-    if (res->start_wait_us < 0 || res->run_us < 0 || res->cpu_us < 0 || res->max_rss_bytes < 0)
+    if (bad_duration(res->start_wait_us) || bad_duration(res->run_us) ||
+        bad_duration(res->cpu_us) || res->max_rss_bytes < 0)
         return tx_refuse(tx, CODE_INVALID,
-                         "durations and sizes of task %" PRId64 " are not negative",
+                         "the durations of task %" PRId64
+                         " lie between 0 and 366 days, and its memory is not negative",
                          res->lease.task);
     return 0;
 }

@@ -201,8 +201,9 @@ static enum outcome make_outcome(struct making *m)
            : n < 82 ? OUTCOME_FAILED
            : n < 88 ? OUTCOME_TIMED_OUT
            : n < 94 ? OUTCOME_CANCELLED
-           : n < 99 ? OUTCOME_REJECTED
-                    : OUTCOME_LOST;
+           : n < 98 ? OUTCOME_REJECTED
+           : n < 99 ? OUTCOME_LOST
+                    : OUTCOME_NONE;
 }
 
 static struct task_result make_content(struct making *m)
@@ -221,7 +222,10 @@ static struct task_result make_content(struct making *m)
     }
     r.message = chance(m, 70) ? STR("") : chance(m, 50) ? STR("boom") : STR(HOSTILE_MESSAGE);
     r.output = chance(m, 60) ? STR("") : STR("{\"rows\":3,\"text\":\"ü\"}");
-    r.run_us = chance(m, 1) ? -1 : draw(m, 10 * CLOCK_S);
+    r.start_wait_us = chance(m, 70) ? 0 : draw(m, CLOCK_S);
+    r.run_us = chance(m, 1)   ? -1
+               : chance(m, 1) ? INT64_MAX
+                              : draw(m, chance(m, 50) ? 10 : 10 * CLOCK_S);
     r.cpu_us = draw(m, 1000);
     r.max_rss_bytes = draw(m, 1 << 20);
     return r;

@@ -327,6 +327,7 @@ static struct str failure(const struct task_result *res)
                                              : STR("worker_reported_error");
 }
 
+/* Its holder knows best when it began and ended; it cannot have ended later than now. */
 static void note_attempt(struct oracle *o, const struct o_task *t, const struct task_result *res,
                          bool told)
 {
@@ -340,11 +341,15 @@ static void note_attempt(struct oracle *o, const struct o_task *t, const struct 
         .number = t->attempts,
         .worker = t->worker,
         .leased_at = t->leased_at,
-        .ended_at = o->now > t->leased_at ? o->now : t->leased_at,
+        .started_at = t->leased_at + res->start_wait_us,
         .queue_wait_us = t->leased_at > t->ready_at ? t->leased_at - t->ready_at : 0,
         .result = *res,
         .told = told,
     };
+    a->queue_wait_us += res->start_wait_us;
+    a->ended_at = a->started_at + res->run_us;
+    if (res->run_us == 0 || a->ended_at > o->now)
+        a->ended_at = o->now > a->started_at ? o->now : a->started_at;
 }
 
 void oracle_end(struct oracle *o, struct o_task *t, const struct task_result *res, bool told,

@@ -112,7 +112,7 @@ static void dump_attempt(const struct o_attempt *a, struct buf *b)
                " cpu %" PRId64 " rss %" PRId64 " (" STR_FMT ") told %d " STR_FMT "\n",
                a->token, a->task, a->run, STR_ARG(a->queue), a->number, a->worker,
                retry_outcome_text(r->outcome).p, task_reason_text(r->reason).p, STR_ARG(r->message),
-               r->exit_code < 0 ? -1 : r->exit_code, r->signal, a->leased_at, a->leased_at,
+               r->exit_code < 0 ? -1 : r->exit_code, r->signal, a->leased_at, a->started_at,
                a->ended_at, a->queue_wait_us, r->run_us, r->cpu_us, r->max_rss_bytes,
                STR_ARG(r->stderr_tail), a->told, STR_ARG(r->output.n ? r->output : STR("-")));
 }

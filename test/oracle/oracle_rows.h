@@ -57,7 +57,7 @@ struct o_group {
 struct o_attempt {
     int64_t token, task, run;
     struct str queue;
-    int64_t number, worker, leased_at, ended_at, queue_wait_us;
+    int64_t number, worker, leased_at, started_at, ended_at, queue_wait_us;
     struct task_result result;
     bool told; /* by its holder, and not by the engine itself */
 };

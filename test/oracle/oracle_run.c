@@ -312,7 +312,7 @@ static struct task_attempt view_attempt(const struct o_attempt *a)
         .has_exit_code = a->result.exit_code >= 0,
         .exit_code = a->result.exit_code >= 0 ? a->result.exit_code : 0,
         .signal = a->result.signal,
-        .started_at = a->leased_at,
+        .started_at = a->started_at,
         .ended_at = a->ended_at,
         .queue_wait_us = a->queue_wait_us,
         .run_us = a->result.run_us,

@@ -200,6 +200,11 @@ static enum code judge_ended(const struct oracle *o, const struct task_result *r
     return CODE_LEASE_LOST;
 }
 
+static bool bad_duration(int64_t us)
+{
+    return us < 0 || us > 366LL * 86400 * CLOCK_S;
+}
+
 /* A request that names a token twice is taken one by one. */
 static bool repeats(const struct task_complete *req)
 {
@@ -231,8 +236,8 @@ int oracle_task_complete(struct oracle *o, const struct task_complete *req,
     for (size_t i = 0; i < req->n; i++) {
         const struct task_result *res = &req->list[i];
 
-        if (res->outcome == OUTCOME_NONE || res->run_us < 0 || res->cpu_us < 0 ||
-            res->max_rss_bytes < 0)
+        if (res->outcome == OUTCOME_NONE || bad_duration(res->start_wait_us) ||
+            bad_duration(res->run_us) || bad_duration(res->cpu_us) || res->max_rss_bytes < 0)
             return oracle_refuse(o, CODE_INVALID);
         if (res->output.n > TASK_RESULT_BYTES_MAX || res->message.n > TASK_MESSAGE_BYTES_MAX)
             return oracle_refuse(o, CODE_TOO_LARGE);
