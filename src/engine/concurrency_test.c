@@ -75,6 +75,7 @@ REQUEST(worker_leave)
 REQUEST(worker_beat)
 REQUEST(task_claim)
 REQUEST(task_complete)
+REQUEST(run_start)
 REQUEST(run_cancel)
 REQUEST(run_retry)
 REQUEST(run_get)
@@ -406,6 +407,51 @@ static void a_crowd_that_comes_and_goes(void **state)
     crowd(world(state), true);
 }
 
+#define STARTERS   4
+#define STARTS_MAX 15
+
+static void *start_runs(void *context)
+{
+    struct member *m = context;
+    struct run_row row;
+
+    for (int i = 0; i < STARTS_MAX; i++) {
+        arena_reset(&m->arena);
+        run(m, do_run_start, &(struct run_start){.workflow = STR("t"), .dir = STR("/")}, &row);
+    }
+    return NULL;
+}
+
+/* Programs that start runs at the same moment draw the same number; one of them begins again. */
+static void runs_started_at_once_have_numbers_of_their_own(void **state)
+{
+    struct world *w = world(state);
+    struct crowd *c = calloc(1, sizeof(*c));
+    struct member members[STARTERS];
+    struct run_rows list;
+
+    c->place = w->place;
+    pthread_mutex_init(&c->lock, NULL);
+    world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n");
+    for (size_t i = 0; i < STARTERS; i++)
+        open_member(c, &members[i], STORE_WRITE, i + 1);
+    for (size_t i = 0; i < STARTERS; i++)
+        assert_int_equal(pthread_create(&members[i].thread, NULL, start_runs, &members[i]), 0);
+    for (size_t i = 0; i < STARTERS; i++) {
+        pthread_join(members[i].thread, NULL);
+        close_member(&members[i]);
+    }
+    if (c->problem[0])
+        fail_msg("%s", c->problem);
+    DO(w, run_list(&w->tx, &(struct run_list){.max = 1000}, &list));
+    assert_int_equal(list.n, 1 + STARTERS * STARTS_MAX);
+    for (size_t i = 0; i < list.n; i++)
+        assert_int_equal(list.list[i].id, list.n - i);
+    world_healthy(w);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +459,8 @@ int main(void)
         ENGINE_TEST(a_crowd_of_workers, postgres, postgres),
         ENGINE_FILE_TEST(a_crowd_that_comes_and_goes),
         ENGINE_TEST(a_crowd_that_comes_and_goes, postgres, postgres),
+        ENGINE_FILE_TEST(runs_started_at_once_have_numbers_of_their_own),
+        ENGINE_TEST(runs_started_at_once_have_numbers_of_their_own, postgres, postgres),
     };
 
     return ENGINE_MAIN(tests);
