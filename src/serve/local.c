@@ -84,6 +84,7 @@ struct rescue {
 
 struct scan_reply {
     struct reaper_reply reaper;
+    enum store_backend store;
     int64_t now;
 };
 
@@ -168,6 +169,7 @@ static int run_scan(struct tx *tx, const void *request, void *reply)
     struct scan_reply *s = reply;
 
     s->now = tx->now;
+    s->store = store_backend(tx->store);
     return reaper_scan(tx, request, &s->reaper);
 }
 
@@ -699,7 +701,7 @@ static void scan_done(struct local *l, const struct batcher_answer *answer)
     wake_at(l, s->next_due_at, l->scan.now);
     for (size_t i = 0; i < s->silent_local.n; i++) {
         const struct worker_row *w = &s->silent_local.list[i];
-        enum recover_verdict verdict = recover_judge(w, &l->o.self, l->scan.now);
+        enum recover_verdict verdict = recover_judge(w, &l->o.self, l->scan.store, l->scan.now);
 
         if (verdict != RECOVER_ALIVE && w->incarnation != l->incarnation)
             rescue_begin(l, w, verdict);

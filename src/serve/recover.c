@@ -9,15 +9,19 @@
 #include "serve/logs.h"
 
 enum recover_verdict recover_judge(const struct worker_row *w, const struct guardian_self *self,
-                                   int64_t now)
+                                   enum store_backend store, int64_t now)
 {
+    bool here = str_eq(w->host, self->host);
+
     if (!str_eq(w->kind, STR("local")))
         return RECOVER_ALIVE;
-    if (!str_eq(w->host, self->host))
-        return now - w->beat_at > 2 * w->ttl_us ? RECOVER_SILENT : RECOVER_ALIVE;
-    if (!str_eq(w->boot, self->boot))
+    if (here && w->boot.n && str_eq(w->boot, self->boot))
+        return guardian_alive(w->boot, w->pid, w->pid_start) ? RECOVER_ALIVE : RECOVER_DEAD;
+    /* Names of machines are not unique, and containers of one machine share its boot: only a file
+     * is on this machine for sure. */
+    if (here && store == STORE_SQLITE && guardian_rebooted(w->boot))
         return RECOVER_REBOOT;
-    return guardian_alive(w->boot, w->pid, w->pid_start) ? RECOVER_ALIVE : RECOVER_DEAD;
+    return now - w->beat_at > 2 * w->ttl_us ? RECOVER_SILENT : RECOVER_ALIVE;
 }
 
 int recover_clean(const struct worker_row *w, enum recover_verdict verdict, const char *data)
@@ -31,9 +35,10 @@ int recover_clean(const struct worker_row *w, enum recover_verdict verdict, cons
     return 0;
 }
 
-/* The workers, and the store's clock. */
+/* The workers, and the store's kind and clock. */
 struct look {
     struct worker_rows workers;
+    enum store_backend store;
     int64_t now;
 };
 
@@ -42,6 +47,7 @@ static int look(struct tx *tx, const void *request, void *reply)
     struct look *l = reply;
 
     l->now = tx->now;
+    l->store = store_backend(tx->store);
     return worker_list(tx, request, &l->workers);
 }
 
@@ -90,10 +96,10 @@ static int lose_one(const struct recover *r, struct arena *a, const struct worke
 }
 
 static int recover_one(const struct recover *r, struct arena *a, const struct worker_row *w,
-                       int64_t run, int64_t now, struct recover_reply *ret,
+                       int64_t run, const struct look *seen, struct recover_reply *ret,
                        struct batcher_answer *ret_problem)
 {
-    enum recover_verdict verdict = recover_judge(w, &r->self, now);
+    enum recover_verdict verdict = recover_judge(w, &r->self, seen->store, seen->now);
 
     if (verdict == RECOVER_ALIVE && run && w->run == run) {
         *ret_problem = (struct batcher_answer){
@@ -142,7 +148,7 @@ int recover_all(const struct recover *r, struct arena *a, int64_t run, struct re
         result = RECOVER_E_REFUSED;
     }
     for (size_t i = 0; !result && i < seen.workers.n; i++)
-        result = recover_one(r, a, &seen.workers.list[i], run, seen.now, ret, ret_problem);
+        result = recover_one(r, a, &seen.workers.list[i], run, &seen, ret, ret_problem);
     arena_deinit(&q.arena);
     return result;
 }

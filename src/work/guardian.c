@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,7 +26,8 @@
 #define LEAVE_WAIT_MS 2000
 #define RENEW_US      CLOCK_S
 #define PIPE_FD       3
-#define LEAVE         'q' /* what weft writes when it ends in order */
+#define BOOT_BYTES    (INSTANCE_BOOT_BYTES + 21u) /* a slash and a number of 64 bits */
+#define LEAVE         'q'                         /* what weft writes when it ends in order */
 
 struct guardian {
     struct instance in;
@@ -184,13 +188,28 @@ int guardian_renew(struct guardian *g)
     return fault(r);
 }
 
+/* The boot of the machine with the pid namespace. Returns 0 or a fault. */
+static int boot_of(char out[static BOOT_BYTES])
+{
+    char boot[INSTANCE_BOOT_BYTES];
+    struct stat st;
+    int r = instance_boot(boot);
+
+    if (!r && stat("/proc/self/ns/pid", &st))
+        r = -errno;
+    if (r)
+        return fault(r);
+    snprintf(out, BOOT_BYTES, "%s/%" PRIu64, boot, (uint64_t)st.st_ino);
+    return 0;
+}
+
 struct guardian_self guardian_self(struct arena *a)
 {
-    char boot[INSTANCE_BOOT_BYTES] = "", host[256] = "";
+    char boot[BOOT_BYTES] = "", host[256] = "";
     struct procfs_stat st = {0};
 
     /* Where /proc tells nothing, the boot is unknown, and no record is ever taken for ours. */
-    if (instance_boot(boot) || !procfs_stat(getpid(), &st))
+    if (boot_of(boot) || !procfs_stat(getpid(), &st))
         boot[0] = '\0';
     if (gethostname(host, sizeof(host) - 1))
         host[0] = '\0';
@@ -204,12 +223,22 @@ struct guardian_self guardian_self(struct arena *a)
 
 bool guardian_alive(struct str boot, int64_t pid, int64_t pid_start)
 {
-    char ours[INSTANCE_BOOT_BYTES];
+    char ours[BOOT_BYTES];
     struct procfs_stat st;
 
-    return pid > 0 && pid <= INT32_MAX && instance_boot(ours) == 0 && str_eq(boot, str_of(ours)) &&
+    return pid > 0 && pid <= INT32_MAX && boot_of(ours) == 0 && str_eq(boot, str_of(ours)) &&
            procfs_stat((pid_t)pid, &st) && st.state != 'Z' && st.state != 'X' &&
            st.start == pid_start;
+}
+
+bool guardian_rebooted(struct str boot)
+{
+    char ours[INSTANCE_BOOT_BYTES];
+    size_t end;
+
+    if (!str_find(boot, '/', &end))
+        end = boot.n;
+    return end > 0 && instance_boot(ours) == 0 && !str_eq(str_sub(boot, 0, end), str_of(ours));
 }
 
 int guardian_clean(struct str site, int wait_ms)

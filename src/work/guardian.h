@@ -30,16 +30,21 @@ struct guardian *guardian_free(struct guardian *g);
 /* Borrowed; the same for the whole life. */
 struct str guardian_site(const struct guardian *g);
 
-/* Who this process is: the machine's boot id, its name, this pid and its start time, for the
- * worker's row. */
+/* Who this process is, for the worker's row: the machine's name, its boot with the pid namespace
+ * ("<boot id>/<number>", in which alone a pid means something), this pid and its start time. */
 struct guardian_self {
     struct str host, boot;
     int64_t pid, pid_start;
 };
 struct guardian_self guardian_self(struct arena *a);
 
-/* Whether the process of that record still lives (same boot, same pid with the same start time). */
+/* Whether the process of that record still lives (same boot and pid namespace, same pid with the
+ * same start time). */
 bool guardian_alive(struct str boot, int64_t pid, int64_t pid_start);
+
+/* Whether that record is of another boot than the present one, whatever its pid namespace. Where
+ * either is unknown, it is not. */
+bool guardian_rebooted(struct str boot);
 
 /* End every process of a site of this machine's present boot and prove it; 0 also where nothing was
  * left. -ETIMEDOUT after wait_ms. */

@@ -464,16 +464,24 @@ static void who_we_are(void **state)
 {
     CLEANUP(arena_deinit) struct arena a = {0};
     struct guardian_self me = guardian_self(&a);
+    struct str boot;
     pid_t pid = fork();
 
     (void)state;
     if (pid == 0)
         _exit(0);
     assert_int_equal(me.pid, getpid());
-    assert_true(me.host.n > 0 && me.boot.n == 36);
+    assert_true(me.host.n > 0 && me.boot.n > 37 && me.boot.p[36] == '/');
     assert_true(guardian_alive(me.boot, me.pid, me.pid_start));
     assert_false(guardian_alive(me.boot, me.pid, me.pid_start + 1));
     assert_false(guardian_alive(STR(BOOT_OTHER), me.pid, me.pid_start));
+    /* The same boot, and another pid namespace, in which that pid is somebody else's. */
+    boot = str_printf(&a, STR_FMT "0", STR_ARG(me.boot));
+    assert_false(guardian_alive(boot, me.pid, me.pid_start));
+    assert_false(guardian_rebooted(boot));
+    assert_false(guardian_rebooted(me.boot));
+    assert_false(guardian_rebooted(STR("")));
+    assert_true(guardian_rebooted(STR(BOOT_OTHER "/1")));
     assert_false(guardian_alive(me.boot, 0, 0));
     assert_false(guardian_alive(me.boot, INT64_MAX, 0));
     /* A zombie is dead. */
