@@ -2,7 +2,9 @@
 #include "serve/embedded.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -140,6 +142,34 @@ static int make_data(struct embedded *e, struct client_problem *ret_problem)
                   str_printf(&e->arena, "the folder %s cannot be made: %s", e->data, strerror(-r)));
 }
 
+/* A task in work holds at most two pipes, two log files, its pidfd, its cgroup and, for moments,
+ * two files more. The program itself holds the store, its loop and the guardian. */
+enum { FILES_OWN = 64, FILES_PER_TASK = 8 };
+
+/* Tasks for which no descriptor is left would fail without a fault of theirs, so the limit is met
+ * before any of them starts. */
+static int fit_slots(struct embedded *e, bool asked, struct client_problem *ret_problem)
+{
+    struct rlimit files;
+    rlim_t most;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY)
+        return 0;
+    most = files.rlim_cur > FILES_OWN ? (files.rlim_cur - FILES_OWN) / FILES_PER_TASK : 0;
+    if (e->slots <= most)
+        return 0;
+    if (!asked && most > 0) {
+        e->slots = (unsigned)most;
+        return 0;
+    }
+    return refuse(ret_problem, CODE_INVALID,
+                  str_printf(&e->arena,
+                             "%u tasks at once need up to %u open files, and this program may have "
+                             "%ju; raise the limit (ulimit -n)%s",
+                             e->slots, FILES_OWN + FILES_PER_TASK * e->slots,
+                             (uintmax_t)files.rlim_cur, asked ? " or lower --jobs" : ""));
+}
+
 static int start_guardian(struct embedded *e, struct client_problem *ret_problem)
 {
     int r = guardian_new(&e->guardian);
@@ -226,6 +256,8 @@ int embedded_connect(const struct client_settings *settings, struct client *ret,
         r = refuse(ret_problem, CODE_INVALID,
                    str_printf(&e->arena, "%u tasks at once are more than the %u allowed", e->slots,
                               EXECUTOR_SLOTS_MAX));
+    if (!r && settings->carry)
+        r = fit_slots(e, settings->slots != 0, ret_problem);
     if (!r && settings->carry)
         r = start_guardian(e, ret_problem);
     if (!r && (settings->create || settings->carry))

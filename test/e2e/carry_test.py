@@ -404,4 +404,25 @@ def each_command_that_cannot_run_has_its_reason():
                 assert re.search(r"\w+ \w+", t["attempts"][0]["message"]), t
 
 
+@tap.case
+def no_task_fails_for_want_of_open_files():
+    with World() as w:
+        def limited(files, *args):
+            return subprocess.run(["sh", "-c", f'ulimit -n {files} && exec "$0" "$@"', WEFT, *args],
+                                  cwd=w.folder, env=w.env, stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, timeout=60)
+
+        file = w.workflow({f"t{i}": {"sh": "echo out; echo err >&2; sleep 0.1"} for i in range(30)})
+        for files, args in ((72, ()), (64 + 8 * 10, ("-j", "10"))):
+            done = limited(files, "run", file, *args)
+            tap.equal(done.returncode, 0, f"{files} files: {done.stderr}")
+        for files, args, advice in ((8, (), "(ulimit -n) ["), (30, (), "(ulimit -n) ["),
+                                    (100, ("-j", "10"), "or lower --jobs")):
+            done = limited(files, "run", file, *args)
+            tap.equal(done.returncode, 2, f"{files} files: {done.stderr}")
+            tap.contains(done.stderr, f"this program may have {files}; raise the limit")
+            tap.contains(done.stderr, advice)
+        tap.equal(len(w.json("runs", "list")["runs"]), 2, "a refused run is not stored")
+
+
 tap.main()
