@@ -28,6 +28,7 @@
     X(LEASE_LOST, "lease_lost", 4)                                                                 \
     X(COMPLETION_CONFLICT, "completion_conflict", 4)                                               \
     X(WORKER_LOST, "worker_lost", 4)                                                               \
+    X(WORKER_ALIVE, "worker_alive", 4)                                                             \
     X(RUN_ENDED, "run_ended", 4)                                                                   \
     X(RUN_ACTIVE, "run_active", 4)                                                                 \
     X(RUN_HELD, "run_held", 4)                                                                     \

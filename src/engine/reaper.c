@@ -93,9 +93,12 @@ static int silence(struct tx *tx, const struct worker_row *w, struct reaper_repl
         return 0;
     }
     if (event == WORKER_EVENT_EXPIRE) {
+        r = worker_lose(
+            tx, &(struct worker_lose){w->incarnation, STR("its heartbeat stopped"), w->beat_at},
+            &lost);
+        if (r == ENGINE_E_REFUSED) /* a heartbeat has come since the list was read */
+            return 0;
         reply->lost++;
-        r = worker_lose(tx, &(struct worker_lose){w->incarnation, STR("its heartbeat stopped")},
-                        &lost);
     } else {
         r = w->state == WORKER_READY ? worker_quiet(tx, &w->incarnation, &quiet) : 0;
     }

@@ -165,6 +165,20 @@ int worker_drain(struct tx *tx, const int64_t *incarnation, struct worker_row *r
     return 0;
 }
 
+/* Lock what the worker holds. */
+static int lock_held(struct tx *tx, int64_t incarnation, struct rows *ret)
+{
+    struct sets sets = {0};
+    int r = STORE_DO(tx->store, STMT_worker_held, tx->arena, ret, INT(incarnation));
+
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < ret->n; i++)
+        SETS_ADD(&sets, tx->arena, INT(row_int(ret, i, 0)));
+    r = sets_run(&sets, tx, STMT_task_lock, 1, ret);
+    return r ? fault(r) : 0;
+}
+
 /* End every attempt that the worker holds as lost. Notes the names for whoever asked. */
 static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
                      struct worker_lose_reply *reply)
@@ -175,23 +189,15 @@ static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
         .message = reason,
         .exit_code = -1,
     };
-    struct sets sets = {0};
     struct rows rows;
     struct change c;
-    int r = STORE_DO(tx->store, STMT_worker_held, tx->arena, &rows, INT(incarnation));
+    int r = lock_held(tx, incarnation, &rows);
 
     if (r)
         return fault(r);
-    for (size_t i = 0; i < rows.n; i++)
-        SETS_ADD(&sets, tx->arena, INT(row_int(&rows, i, 0)));
-    r = sets_run(&sets, tx, STMT_task_lock, 1, &rows);
-    if (r)
-        return fault(r);
     change_init(&c, tx);
-    reply->tasks = arena_grow(tx->arena, reply->tasks, reply->n * sizeof(int64_t),
-                              (reply->n + rows.n) * sizeof(int64_t));
-    reply->names = arena_grow(tx->arena, reply->names, reply->n * sizeof(struct str),
-                              (reply->n + rows.n) * sizeof(struct str));
+    reply->tasks = ARENA_ARRAY(tx->arena, int64_t, rows.n);
+    reply->names = ARENA_ARRAY(tx->arena, struct str, rows.n);
     for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
@@ -209,43 +215,56 @@ static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
 }
 
 /* The tasks are locked before the worker, and a claim may slip in between: so they are looked for
- * once more when its row is locked, since when no claim can be written for it. */
-static int end(struct tx *tx, int64_t incarnation, enum worker_event how, struct str reason,
-               struct worker_lose_reply *reply, struct worker_row *ret)
+ * once more when its row is locked, since when no claim can be written for it. Until then nothing
+ * is written, so that whoever finds it alive after all can leave it as it is. */
+static int end_lock(struct tx *tx, int64_t incarnation, struct worker_row *ret)
+{
+    struct rows rows;
+    int r = lock_held(tx, incarnation, &rows);
+
+    return r ? fault(r) : lock(tx, incarnation, ret);
+}
+
+static int end(struct tx *tx, struct worker_row *w, enum worker_event how, struct str reason,
+               struct worker_lose_reply *reply)
 {
     int r;
 
-    *reply = (struct worker_lose_reply){0};
-    r = lose_held(tx, incarnation, reason, reply);
-    if (!r)
-        r = lock(tx, incarnation, ret);
-    if (r)
-        return r;
-    if (worker_over(ret->state))
+    if (worker_over(w->state))
         return 0;
-    r = worker_move(&ret->state, how, NULL);
+    r = worker_move(&w->state, how, NULL);
     if (!r)
-        r = put(tx, ret, reason);
+        r = put(tx, w, reason);
     if (!r)
-        r = lose_held(tx, incarnation, reason, reply);
+        r = lose_held(tx, w->incarnation, reason, reply);
     if (r)
         return fault(r);
-    event(tx, ret, reason);
+    event(tx, w, reason);
     return 0;
 }
 
 int worker_leave(struct tx *tx, const int64_t *incarnation, struct worker_row *reply)
 {
-    struct worker_lose_reply lost;
+    struct worker_lose_reply lost = {0};
+    int r = end_lock(tx, *incarnation, reply);
 
-    return end(tx, *incarnation, WORKER_EVENT_LEAVE, STR("the worker left"), &lost, reply);
+    return r ? r : end(tx, reply, WORKER_EVENT_LEAVE, STR("the worker left"), &lost);
 }
 
 int worker_lose(struct tx *tx, const struct worker_lose *req, struct worker_lose_reply *reply)
 {
     struct worker_row w;
+    int r;
 
-    return end(tx, req->incarnation, WORKER_EVENT_EXPIRE, req->reason, reply, &w);
+    *reply = (struct worker_lose_reply){0};
+    r = end_lock(tx, req->incarnation, &w);
+    if (r)
+        return r;
+    if (req->beat_at && w.beat_at != req->beat_at && !worker_over(w.state))
+        return tx_refuse(tx, CODE_WORKER_ALIVE,
+                         "worker %" PRId64 " is alive: a heartbeat has come meanwhile",
+                         req->incarnation);
+    return end(tx, &w, WORKER_EVENT_EXPIRE, req->reason, reply);
 }
 
 int worker_list(struct tx *tx, const void *unused, struct worker_rows *reply)

@@ -64,12 +64,15 @@ int worker_leave(struct tx *tx, const int64_t *incarnation, struct worker_row *r
 struct worker_lose {
     int64_t incarnation;
     struct str reason;
+    int64_t beat_at; /* the newest heartbeat that its silence was judged from; 0: it is proven dead
+                        and its heartbeat does not matter */
 };
 struct worker_lose_reply {
     int64_t *tasks; /* that it held */
     struct str *names;
     size_t n;
 };
+/* WORKER_ALIVE, and nothing is changed, where a heartbeat has come since beat_at. */
 int worker_lose(struct tx *tx, const struct worker_lose *req, struct worker_lose_reply *reply);
 
 /* Those that are not LOST or GONE. `unused` is NULL. */

@@ -86,7 +86,7 @@ static void unknown_workers_are_refused(void **state)
     REFUSED(w, worker_beat(&w->tx, &nobody, &reply), CODE_WORKER_NOT_FOUND);
     REFUSED(w, worker_drain(&w->tx, &nobody, &row), CODE_WORKER_NOT_FOUND);
     REFUSED(w, worker_leave(&w->tx, &nobody, &row), CODE_WORKER_NOT_FOUND);
-    REFUSED(w, worker_lose(&w->tx, &(struct worker_lose){nobody, STR("x")}, &lost),
+    REFUSED(w, worker_lose(&w->tx, &(struct worker_lose){nobody, STR("x"), 0}, &lost),
             CODE_WORKER_NOT_FOUND);
     REFUSED(
         w,
@@ -156,7 +156,7 @@ static void lost_worker_gives_back(void **state)
 
     world_join(w, 10);
     old = world_claim_one(w, run);
-    DO(w, worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("its \"plug\" was pulled")},
+    DO(w, worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("its \"plug\" was pulled"), 0},
                       &lost));
     assert_int_equal(lost.n, 1);
     assert_int_equal(lost.tasks[0], old.task);
@@ -171,7 +171,7 @@ static void lost_worker_gives_back(void **state)
             CODE_WORKER_LOST);
     world_healthy(w);
     /* To lose it again, or to leave when lost, is nothing new. */
-    DO(w, worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("again")}, &lost));
+    DO(w, worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("again"), 0}, &lost));
     assert_int_equal(lost.n, 0);
     DO(w, worker_leave(&w->tx, &w->worker, &row));
     assert_int_equal(row.state, WORKER_LOST);
@@ -183,6 +183,44 @@ static void lost_worker_gives_back(void **state)
     assert_int_equal(world_complete(w, &new, OUTCOME_SUCCEEDED), CODE_OK);
     assert_int_equal(world_complete(w, &old, OUTCOME_SUCCEEDED), CODE_LEASE_LOST);
     assert_string_equal(events(w), " worker_READY worker_LOST worker_READY");
+    world_healthy(w);
+}
+
+/* Whoever judged it by an old heartbeat is told so, and nothing happens to it. */
+static void a_heartbeat_meanwhile_keeps_it(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n");
+    struct worker_lose lose = {.reason = STR("its heartbeat stopped")};
+    struct worker_lose_reply lost;
+    struct worker_beat_reply beat;
+    struct worker_rows list;
+    struct task_lease lease;
+
+    w->now = 1000 * CLOCK_S;
+    lose.incarnation = world_join(w, 1);
+    lose.beat_at = w->now;
+    lease = world_claim_one(w, run);
+    w->now += 120 * CLOCK_S;
+    DO(w, worker_beat(&w->tx, &lose.incarnation, &beat));
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(worker_lose(&w->tx, &lose, &lost), ENGINE_E_REFUSED);
+    assert_int_equal(w->tx.problem.code, CODE_WORKER_ALIVE);
+    /* Even without an undo. */
+    STORE_OK(w->store, tx_commit(&w->tx));
+    DO(w, worker_list(&w->tx, NULL, &list));
+    assert_int_equal(list.n, 1);
+    assert_int_equal(list.list[0].state, WORKER_READY);
+    assert_string_equal(world_states(w, run), "r");
+
+    lose.beat_at = w->now;
+    DO(w, worker_lose(&w->tx, &lose, &lost));
+    assert_int_equal(lost.n, 1);
+    assert_int_equal(lost.tasks[0], lease.task);
+    /* Who is lost already is no news, whatever its heartbeat was. */
+    lose.beat_at = 1;
+    DO(w, worker_lose(&w->tx, &lose, &lost));
+    assert_int_equal(lost.n, 0);
     world_healthy(w);
 }
 
@@ -237,6 +275,7 @@ int main(void)
         ENGINE_TESTS(holds_no_more_than_its_slots),
         ENGINE_TESTS(only_a_ready_worker_gets_tasks),
         ENGINE_TESTS(lost_worker_gives_back),
+        ENGINE_TESTS(a_heartbeat_meanwhile_keeps_it),
         ENGINE_TESTS(losses_count_as_attempts),
         ENGINE_TESTS(heartbeat_tells_what_to_stop),
     };

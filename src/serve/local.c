@@ -792,10 +792,7 @@ static void rescue_cleaned(uv_work_t *work, int status)
         rescue_free(s);
         return;
     }
-    s->lose =
-        (struct worker_lose){.incarnation = s->worker.incarnation,
-                             .reason = s->verdict == RECOVER_SILENT ? STR("its heartbeat stopped")
-                                                                    : STR("its program died")};
+    s->lose = recover_lose(&s->worker, s->verdict);
     q->function = run_lose;
     q->request = &s->lose;
     q->reply = &s->reply;

@@ -24,6 +24,17 @@ enum recover_verdict recover_judge(const struct worker_row *w, const struct guar
     return now - w->beat_at > 2 * w->ttl_us ? RECOVER_SILENT : RECOVER_ALIVE;
 }
 
+struct worker_lose recover_lose(const struct worker_row *w, enum recover_verdict verdict)
+{
+    struct worker_lose lose = {.incarnation = w->incarnation, .reason = STR("its program died")};
+
+    if (verdict == RECOVER_SILENT) {
+        lose.reason = STR("its heartbeat stopped");
+        lose.beat_at = w->beat_at;
+    }
+    return lose;
+}
+
 int recover_clean(const struct worker_row *w, enum recover_verdict verdict, const char *data)
 {
     int r = verdict == RECOVER_DEAD ? guardian_clean(w->site, RECOVER_CLEAN_MS) : 0;
@@ -61,9 +72,10 @@ static void answer_keep(struct arena *a, const struct batcher_answer *from,
 
 /* Take back what a dead worker held, and add it to the reply. */
 static int lose_one(const struct recover *r, struct arena *a, const struct worker_row *w,
-                    struct recover_reply *ret, struct batcher_answer *ret_problem)
+                    enum recover_verdict verdict, struct recover_reply *ret,
+                    struct batcher_answer *ret_problem)
 {
-    struct worker_lose request = {.incarnation = w->incarnation, .reason = STR("its program died")};
+    struct worker_lose request = recover_lose(w, verdict);
     struct worker_lose_reply reply;
     struct batcher_request q = {
         .function = lose,
@@ -75,8 +87,9 @@ static int lose_one(const struct recover *r, struct arena *a, const struct worke
     size_t before = ret->n;
 
     batcher_call(r->batcher, &q);
-    /* Another program may have done so meanwhile. */
-    if (q.answer.code == CODE_WORKER_LOST || q.answer.code == CODE_WORKER_NOT_FOUND) {
+    /* Another program may have done so meanwhile, or it was silent and is back. */
+    if (q.answer.code == CODE_WORKER_LOST || q.answer.code == CODE_WORKER_NOT_FOUND ||
+        q.answer.code == CODE_WORKER_ALIVE) {
         arena_deinit(&q.arena);
         return 0;
     }
@@ -126,7 +139,7 @@ static int recover_one(const struct recover *r, struct arena *a, const struct wo
         };
         return RECOVER_E_REFUSED;
     }
-    return lose_one(r, a, w, ret, ret_problem);
+    return lose_one(r, a, w, verdict, ret, ret_problem);
 }
 
 int recover_all(const struct recover *r, struct arena *a, int64_t run, struct recover_reply *ret,

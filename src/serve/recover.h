@@ -31,6 +31,9 @@ enum recover_verdict recover_judge(const struct worker_row *w, const struct guar
  */
 int recover_clean(const struct worker_row *w, enum recover_verdict verdict, const char *data);
 
+/* What to ask the store for then. */
+struct worker_lose recover_lose(const struct worker_row *w, enum recover_verdict verdict);
+
 struct recover {
     struct batcher *batcher; /* the writer: what it sees is the newest */
     const char *data;
