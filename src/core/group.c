@@ -12,12 +12,11 @@ static const struct str rule_texts[] = {
 #undef GROUP_TEXT
 };
 
-static void check(const struct group *g)
+bool group_sound(const struct group *g)
 {
-    assert(g->rule < GROUP_RULE_N);
-    assert(g->total >= 1);
-    assert(g->succeeded >= 0 && g->succeeded <= g->done && g->done <= g->total);
-    assert(g->rule != GROUP_AT_LEAST || (g->need >= 1 && g->need <= g->total));
+    return g->rule < GROUP_RULE_N && g->total >= 1 && g->succeeded >= 0 &&
+           g->succeeded <= g->done && g->done <= g->total &&
+           (g->rule != GROUP_AT_LEAST || (g->need >= 1 && g->need <= g->total));
 }
 
 /* A rule over successes: met by `need` of them, and out of reach when even all that are open would
@@ -31,7 +30,7 @@ static enum group_verdict judge_successes(const struct group *g, int64_t need)
 
 enum group_verdict group_judge(const struct group *g)
 {
-    check(g);
+    assert(group_sound(g));
     switch (g->rule) {
     case GROUP_ALL_SUCCESS:
         return judge_successes(g, g->total);
@@ -46,7 +45,7 @@ enum group_verdict group_judge(const struct group *g)
     case GROUP_RULE_N:
         break;
     }
-    __builtin_unreachable(); /* check() has looked at the rule */
+    __builtin_unreachable(); /* group_sound() has looked at the rule */
 }
 
 struct str group_rule_text(enum group_rule r)
@@ -76,7 +75,7 @@ struct str group_explain(const struct group *g, char out[static GROUP_TEXT_BYTES
     };
     struct buf b;
 
-    check(g);
+    assert(group_sound(g));
     buf_fixed(&b, out, GROUP_TEXT_BYTES);
     buf_printf(&b, "%" PRId64 " of %" PRId64 " ended, %" PRId64 " succeeded; needs ", g->done,
                g->total, g->succeeded);

@@ -32,6 +32,9 @@ struct group {
 
 enum group_verdict { GROUP_WAITING, GROUP_MET, GROUP_IMPOSSIBLE };
 
+/* The invariants of a group that is judged or explained. */
+bool group_sound(const struct group *g);
+
 enum group_verdict group_judge(const struct group *g);
 
 struct str group_rule_text(enum group_rule r);

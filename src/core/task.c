@@ -203,16 +203,16 @@ static const struct move moves[] = {
 /* clang-format on */
 #define MOVES_N (sizeof(moves) / sizeof(moves[0]))
 
-/* The invariants, after each move. */
-static void task_check(const struct task *t)
+bool task_sound(const struct task *t)
 {
-    assert(t->budget_from >= 0 && t->budget_from <= t->attempts);
-    assert(!t->cancel || task_held(t->state));
-    assert(t->state != TASK_RUNNING || t->attempts > t->budget_from);
-    assert((t->state == TASK_DELAYED) ==
-           (t->reason == TASK_REASON_NOT_BEFORE || t->reason == TASK_REASON_BACKOFF));
-    assert((t->state == TASK_SUCCEEDED) == (t->reason == TASK_REASON_NONE));
-    assert((t->state == TASK_CANCELLED) == (t->reason == TASK_REASON_CANCELLED));
+    bool waits = t->reason == TASK_REASON_NOT_BEFORE || t->reason == TASK_REASON_BACKOFF;
+
+    return t->budget_from >= 0 && t->budget_from <= t->attempts &&
+           (!t->cancel || task_held(t->state)) &&
+           (t->state != TASK_RUNNING || t->attempts > t->budget_from) &&
+           (t->state == TASK_DELAYED) == waits &&
+           (t->state == TASK_SUCCEEDED) == (t->reason == TASK_REASON_NONE) &&
+           (t->state == TASK_CANCELLED) == (t->reason == TASK_REASON_CANCELLED);
 }
 
 static bool ends_attempt(enum task_event e)
@@ -255,7 +255,7 @@ int task_move(struct task *t, enum task_event event, int64_t now, const struct t
         m->action(&s);
     if (!task_held(t->state))
         t->cancel = false;
-    task_check(t);
+    assert(task_sound(t));
     if (ret_why)
         *ret_why = m->why;
     return 0;

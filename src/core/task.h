@@ -118,6 +118,8 @@ int task_move(struct task *t, enum task_event event, int64_t now, const struct t
               struct prng *prng, const char **ret_why);
 
 bool task_final(enum task_state s);
+/* The invariants: what every move leaves, and what a stored task is held against before one. */
+bool task_sound(const struct task *t);
 /* LEASED or RUNNING: somebody holds a lease on it. */
 bool task_held(enum task_state s);
 enum task_event task_event_of(enum outcome o);

@@ -284,14 +284,21 @@ static int unblock_some(struct change *c, const int64_t *tasks, size_t n, struct
     for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
-        row_task(&rows, i, &row);
+        r = row_task(c->tx, &rows, i, &row);
+        if (r)
+            return fault(r);
         row.name = str_copy(c->tx->arena, row.name); /* its event outlives the rows */
-        assert(at < n && tasks[at] == row.id);
+        assert(at < n);
+        if (tasks[at] != row.id)
+            break;
         for (; at < n && tasks[at] == row.id; at++)
             row.groups_open--;
         if (row.groups_open > 0 || change_move(c, &row, TASK_MET, STR("")))
             SETS_ADD(opens, c->tx->arena, INT(row.id), INT(row.groups_open));
     }
+    if (at < n)
+        return tx_damaged(c->tx, "a group belongs to task %" PRId64 ", which is missing",
+                          tasks[at]);
     r = sets_run(opens, c->tx, STMT_task_groups_open, 2, NULL);
     if (!r)
         r = write_rows(c);
@@ -379,7 +386,9 @@ static int skip(struct change *c, const struct dead_group *dead, size_t n,
         const struct dead_group *d;
         struct task_row row;
 
-        row_task(&rows, i, &row);
+        r = row_task(c->tx, &rows, i, &row);
+        if (r)
+            return fault(r);
         if (row.task.state != TASK_BLOCKED)
             continue;
         d = bsearch(&(struct dead_group){.task = row.id}, dead, n, sizeof(*dead), by_dead_task);
@@ -420,8 +429,10 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
     struct sets sets = {0};
     int r = 0;
 
-    for (size_t i = 0; i < rows->n; i++)
-        row_group(rows, i, &groups[i]);
+    for (size_t i = 0; !r && i < rows->n; i++)
+        r = row_group(c->tx, rows, i, &groups[i]);
+    if (r)
+        return fault(r);
     qsort(groups, rows->n, sizeof(*groups), by_group);
     for (size_t i = 0; !r && i < rows->n;) {
         const struct group_row *g;
@@ -429,6 +440,8 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
 
         i = count_ends(groups, rows->n, i);
         g = &groups[i - 1];
+        if (!group_sound(&g->group))
+            return row_group_unsound(c->tx, g->task, &g->group);
         if (g->waiting)
             v = group_judge(&g->group);
         if (v == GROUP_MET)
@@ -499,6 +512,9 @@ static int count_cancelled(struct tx *tx, int64_t run, int64_t *ret)
             counts[s] = row_int(&rows, i, 3);
     tx_counted(tx, run, STR(""), counts);
     *ret = counts[TASK_CANCELLED];
+    if (*ret < 0)
+        return tx_damaged(tx, "run %" PRId64 " counts %" PRId64 " cancelled tasks, which cannot be",
+                          run, *ret);
     return 0;
 }
 
@@ -557,8 +573,10 @@ static int settle_runs(struct change *c)
     if (r)
         return fault(r);
     runs = ARENA_ARRAY(c->tx->arena, struct run_row, rows.n);
-    for (size_t i = 0; i < rows.n; i++)
-        row_run(&rows, i, &runs[i]);
+    for (size_t i = 0; !r && i < rows.n; i++)
+        r = row_run(c->tx, &rows, i, &runs[i]);
+    if (r)
+        return fault(r);
     qsort(runs, rows.n, sizeof(*runs), by_run);
     for (size_t i = 0; !r && i < rows.n; i++)
         r = change_settle_run(c->tx, &runs[i]);

@@ -105,17 +105,11 @@ static void each_damage_is_found(void **state)
         {"a wait below zero",                 "UPDATE attempt SET queue_wait_us = -1 WHERE run = 1",           " times"                                                   },
     };
     struct world *w = world(state);
-    static const char *const tables[] = {"worker",    "task",     "run",    "tally",
-                                         "dep_group", "dep_edge", "attempt"};
     bool seen[32] = {false};
     struct doctor_report report;
 
     furnish(w);
-    for (size_t i = 0; i < ROWS_N(tables); i++)
-        store_testing_sql(
-            w->place,
-            str_printf(&w->arena, "CREATE TABLE kept_%s AS SELECT * FROM %s", tables[i], tables[i])
-                .p);
+    world_keep(w);
     for (size_t i = 0; i < ROWS_N(rows); i++) {
         const char *found = "";
 
@@ -132,12 +126,7 @@ static void each_damage_is_found(void **state)
         }
         if (strcmp(found, rows[i].found) != 0)
             fail_msg("row \"%s\": found%s, should be%s", rows[i].name, found, rows[i].found);
-        for (size_t k = 0; k < ROWS_N(tables); k++)
-            store_testing_sql(w->place,
-                              str_printf(&w->arena,
-                                         "DELETE FROM %s; INSERT INTO %s SELECT * FROM kept_%s",
-                                         tables[k], tables[k], tables[k])
-                                  .p);
+        world_restore(w);
     }
     world_healthy(w);
     report = examine(w);

@@ -113,6 +113,26 @@ void world_healthy(struct world *w)
                      report.checks[i].found, STR_ARG(report.checks[i].example));
 }
 
+static const char *const kept[] = {"worker",    "task",     "run",    "tally",
+                                   "dep_group", "dep_edge", "attempt"};
+
+void world_keep(struct world *w)
+{
+    for (size_t i = 0; i < ROWS_N(kept); i++)
+        store_testing_sql(
+            w->place,
+            str_printf(&w->arena, "CREATE TABLE kept_%s AS SELECT * FROM %s", kept[i], kept[i]).p);
+}
+
+void world_restore(struct world *w)
+{
+    for (size_t i = 0; i < ROWS_N(kept); i++)
+        store_testing_sql(
+            w->place, str_printf(&w->arena, "DELETE FROM %s; INSERT INTO %s SELECT * FROM kept_%s",
+                                 kept[i], kept[i], kept[i])
+                          .p);
+}
+
 int64_t world_join(struct world *w, int64_t slots)
 {
     const struct worker_register req = {.name = STR("w"),

@@ -85,6 +85,10 @@ int world_begin(struct world *w);
 /* What `weft doctor` finds must be nothing. */
 void world_healthy(struct world *w);
 
+/* Keep a copy of the tables, and put them back after they were broken by hand. */
+void world_keep(struct world *w);
+void world_restore(struct world *w);
+
 /* Register a worker, and be it. */
 int64_t world_join(struct world *w, int64_t slots);
 /* Put a workflow of this YAML text and start a run of it. */

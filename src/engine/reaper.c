@@ -18,7 +18,9 @@ static int promote(struct tx *tx, struct reaper_reply *reply)
     for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
-        row_task(&rows, i, &row);
+        r = row_task(tx, &rows, i, &row);
+        if (r)
+            return fault(r);
         if (!change_move(&c, &row, TASK_DUE, STR("")))
             reply->promoted++;
     }
@@ -63,7 +65,9 @@ static int time_out(struct tx *tx, struct reaper_reply *reply)
     for (size_t i = 0, at = 0; i < rows.n; i++) {
         struct task_row row;
 
-        row_task(&rows, i, &row);
+        r = row_task(tx, &rows, i, &row);
+        if (r)
+            return fault(r);
         while (row_int(&found, at, 0) != row.id) /* both come by id */
             at++;
         /* Before the lock was had, the attempt may have ended, and another one begun. */

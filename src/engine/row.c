@@ -2,8 +2,11 @@
 #include "engine/row.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
-void row_task(const struct rows *rows, size_t i, struct task_row *ret)
+#include "core/definition.h"
+
+int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;
 
@@ -23,9 +26,23 @@ void row_task(const struct rows *rows, size_t i, struct task_row *ret)
         .leased_at = c[16].i,
         .started_at = c[17].i,
     };
-    if (!task_state_parse(c[4].s, &ret->task.state) ||
-        !task_reason_parse(c[5].s, &ret->task.reason))
-        assert(!"the store holds a task state or reason that this program does not know");
+    if (!task_state_parse(c[4].s, &ret->task.state))
+        return tx_damaged(tx, "task %" PRId64 " has the state \"%.*s\", which there is not",
+                          ret->id, ROW_SHOWN(c[4].s));
+    if (!task_reason_parse(c[5].s, &ret->task.reason))
+        return tx_damaged(tx, "task %" PRId64 " has the reason \"%.*s\", which there is not",
+                          ret->id, ROW_SHOWN(c[5].s));
+    if (!task_sound(&ret->task))
+        return tx_damaged(tx,
+                          "task %" PRId64 " is %s (%s) with %" PRId64 " attempts, %" PRId64
+                          " of them not charged, which cannot be",
+                          ret->id, task_state_text(ret->task.state).p,
+                          task_reason_text(ret->task.reason).p, ret->task.attempts,
+                          ret->task.budget_from);
+    if (ret->timeout_us < 0 || ret->timeout_us > DEFINITION_TIMEOUT_US_MAX)
+        return tx_damaged(tx, "task %" PRId64 " has a timeout of %" PRId64 " us, which cannot be",
+                          ret->id, ret->timeout_us);
+    return 0;
 }
 
 void row_retry(struct task_row *row)
@@ -34,7 +51,7 @@ void row_retry(struct task_row *row)
         row->task.retry = retry_default();
 }
 
-void row_run(const struct rows *rows, size_t i, struct run_row *ret)
+int row_run(struct tx *tx, const struct rows *rows, size_t i, struct run_row *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;
 
@@ -55,10 +72,18 @@ void row_run(const struct rows *rows, size_t i, struct run_row *ret)
         .ended_at = c[14].i,
     };
     if (!run_state_parse(c[3].s, &ret->state))
-        assert(!"the store holds a run state that this program does not know");
+        return tx_damaged(tx, "run %" PRId64 " has the state \"%.*s\", which there is not", ret->id,
+                          ROW_SHOWN(c[3].s));
+    if (ret->tasks < 0 || ret->tasks > DEFINITION_TASKS_MAX || ret->open < 0 || ret->held < 0 ||
+        ret->failed < 0)
+        return tx_damaged(tx,
+                          "run %" PRId64 " has %" PRId64 " tasks, %" PRId64 " open, %" PRId64
+                          " held and %" PRId64 " failed, which cannot be",
+                          ret->id, ret->tasks, ret->open, ret->held, ret->failed);
+    return 0;
 }
 
-void row_worker(const struct rows *rows, size_t i, struct worker_row *ret)
+int row_worker(struct tx *tx, const struct rows *rows, size_t i, struct worker_row *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;
 
@@ -79,10 +104,25 @@ void row_worker(const struct rows *rows, size_t i, struct worker_row *ret)
         .busy = rows->columns > 14 ? c[14].i : 0,
     };
     if (!worker_state_parse(c[13].s, &ret->state))
-        assert(!"the store holds a worker state that this program does not know");
+        return tx_damaged(tx, "worker %" PRId64 " has the state \"%.*s\", which there is not",
+                          ret->incarnation, ROW_SHOWN(c[13].s));
+    if (ret->slots < 1 || ret->ttl_us < 1)
+        return tx_damaged(tx,
+                          "worker %" PRId64 " has %" PRId64 " slots and lives %" PRId64
+                          " us, which cannot be",
+                          ret->incarnation, ret->slots, ret->ttl_us);
+    return 0;
 }
 
-void row_group(const struct rows *rows, size_t i, struct group_row *ret)
+int row_group_unsound(struct tx *tx, int64_t task, const struct group *g)
+{
+    return tx_damaged(tx,
+                      "a group of task %" PRId64 " counts %" PRId64 " of %" PRId64
+                      " ended, %" PRId64 " succeeded, and needs %" PRId64 ", which cannot be",
+                      task, g->done, g->total, g->succeeded, g->need);
+}
+
+int row_group(struct tx *tx, const struct rows *rows, size_t i, struct group_row *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;
 
@@ -96,5 +136,15 @@ void row_group(const struct rows *rows, size_t i, struct group_row *ret)
         .succeeded = rows->columns > 9 && c[9].i,
     };
     if (!group_rule_parse(c[2].s, &ret->group.rule))
-        assert(!"the store holds a trigger rule that this program does not know");
+        return tx_damaged(tx,
+                          "a group of task %" PRId64 " has the rule \"%.*s\", which there is not",
+                          ret->task, ROW_SHOWN(c[2].s));
+    if (!ret->waiting && !str_eq(ret->verdict, STR("MET")) &&
+        !str_eq(ret->verdict, STR("IMPOSSIBLE")))
+        return tx_damaged(
+            tx, "a group of task %" PRId64 " has the verdict \"%.*s\", which there is not",
+            ret->task, ROW_SHOWN(ret->verdict));
+    if (!group_sound(&ret->group))
+        return row_group_unsound(tx, ret->task, &ret->group);
+    return 0;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * row: rows of the store as structs.
+ *
+ * What is read is held against what the program knows and the core relies on; a row that says
+ * something else is damage, tx_damaged(), and never an assertion.
  */
 #ifndef ENGINE_ROW_H
 #define ENGINE_ROW_H
@@ -22,10 +25,13 @@ struct task_row {
     struct task task;
 };
 
-void row_task(const struct rows *rows, size_t i, struct task_row *ret);
+/* A text of the store as a message shows it, whatever it is and however long. */
+#define ROW_SHOWN(s) (int)((s).n < 40 ? (s).n : 40), (s).p
+
+int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *ret);
 void row_retry(struct task_row *row);
-void row_run(const struct rows *rows, size_t i, struct run_row *ret);
-void row_worker(const struct rows *rows, size_t i, struct worker_row *ret);
+int row_run(struct tx *tx, const struct rows *rows, size_t i, struct run_row *ret);
+int row_worker(struct tx *tx, const struct rows *rows, size_t i, struct worker_row *ret);
 
 /* What the statements that answer dependency groups give. */
 struct group_row {
@@ -36,6 +42,8 @@ struct group_row {
     int64_t from;   /* the task whose end it is to count; 0: none */
     bool succeeded; /* that task */
 };
-void row_group(const struct rows *rows, size_t i, struct group_row *ret);
+int row_group(struct tx *tx, const struct rows *rows, size_t i, struct group_row *ret);
+/* The damage of a group that is not group_sound(). */
+int row_group_unsound(struct tx *tx, int64_t task, const struct group *g);
 
 #endif

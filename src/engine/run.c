@@ -44,8 +44,8 @@ int run_read(struct tx *tx, int64_t id, struct run_row *ret)
         return fault(r);
     if (rows.n == 0)
         return tx_refuse(tx, CODE_RUN_NOT_FOUND, "run %" PRId64 " does not exist", id);
-    row_run(&rows, 0, ret);
-    return run_counts(tx, ret, 1);
+    r = row_run(tx, &rows, 0, ret);
+    return r ? fault(r) : run_counts(tx, ret, 1);
 }
 
 /* Rows of a run that is being made, gathered until there is a chunk of them. */

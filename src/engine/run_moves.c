@@ -22,8 +22,8 @@ static int lock(struct tx *tx, int64_t id, struct run_row *ret)
         return fault(r);
     if (rows.n == 0)
         return tx_refuse(tx, CODE_RUN_NOT_FOUND, "run %" PRId64 " does not exist", id);
-    row_run(&rows, 0, ret);
-    return 0;
+    r = row_run(tx, &rows, 0, ret);
+    return r ? fault(r) : 0;
 }
 
 static int put(struct tx *tx, struct run_row *run, enum run_event event, const char *detail)
@@ -58,7 +58,9 @@ static int move_all(struct change *c, enum statement_id statement, int64_t run,
     for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
-        row_task(&rows, i, &row);
+        r = row_task(c->tx, &rows, i, &row);
+        if (r)
+            return fault(r);
         if (!change_move(c, &row, event, STR("")) && ret_n)
             ++*ret_n;
     }
@@ -121,8 +123,8 @@ static int judge_anew(struct tx *tx, int64_t run)
     for (size_t i = 0; !r && i < blocked.n; i++) {
         struct task_row row;
 
-        row_task(&blocked, i, &row);
-        if (row.groups_open == 0)
+        r = row_task(tx, &blocked, i, &row);
+        if (!r && row.groups_open == 0)
             change_move(&c, &row, TASK_MET, STR(""));
     }
     if (!r)
@@ -139,7 +141,9 @@ static int rewind_one(struct tx *tx, struct change *c, int64_t id, int64_t *ret_
     if (r)
         return fault(r);
     assert(rows.n == 1);
-    row_task(&rows, 0, &row);
+    r = row_task(tx, &rows, 0, &row);
+    if (r)
+        return fault(r);
     if (change_move(c, &row, TASK_REWIND, STR("")))
         return tx_refuse(tx, CODE_TASK_STATE,
                          "task \"%.*s\" is %s; only a task that is FAILED, CANCELLED or SKIPPED "

@@ -37,8 +37,11 @@ static int read_attempts(struct tx *tx, struct task_view *views, const struct ta
         for (from = at; at < rows.n && row_int(&rows, at, 0) == v->id; at++)
             ;
         v->attempts = ARENA_ARRAY(tx->arena, struct task_attempt, at - from + 1);
-        for (; from < at; from++)
-            view_attempt(&rows, from, &v->attempts[v->attempts_n++]);
+        for (; from < at; from++) {
+            r = view_attempt(tx, &rows, from, &v->attempts[v->attempts_n++]);
+            if (r)
+                return fault(r);
+        }
         if (task_held(v->state))
             v->attempts[v->attempts_n++] = running[i];
     }
@@ -60,9 +63,10 @@ static int read_tasks(struct tx *tx, const struct run_get *req, struct run_view 
 
         if (r)
             return fault(r);
-        for (size_t i = 0; i < rows.n; i++)
-            view_task(&rows, i, &views[i], &running[i]);
-        r = read_attempts(tx, views, running, rows.n);
+        for (size_t i = 0; !r && i < rows.n; i++)
+            r = view_task(tx, &rows, i, &views[i], &running[i]);
+        if (!r)
+            r = read_attempts(tx, views, running, rows.n);
         if (r)
             return fault(r);
         reply->tasks_n += rows.n;
@@ -101,9 +105,9 @@ int run_list(struct tx *tx, const struct run_list *req, struct run_rows *reply)
     if (r)
         return fault(r);
     reply->list = ARENA_ARRAY(tx->arena, struct run_row, rows.n);
-    for (reply->n = 0; reply->n < rows.n; reply->n++)
-        row_run(&rows, reply->n, &reply->list[reply->n]);
-    return run_counts(tx, reply->list, reply->n);
+    for (reply->n = 0; !r && reply->n < rows.n; reply->n++)
+        r = row_run(tx, &rows, reply->n, &reply->list[reply->n]);
+    return r ? fault(r) : run_counts(tx, reply->list, reply->n);
 }
 
 int run_newest_open(struct tx *tx, const void *unused, struct run_row *reply)
@@ -116,8 +120,8 @@ int run_newest_open(struct tx *tx, const void *unused, struct run_row *reply)
         return fault(r);
     if (rows.n == 0)
         return tx_refuse(tx, CODE_RUN_NOT_FOUND, "every run has ended");
-    row_run(&rows, 0, reply);
-    return run_counts(tx, reply, 1);
+    r = row_run(tx, &rows, 0, reply);
+    return r ? fault(r) : run_counts(tx, reply, 1);
 }
 
 int run_outputs(struct tx *tx, const struct run_outputs *req, struct run_outputs_reply *reply)

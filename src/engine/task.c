@@ -98,7 +98,9 @@ static int room_of_run(struct tx *tx, int64_t id, int64_t max, int64_t *ret)
         return fault(r);
     if (rows.n == 0)
         return tx_refuse(tx, CODE_RUN_NOT_FOUND, "run %" PRId64 " does not exist", id);
-    row_run(&rows, 0, &run);
+    r = row_run(tx, &rows, 0, &run);
+    if (r)
+        return fault(r);
     *ret = max;
     if (run.max_parallel > 0 && run.max_parallel - run.held < max)
         *ret = run.max_parallel - run.held;
@@ -128,7 +130,9 @@ static int room_of_worker(struct tx *tx, int64_t incarnation, int64_t *ret)
     if (rows.n == 0)
         return tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker %" PRId64 " is not registered",
                          incarnation);
-    row_worker(&rows, 0, &w);
+    r = row_worker(tx, &rows, 0, &w);
+    if (r)
+        return fault(r);
     if (worker_over(w.state))
         return tx_refuse(tx, CODE_WORKER_LOST,
                          "worker %" PRId64 " is %s and may take no tasks; register again",
@@ -166,7 +170,9 @@ static int take(struct tx *tx, const struct task_claim *req, const struct rows *
     for (size_t i = 0; i < rows->n; i++) {
         struct task_row row;
 
-        row_task(rows, i, &row);
+        r = row_task(tx, rows, i, &row);
+        if (r)
+            return fault(r);
         if (change_take(&c, &row, tokens[i], req->worker))
             continue;
         reply->list[reply->n++] = (struct task_lease){
@@ -313,16 +319,16 @@ static int lock_tasks(struct tx *tx, const struct task_result *list, size_t n, s
     return 0;
 }
 
-static bool find_row(const struct locked *l, int64_t id, struct task_row *ret)
+/* A row without a token, as of a task that nobody holds, where it is not there. */
+static int find_row(struct tx *tx, const struct locked *l, int64_t id, struct task_row *ret)
 {
     const struct locked_row key = {.id = id};
     const struct locked_row *found = NULL;
 
     if (l->rows.n)
         found = bsearch(&key, l->list, l->rows.n, sizeof(key), by_locked_id);
-    if (found)
-        row_task(&l->rows, found->place, ret);
-    return found;
+    *ret = (struct task_row){0};
+    return found ? row_task(tx, &l->rows, found->place, ret) : 0;
 }
 
 static int complete_all(struct tx *tx, const struct task_result *list, size_t n,
@@ -340,8 +346,10 @@ static int complete_all(struct tx *tx, const struct task_result *list, size_t n,
         struct task_row row;
 
         reply->list[i] = CODE_OK;
-        if (find_row(&locked, list[i].lease.task, &row) && row.token != 0 &&
-            row.token == list[i].lease.token) {
+        r = find_row(tx, &locked, list[i].lease.task, &row);
+        if (r)
+            return fault(r);
+        if (row.token != 0 && row.token == list[i].lease.token) {
             if (change_end_attempt(&c, &row, event_of(&list[i]), &list[i], digest))
                 reply->list[i] = CODE_TASK_STATE;
             continue;
@@ -468,8 +476,10 @@ static int read_attempts(struct tx *tx, struct task_view *v, const struct task_a
     if (r)
         return fault(r);
     v->attempts = ARENA_ARRAY(tx->arena, struct task_attempt, rows.n + 1);
-    for (size_t i = 0; i < rows.n; i++)
-        view_attempt(&rows, i, &v->attempts[v->attempts_n++]);
+    for (size_t i = 0; !r && i < rows.n; i++)
+        r = view_attempt(tx, &rows, i, &v->attempts[v->attempts_n++]);
+    if (r)
+        return fault(r);
     if (task_held(v->state))
         v->attempts[v->attempts_n++] = *running;
     return 0;
@@ -489,7 +499,7 @@ int task_get(struct tx *tx, const struct task_which *req, struct task_details *r
     if (r)
         return fault(r);
     if (rows.n)
-        view_task(&rows, 0, &reply->task, &running);
+        r = view_task(tx, &rows, 0, &reply->task, &running);
     else
         r = read_gone(tx, id, &reply->task);
     if (r)
@@ -538,7 +548,9 @@ int task_requeue(struct tx *tx, const struct task_which *req, struct task_detail
     if (rows.n == 0)
         return tx_refuse(tx, CODE_TASK_NOT_FOUND, "task %" PRId64 " does not exist, or has ended",
                          id);
-    row_task(&rows, 0, &row);
+    r = row_task(tx, &rows, 0, &row);
+    if (r)
+        return fault(r);
     r = row.run ? run_rewind(tx, row.run, id, NULL) : requeue_one(tx, &row);
     if (r)
         return r;

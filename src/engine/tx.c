@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tx.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -131,19 +132,37 @@ int tx_undo(struct tx *tx, const struct tx_place *place)
     return store_undo(tx->store);
 }
 
-int tx_refuse(struct tx *tx, enum code code, const char *format, ...)
+static void say(struct tx *tx, enum code code, struct str more, const char *format, va_list args)
 {
     struct buf b;
-    va_list args;
 
     buf_init(&b, PROBLEM_BYTES_MAX);
-    va_start(args, format);
     buf_vprintf(&b, format, args);
-    va_end(args);
+    buf_add(&b, more);
     tx->problem.code = code;
     tx->problem.text = str_copy(tx->arena, buf_str(&b));
     buf_deinit(&b);
+}
+
+int tx_refuse(struct tx *tx, enum code code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(tx, code, STR(""), format, args);
+    va_end(args);
     return ENGINE_E_REFUSED;
+}
+
+int tx_damaged(struct tx *tx, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(tx, CODE_STORE_CORRUPT, STR("; the store is damaged, restore it from a backup"), format,
+        args);
+    va_end(args);
+    return fault(-EUCLEAN);
 }
 
 void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct str kind,

@@ -5,8 +5,8 @@
  * An engine function is a transaction script, `int task_claim(struct tx *tx, const struct
  * task_claim *req, struct task_leases *reply)`. It reads rows, asks the core, writes rows and
  * appends events; it sees no clock, thread or socket. It returns 0, ENGINE_E_REFUSED with
- * tx->problem (the request cannot be done; what it wrote is undone by the caller), or a fault.
- * Replies live in tx->arena.
+ * tx->problem (the request cannot be done; what it wrote is undone by the caller), or a fault,
+ * which for damage that a row shows comes with tx->problem too. Replies live in tx->arena.
  *
  * Events and tallies are gathered here and written by tx_flush() before the commit, once for all
  * requests of the transaction.
@@ -86,6 +86,10 @@ int tx_undo(struct tx *tx, const struct tx_place *place);
 /* For engine functions: refuse the request. Returns ENGINE_E_REFUSED. */
 int tx_refuse(struct tx *tx, enum code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* For engine functions: a row says what cannot be. Returns the fault -EUCLEAN; tx->problem says
+ * what was found ("task 12 has the state \"REEDY\"") and what to do. */
+int tx_damaged(struct tx *tx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Append an event; data is a JSON object made with printf ("{}" where there is nothing to say). */
 void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct str kind,

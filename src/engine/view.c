@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/view.h"
 
-void view_task(const struct rows *rows, size_t i, struct task_view *ret,
-               struct task_attempt *ret_running)
+#include <inttypes.h>
+
+#include "engine/row.h"
+
+int view_task(struct tx *tx, const struct rows *rows, size_t i, struct task_view *ret,
+              struct task_attempt *ret_running)
 {
     const struct cell *c = rows->cells + i * rows->columns;
 
@@ -20,7 +24,6 @@ void view_task(const struct rows *rows, size_t i, struct task_view *ret,
         .ended_at = c[15].i,
         .output = c[16].s,
     };
-    task_state_parse(c[4].s, &ret->state);
     *ret_running = (struct task_attempt){
         .running = true,
         .number = c[10].i,
@@ -28,9 +31,13 @@ void view_task(const struct rows *rows, size_t i, struct task_view *ret,
         .worker = c[12].i,
         .started_at = c[14].i,
     };
+    if (!task_state_parse(c[4].s, &ret->state))
+        return tx_damaged(tx, "task %" PRId64 " has the state \"%.*s\", which there is not",
+                          ret->id, ROW_SHOWN(c[4].s));
+    return 0;
 }
 
-void view_attempt(const struct rows *rows, size_t i, struct task_attempt *ret)
+int view_attempt(struct tx *tx, const struct rows *rows, size_t i, struct task_attempt *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;
 
@@ -51,5 +58,10 @@ void view_attempt(const struct rows *rows, size_t i, struct task_attempt *ret)
         .cpu_us = c[14].i,
         .max_rss_bytes = c[15].i,
     };
-    retry_outcome_parse(c[4].s, &ret->outcome);
+    if (!retry_outcome_parse(c[4].s, &ret->outcome))
+        return tx_damaged(tx,
+                          "attempt %" PRId64 " of task %" PRId64
+                          " has the outcome \"%.*s\", which there is not",
+                          ret->number, c[0].i, ROW_SHOWN(c[4].s));
+    return 0;
 }

@@ -7,11 +7,12 @@
 
 #include "engine/task.h"
 
-/* A view row; *ret_running is the attempt under way, which has no row of its own yet. */
-void view_task(const struct rows *rows, size_t i, struct task_view *ret,
-               struct task_attempt *ret_running);
+/* A view row, or damage as row.h has it; *ret_running is the attempt under way, which has no row of
+ * its own yet. */
+int view_task(struct tx *tx, const struct rows *rows, size_t i, struct task_view *ret,
+              struct task_attempt *ret_running);
 
 /* Of an attempt row, without its task. */
-void view_attempt(const struct rows *rows, size_t i, struct task_attempt *ret);
+int view_attempt(struct tx *tx, const struct rows *rows, size_t i, struct task_attempt *ret);
 
 #endif

@@ -23,8 +23,29 @@ static int read_from(struct tx *tx, int64_t id, struct task_group *g)
     g->from_states = ARENA_ARRAY(tx->arena, enum task_state, rows.n);
     for (g->from_n = 0; g->from_n < rows.n; g->from_n++) {
         g->from[g->from_n] = row_text(&rows, g->from_n, 0);
-        task_state_parse(row_text(&rows, g->from_n, 1), &g->from_states[g->from_n]);
+        if (!task_state_parse(row_text(&rows, g->from_n, 1), &g->from_states[g->from_n]))
+            return tx_damaged(tx, "task \"%.*s\" has the state \"%.*s\", which there is not",
+                              ROW_SHOWN(row_text(&rows, g->from_n, 0)),
+                              ROW_SHOWN(row_text(&rows, g->from_n, 1)));
     }
+    return 0;
+}
+
+static int read_group(struct tx *tx, const struct rows *rows, size_t i, struct task_group *ret)
+{
+    struct group_row row;
+    int r = row_group(tx, rows, i, &row);
+
+    if (r)
+        return fault(r);
+    *ret = (struct task_group){
+        .rule = row.group.rule,
+        .need = row.group.need,
+        .total = row.group.total,
+        .done = row.group.done,
+        .succeeded = row.group.succeeded,
+        .verdict = row.verdict,
+    };
     return 0;
 }
 
@@ -39,12 +60,9 @@ int why_groups(struct tx *tx, struct task_details *details)
     for (size_t i = 0; !r && i < rows.n; i++) {
         struct task_group *g = &details->groups[details->groups_n++];
 
-        group_rule_parse(row_text(&rows, i, 1), &g->rule);
-        g->need = row_int(&rows, i, 2);
-        g->total = row_int(&rows, i, 3);
-        g->done = row_int(&rows, i, 4);
-        g->succeeded = row_int(&rows, i, 5);
-        g->verdict = row_text(&rows, i, 6);
+        r = read_group(tx, &rows, i, g);
+        if (r)
+            return fault(r);
         r = read_from(tx, row_int(&rows, i, 0), g);
     }
     return r ? fault(r) : 0;
@@ -95,7 +113,9 @@ static int say_ready(struct tx *tx, struct buf *b, const struct task_view *t)
     if (r)
         return fault(r);
     if (rows.n)
-        row_run(&rows, 0, &run);
+        r = row_run(tx, &rows, 0, &run);
+    if (r)
+        return fault(r);
     for (size_t i = 0; i < workers.n; i++)
         carried |= worker_claims(workers.list[i].state) &&
                    (workers.list[i].run == 0 || workers.list[i].run == t->run);

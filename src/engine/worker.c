@@ -86,8 +86,8 @@ static int lock(struct tx *tx, int64_t incarnation, struct worker_row *ret)
     if (rows.n == 0)
         return tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker %" PRId64 " is not registered",
                          incarnation);
-    row_worker(&rows, 0, ret);
-    return 0;
+    r = row_worker(tx, &rows, 0, ret);
+    return r ? fault(r) : 0;
 }
 
 static int put(struct tx *tx, const struct worker_row *w, struct str reason)
@@ -201,7 +201,9 @@ static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
     for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
-        row_task(&rows, i, &row);
+        r = row_task(tx, &rows, i, &row);
+        if (r)
+            return fault(r);
         if (row.worker != incarnation || !task_held(row.task.state))
             continue;
         r = change_end_attempt(&c, &row, TASK_LOSE, &lost, STR(""));
@@ -276,7 +278,7 @@ int worker_list(struct tx *tx, const void *unused, struct worker_rows *reply)
     if (r)
         return fault(r);
     reply->list = ARENA_ARRAY(tx->arena, struct worker_row, rows.n);
-    for (reply->n = 0; reply->n < rows.n; reply->n++)
-        row_worker(&rows, reply->n, &reply->list[reply->n]);
-    return 0;
+    for (reply->n = 0; !r && reply->n < rows.n; reply->n++)
+        r = row_worker(tx, &rows, reply->n, &reply->list[reply->n]);
+    return r ? fault(r) : 0;
 }

@@ -280,6 +280,14 @@ enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYT
 
 enum { ATTEMPT_E_SPLIT = 1 }; /* one failed, and what it wrote has to be undone: use savepoints */
 
+/* Damage that a row shows has its own sentence; the store knows those of its files. */
+static struct str say_fault(struct tx *tx, int r)
+{
+    if (r == -EUCLEAN && tx->problem.code == CODE_STORE_CORRUPT)
+        return tx->problem.text;
+    return store_error(tx->store);
+}
+
 static void answer_refusal(struct tx *tx, struct batcher_request *q, int r)
 {
     if (r == ENGINE_E_REFUSED) {
@@ -291,9 +299,9 @@ static void answer_refusal(struct tx *tx, struct batcher_request *q, int r)
     }
     answer_text(q, batcher_code(r),
                 batcher_code(r) == CODE_INTERNAL ? STR("weft made a mistake; its log says where")
-                                                 : store_error(tx->store));
+                                                 : say_fault(tx, r));
     log_say(LOG_ERROR, "request_failed", LOG_NUMBER("errno", -r),
-            LOG_TEXT("text", store_error(tx->store)), LOG_TEXT("way", str_of(fault_take())));
+            LOG_TEXT("text", say_fault(tx, r)), LOG_TEXT("way", str_of(fault_take())));
 }
 
 /* The store as a whole is in the way, so that no request of the batch can go on. Damage is not:
