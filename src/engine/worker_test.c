@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Workers: incarnations, heartbeats, slots, and what becomes of what they held. */
+#include <pthread.h>
+#include <time.h>
+
 #include "engine/engine_testing.h"
 
 #define TWO_TASKS "weft: 1\ntasks:\n  a: {run: [x]}\n  b: {run: [x]}\n"
@@ -266,6 +269,105 @@ static void heartbeat_tells_what_to_stop(void **state)
     world_healthy(w);
 }
 
+/* Another program, with one request under way while ours is open. */
+struct other {
+    struct store *store;
+    int64_t worker, run;
+    bool loses; /* it takes the worker out; else it claims */
+    pthread_t thread;
+    struct arena arena;
+    int r;
+    enum code code;
+    size_t n; /* tasks taken back, or given out */
+};
+
+static void *act(void *context)
+{
+    struct other *o = context;
+    const struct task_claim claim = {.worker = o->worker, .run = o->run, .max = 1};
+    struct worker_lose_reply lost = {0};
+    struct task_leases leases = {0};
+    struct prng prng;
+    struct tx tx = {.store = o->store, .arena = &o->arena, .prng = &prng};
+
+    prng_seed(&prng, 1);
+    o->r = tx_begin(&tx);
+    if (!o->r)
+        o->r = o->loses ? worker_lose(&tx, &(struct worker_lose){o->worker, STR("x")}, &lost)
+                        : task_claim(&tx, &claim, &leases);
+    o->code = tx.problem.code;
+    o->n = o->loses ? lost.n : leases.n;
+    if (o->r)
+        tx_rollback(&tx);
+    else
+        o->r = tx_commit(&tx);
+    return NULL;
+}
+
+/* Begin, and come to a lock that our transaction holds. */
+static void begin_beside(struct world *w, struct other *o)
+{
+    static const char waits[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
+                                "current_database() AND wait_event_type = 'Lock'";
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+
+    assert_int_equal(pthread_create(&o->thread, NULL, act, o), 0);
+    for (int i = 0; i < 2000 && strcmp(store_testing_sql(w->place, waits), "0") == 0; i++)
+        nanosleep(&pause, NULL);
+}
+
+static void end_beside(struct other *o)
+{
+    pthread_join(o->thread, NULL);
+    store_free(o->store);
+    arena_deinit(&o->arena);
+}
+
+/* Whoever takes a worker out saw none of the task that it was just given: it is taken back all the
+ * same. */
+static void a_claim_under_way_is_taken_back(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n");
+    struct other o = {.store = store_testing_open(w->place, STORE_WRITE), .loses = true};
+    struct task_leases leases;
+
+    o.worker = world_join(w, 1);
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(task_claim(&w->tx,
+                                &(struct task_claim){.worker = w->worker, .run = run, .max = 1},
+                                &leases),
+                     0);
+    assert_int_equal(leases.n, 1);
+    begin_beside(w, &o);
+    STORE_OK(w->store, tx_commit(&w->tx));
+    end_beside(&o);
+    assert_int_equal(o.r, 0);
+    assert_int_equal(o.n, 1);
+    assert_string_equal(world_states(w, run), "R");
+    world_healthy(w);
+}
+
+/* A claim that comes while the worker is taken out waits, and is told. */
+static void a_claim_behind_the_end_is_refused(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = world_start(w, "weft: 1\ntasks:\n  a: {run: [x]}\n");
+    struct other o = {.store = store_testing_open(w->place, STORE_WRITE), .run = run};
+    struct worker_lose_reply lost;
+
+    o.worker = world_join(w, 1);
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("x")}, &lost), 0);
+    begin_beside(w, &o);
+    STORE_OK(w->store, tx_commit(&w->tx));
+    end_beside(&o);
+    assert_int_equal(o.r, ENGINE_E_REFUSED);
+    assert_int_equal(o.code, CODE_WORKER_LOST);
+    assert_string_equal(world_states(w, run), "R");
+    world_healthy(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +380,8 @@ int main(void)
         ENGINE_TESTS(a_heartbeat_meanwhile_keeps_it),
         ENGINE_TESTS(losses_count_as_attempts),
         ENGINE_TESTS(heartbeat_tells_what_to_stop),
+        ENGINE_TEST(a_claim_under_way_is_taken_back, postgres, postgres),
+        ENGINE_TEST(a_claim_behind_the_end_is_refused, postgres, postgres),
     };
 
     return ENGINE_MAIN(tests);
