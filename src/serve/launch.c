@@ -66,10 +66,17 @@ int launch_base_folders(struct launch_base *b, int64_t run, int64_t incarnation)
 {
     int r = file_mkdirs(logs_folder(&b->arena, b->data, run).p);
 
-    b->incarnation = incarnation;
+    b->scratch = logs_scratch(&b->arena, b->data, incarnation).p;
     if (!r)
-        r = file_mkdirs(logs_scratch(&b->arena, b->data, incarnation).p);
+        r = file_mkdirs(b->scratch);
     return r ? fault(r) : 0;
+}
+
+/* A failure shows where the task writes, and in its words. */
+void launch_base_scratch(const struct launch_base *b)
+{
+    if (mkdir(b->scratch, 0755) && errno != EEXIST)
+        file_mkdirs(b->scratch);
 }
 
 void launch_base_deinit(struct launch_base *b)
@@ -407,14 +414,13 @@ int launch_job(struct arena *a, const struct launch *l, const struct launch_base
     struct maker m = {
         .f = {a, l, lease, ret_error}
     };
-    const char *scratch = logs_scratch(a, b->data, b->incarnation).p;
     char deadline[CLOCK_TEXT_BYTES] = "";
     const char *own[OWN_N];
 
     if (lease->deadline_at)
         clock_text(lease->deadline_at, deadline);
-    ret->output_path = str_printf(a, "%s/%" PRId64 ".output", scratch, lease->token).p;
-    ret->progress_path = str_printf(a, "%s/%" PRId64 ".progress", scratch, lease->token).p;
+    ret->output_path = str_printf(a, "%s/%" PRId64 ".output", b->scratch, lease->token).p;
+    ret->progress_path = str_printf(a, "%s/%" PRId64 ".progress", b->scratch, lease->token).p;
     own[OWN_RUN] = own_entry(a, OWN_RUN, number(a, lease->run));
     own[OWN_TASK] = own_entry(a, OWN_TASK, str_cstr(a, lease->name));
     own[OWN_ATTEMPT] = own_entry(a, OWN_ATTEMPT, number(a, lease->attempt));

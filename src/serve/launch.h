@@ -25,8 +25,8 @@ struct launch_base {
     const char **env; /* this program's, without what only an attempt has; ends with NULL */
     size_t env_n;
     const char *data;
-    const char *dir; /* of the run */
-    int64_t incarnation;
+    const char *dir;     /* of the run */
+    const char *scratch; /* the folder of what attempts hand on */
 };
 
 /* `data` and `dir` are absolute and copied. The folders for logs and scratch files are made by
@@ -34,6 +34,9 @@ struct launch_base {
 void launch_base_init(struct launch_base *b, const char *const *env, const char *data,
                       const char *dir);
 int launch_base_folders(struct launch_base *b, int64_t run, int64_t incarnation);
+
+/* Before a start: a task may have removed the scratch folder, and the next one must not suffer. */
+void launch_base_scratch(const struct launch_base *b);
 void launch_base_deinit(struct launch_base *b);
 
 /* A payload that was read, and the outputs that it refers to. */

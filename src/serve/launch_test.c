@@ -86,7 +86,7 @@ static void a_payload_becomes_a_process(void **state)
 
     (void)state;
     launch_base_init(&base, parent_env, "/data", "/dir");
-    base.incarnation = 9;
+    base.scratch = "/data/tmp/9";
     for (size_t i = 0; i < ROWS_N(rows); i++) {
         enum task_reason reason = TASK_REASON_NONE;
         struct str texts[4] = {0}, error = {0};
@@ -166,7 +166,7 @@ static void an_attempt_gets_its_own_variables_and_files(void **state)
     (void)state;
     with_deadline.deadline_at = 1000000000LL * 1000000;
     launch_base_init(&base, parent_env, "/data", "/dir");
-    base.incarnation = 9;
+    base.scratch = "/data/tmp/9";
     assert_int_equal(launch_read(&a,
                                  STR("{\"argv\":[\"a\"],\"cwd\":\"\",\"env\":[],\"grace_us\":5}"),
                                  &l, &error),

@@ -500,6 +500,7 @@ static void held_start(struct held *h)
     list_del(&h->link);
     l->queue_n--;
     h->state = HELD_RUNNING;
+    launch_base_scratch(&l->base);
     executor_start(l->executor, &job);
     /* The process has its arguments; they may be large. */
     launch_deinit(&h->launch);

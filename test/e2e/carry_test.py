@@ -195,6 +195,16 @@ def short_tasks_are_taken_ahead_and_long_ones_are_not_held(store):
 
 
 @tap.case
+def a_task_that_removes_the_scratch_folder_hurts_no_other():
+    with World() as w:
+        run = w.run({
+            "rude": {"sh": 'rm -rf "$(dirname "$(dirname "$WEFT_OUTPUT")")"'},
+            "next": {"sh": "echo '{\"n\": 1}' > $WEFT_OUTPUT", "needs": "rude"},
+        })
+        tap.equal(task(run, "next")["output"], {"n": 1})
+
+
+@tap.case
 def results_that_are_none_fail_their_task_alone():
     #
     with World() as w:
