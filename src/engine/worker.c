@@ -37,10 +37,37 @@ static void event(struct tx *tx, const struct worker_row *w, struct str reason)
     buf_deinit(&data);
 }
 
+/* Only one worker carries a run. Its row is locked before the workers are looked at, so that of two
+ * that register the second sees the first. */
+static int check_run(struct tx *tx, int64_t run)
+{
+    struct worker_rows workers = {0};
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_run_lock, tx->arena, &rows, INT(run));
+
+    if (r)
+        return fault(r);
+    if (rows.n == 0)
+        return tx_refuse(tx, CODE_RUN_NOT_FOUND, "run %" PRId64 " does not exist", run);
+    r = worker_list(tx, NULL, &workers);
+    for (size_t i = 0; !r && i < workers.n; i++) {
+        const struct worker_row *w = &workers.list[i];
+
+        if (w->run == run)
+            return tx_refuse(tx, CODE_RUN_HELD,
+                             "run %" PRId64 " is carried by the weft with process id %" PRId64
+                             " on " STR_FMT "; watch it, or cancel it",
+                             run, w->pid, STR_ARG(w->host));
+    }
+    return r ? fault(r) : 0;
+}
+
 int worker_register(struct tx *tx, const struct worker_register *req, struct worker_row *reply)
 {
     int r = check_register(tx, req);
 
+    if (!r && req->run)
+        r = check_run(tx, req->run);
     if (r)
         return r;
     *reply = (struct worker_row){

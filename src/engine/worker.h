@@ -50,6 +50,7 @@ struct worker_beat_reply {
     size_t stop_n;
 };
 
+/* RUN_HELD where a worker that is not over carries that run: of two that come at once, one does. */
 int worker_register(struct tx *tx, const struct worker_register *req, struct worker_row *reply);
 /* WORKER_LOST where the incarnation is over: its leases are gone, everything must be stopped, and a
  * new registration is needed. */

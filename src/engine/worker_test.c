@@ -77,6 +77,88 @@ static void bad_registrations_are_refused(void **state)
     }
 }
 
+/* Until it is over, nobody else carries its run. */
+static void one_worker_carries_a_run(void **state)
+{
+    struct world *w = world(state);
+    struct worker_register req = {.name = STR("w"),
+                                  .kind = STR("local"),
+                                  .host = STR("h"),
+                                  .pid = 7,
+                                  .slots = 1,
+                                  .ttl_us = 60 * CLOCK_S};
+    int64_t run = world_start(w, TWO_TASKS), other = world_start(w, TWO_TASKS);
+    struct worker_row first, row;
+
+    req.run = 99;
+    REFUSED(w, worker_register(&w->tx, &req, &row), CODE_RUN_NOT_FOUND);
+    req.run = run;
+    DO(w, worker_register(&w->tx, &req, &first));
+    REFUSED(w, worker_register(&w->tx, &req, &row), CODE_RUN_HELD);
+    CHECK_TEXT(w->tx.problem.text, "run 1 is carried by the weft with process id 7 on h; watch it, "
+                                   "or cancel it");
+    req.run = other;
+    DO(w, worker_register(&w->tx, &req, &row));
+    DO(w, worker_leave(&w->tx, &first.incarnation, &row));
+    req.run = run;
+    DO(w, worker_register(&w->tx, &req, &row));
+}
+
+/* A program that registers while another transaction is open. */
+struct joining {
+    struct store *store;
+    struct worker_register req;
+    pthread_t thread;
+    enum code code;
+    int r;
+};
+
+static void *join_run(void *context)
+{
+    struct joining *j = context;
+    struct arena a = {0};
+    struct tx tx = {.store = j->store, .arena = &a};
+    struct worker_row row;
+
+    j->r = tx_begin(&tx);
+    if (!j->r)
+        j->r = worker_register(&tx, &j->req, &row);
+    j->code = tx.problem.code;
+    tx_rollback(&tx);
+    arena_deinit(&a);
+    return NULL;
+}
+
+/* Both have looked before either has registered: the second waits for the first. */
+static void of_two_that_come_at_once_one_carries_the_run(void **state)
+{
+    static const char waits[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
+                                "current_database() AND wait_event_type = 'Lock'";
+    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    struct world *w = world(state);
+    struct joining j = {
+        .store = store_testing_open(w->place, STORE_WRITE),
+        .req = {.name = STR("w"),
+                .kind = STR("local"),
+                .host = STR("h"),
+                .slots = 1,
+                .ttl_us = 60 * CLOCK_S,
+                .run = world_start(w, TWO_TASKS)},
+    };
+    struct worker_row row;
+
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(worker_register(&w->tx, &j.req, &row), 0);
+    assert_int_equal(pthread_create(&j.thread, NULL, join_run, &j), 0);
+    for (int i = 0; i < 2000 && strcmp(store_testing_sql(w->place, waits), "0") == 0; i++)
+        nanosleep(&pause, NULL);
+    STORE_OK(w->store, tx_commit(&w->tx));
+    pthread_join(j.thread, NULL);
+    assert_int_equal(j.r, ENGINE_E_REFUSED);
+    assert_int_equal(j.code, CODE_RUN_HELD);
+    store_free(j.store);
+}
+
 static void unknown_workers_are_refused(void **state)
 {
     struct world *w = world(state);
@@ -373,6 +455,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ENGINE_TESTS(each_registration_is_another_incarnation),
         ENGINE_TESTS(bad_registrations_are_refused),
+        ENGINE_TESTS(one_worker_carries_a_run),
+        ENGINE_TEST(of_two_that_come_at_once_one_carries_the_run, postgres, postgres),
         ENGINE_TESTS(unknown_workers_are_refused),
         ENGINE_TESTS(holds_no_more_than_its_slots),
         ENGINE_TESTS(only_a_ready_worker_gets_tasks),

@@ -144,26 +144,6 @@ struct local {
 
 /* Requests. */
 
-static int run_join(struct tx *tx, const void *request, void *reply)
-{
-    const struct worker_register *join = request;
-    struct worker_rows workers;
-    int r = worker_list(tx, NULL, &workers);
-
-    if (r)
-        return r;
-    for (size_t i = 0; i < workers.n; i++) {
-        const struct worker_row *w = &workers.list[i];
-
-        if (w->run == join->run)
-            return tx_refuse(tx, CODE_RUN_HELD,
-                             "run %" PRId64 " is carried by the weft with process id %" PRId64
-                             " on " STR_FMT "; watch it, or cancel it",
-                             w->run, w->pid, STR_ARG(w->host));
-    }
-    return worker_register(tx, join, reply);
-}
-
 static int run_scan(struct tx *tx, const void *request, void *reply)
 {
     struct scan_reply *s = reply;
@@ -181,6 +161,7 @@ static int run_claim(struct tx *tx, const void *request, void *reply)
     return task_claim(tx, request, &c->leases);
 }
 
+BATCHER_FUNCTION(run_join, worker_register)
 BATCHER_FUNCTION(run_cancel_call, run_cancel)
 BATCHER_FUNCTION(run_complete, task_complete)
 BATCHER_FUNCTION(run_beat, worker_beat)

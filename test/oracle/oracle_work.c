@@ -269,6 +269,11 @@ int oracle_task_release(struct oracle *o, const struct task_release *req, struct
     return oracle_task_complete(o, &(struct task_complete){list, req->n}, reply);
 }
 
+static bool over(const struct o_worker *w)
+{
+    return w->row.state == WORKER_LOST || w->row.state == WORKER_GONE;
+}
+
 int oracle_worker_register(struct oracle *o, const struct worker_register *req,
                            struct worker_row *reply)
 {
@@ -277,6 +282,12 @@ int oracle_worker_register(struct oracle *o, const struct worker_register *req,
     if (bad_name(req->name) || req->slots < 1 || req->slots > WORKER_SLOTS_MAX ||
         req->ttl_us < WORKER_TTL_US_MIN || req->ttl_us > WORKER_TTL_US_MAX)
         return oracle_refuse(o, CODE_INVALID);
+    if (req->run && !oracle_run(o, req->run))
+        return oracle_refuse(o, CODE_RUN_NOT_FOUND);
+    for (size_t i = 0; i < o->s.worker_n; i++) {
+        if (req->run && o->s.worker[i].row.run == req->run && !over(&o->s.worker[i]))
+            return oracle_refuse(o, CODE_RUN_HELD);
+    }
     w = O_ADD(o, worker);
     w->row = (struct worker_row){
         .incarnation = oracle_id(o),
@@ -323,11 +334,6 @@ static void put_worker(struct oracle *o, struct o_worker *w, enum worker_state t
                  str_printf(&o->arena, "worker_" STR_FMT, STR_ARG(worker_state_text(to))),
                  str_copy(&o->arena, buf_str(&b)));
     buf_deinit(&b);
-}
-
-static bool over(const struct o_worker *w)
-{
-    return w->row.state == WORKER_LOST || w->row.state == WORKER_GONE;
 }
 
 int oracle_worker_beat(struct oracle *o, const int64_t *incarnation,
