@@ -262,27 +262,47 @@ static bool bad_duration(int64_t us)
     return us < 0 || us > DEFINITION_TIMEOUT_US_MAX;
 }
 
+/* Texts as the store takes them: no longer than that, UTF-8, and without NUL. */
+static int check_texts(struct tx *tx, const struct task_result *res)
+{
+    const struct {
+        const char *name;
+        struct str text;
+        size_t bytes_max;
+    } texts[] = {
+        {"result",        res->output,      TASK_RESULT_BYTES_MAX },
+        {"message",       res->message,     TASK_MESSAGE_BYTES_MAX},
+        {"end of stderr", res->stderr_tail, TASK_STDERR_BYTES_MAX },
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        struct str s = texts[i].text;
+
+        if (s.n > texts[i].bytes_max)
+            return tx_refuse(tx, CODE_TOO_LARGE,
+                             "the %s of task %" PRId64 " has %zu bytes; %zu are allowed",
+                             texts[i].name, res->lease.task, s.n, texts[i].bytes_max);
+        if (!str_utf8(s, NULL) || str_find(s, '\0', NULL))
+            return tx_refuse(tx, CODE_INVALID,
+                             "the %s of task %" PRId64 " is not UTF-8 without NUL", texts[i].name,
+                             res->lease.task);
+    }
+    return 0;
+}
+
 static int check_result(struct tx *tx, const struct task_result *res)
 {
     if (res->outcome == OUTCOME_NONE)
         return tx_refuse(tx, CODE_INVALID,
                          "a completion's outcome is succeeded, failed, timed_out, lost, cancelled "
                          "or rejected");
-    if (res->output.n > TASK_RESULT_BYTES_MAX)
-        return tx_refuse(tx, CODE_TOO_LARGE,
-                         "the result of task %" PRId64 " has %zu bytes; %u are allowed",
-                         res->lease.task, res->output.n, TASK_RESULT_BYTES_MAX);
-    if (res->message.n > TASK_MESSAGE_BYTES_MAX)
-        return tx_refuse(tx, CODE_TOO_LARGE,
-                         "the message of task %" PRId64 " has %zu bytes; %u are allowed",
-                         res->lease.task, res->message.n, TASK_MESSAGE_BYTES_MAX);
     if (bad_duration(res->start_wait_us) || bad_duration(res->run_us) ||
         bad_duration(res->cpu_us) || res->max_rss_bytes < 0)
         return tx_refuse(tx, CODE_INVALID,
                          "the durations of task %" PRId64
                          " lie between 0 and 366 days, and its memory is not negative",
                          res->lease.task);
-    return 0;
+    return check_texts(tx, res);
 }
 
 /* The rows of tasks that were locked, to be found by id: on Postgres they come so, on SQLite as
@@ -383,13 +403,20 @@ static bool repeated(struct tx *tx, const struct task_result *list, size_t n)
     return false;
 }
 
+static int check_count(struct tx *tx, size_t n)
+{
+    if (n < 1 || n > TASK_BATCH_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a request completes 1 to %u tasks, not %zu",
+                         TASK_BATCH_MAX, n);
+    return 0;
+}
+
 int task_complete(struct tx *tx, const struct task_complete *req, struct task_codes *reply)
 {
-    int r;
+    int r = check_count(tx, req->n);
 
-    if (req->n < 1 || req->n > TASK_BATCH_MAX)
-        return tx_refuse(tx, CODE_INVALID, "a request completes 1 to %u tasks, not %zu",
-                         TASK_BATCH_MAX, req->n);
+    if (r)
+        return r;
     for (size_t i = 0; i < req->n; i++) {
         r = check_result(tx, &req->list[i]);
         if (r)
@@ -413,16 +440,19 @@ int task_complete(struct tx *tx, const struct task_complete *req, struct task_co
 
 int task_release(struct tx *tx, const struct task_release *req, struct task_codes *reply)
 {
-    struct task_result *list = ARENA_ARRAY(tx->arena, struct task_result, req->n);
-    struct task_complete complete = {list, req->n};
+    struct task_result *list;
+    int r = check_count(tx, req->n);
 
+    if (r)
+        return r;
+    list = ARENA_ARRAY(tx->arena, struct task_result, req->n);
     for (size_t i = 0; i < req->n; i++)
         list[i] = (struct task_result){
             .lease = req->list[i],
             .outcome = OUTCOME_REJECTED,
             .exit_code = -1,
         };
-    return task_complete(tx, &complete, reply);
+    return task_complete(tx, &(struct task_complete){list, req->n}, reply);
 }
 
 static int find_id(struct tx *tx, const struct task_which *req, int64_t *ret)

@@ -18,6 +18,7 @@
 #define TASK_PAYLOAD_BYTES_MAX (1u << 20)
 #define TASK_RESULT_BYTES_MAX  (1u << 20)
 #define TASK_MESSAGE_BYTES_MAX 4096u
+#define TASK_STDERR_BYTES_MAX  (16u << 10) /* 4096 bytes, each of them a U+FFFD, and some more */
 #define TASK_PRIORITY_MAX      1000
 
 struct task_new {

@@ -144,27 +144,41 @@ static void bad_completions_are_refused(void **state)
         struct task_result result;
         enum code code;
     } rows[] = {
-        {"no outcome",      {.lease = lease},                                          CODE_INVALID},
+        {"no outcome",              {.lease = lease},                                          CODE_INVALID},
         {"large output",
          {.lease = lease,
           .outcome = OUTCOME_SUCCEEDED,
           .output = {large, TASK_RESULT_BYTES_MAX + 1}},
-         CODE_TOO_LARGE                                                                            },
+         CODE_TOO_LARGE                                                                                    },
         {"large message",
          {.lease = lease,
           .outcome = OUTCOME_SUCCEEDED,
           .message = {large, TASK_MESSAGE_BYTES_MAX + 1}},
-         CODE_TOO_LARGE                                                                            },
-        {"negative run",    {.lease = lease, .outcome = OUTCOME_FAILED, .run_us = -1}, CODE_INVALID},
+         CODE_TOO_LARGE                                                                                    },
+        {"large stderr",
+         {.lease = lease,
+          .outcome = OUTCOME_FAILED,
+          .stderr_tail = {large, TASK_STDERR_BYTES_MAX + 1}},
+         CODE_TOO_LARGE                                                                                    },
+        {"stderr that is no UTF-8",
+         {.lease = lease, .outcome = OUTCOME_FAILED, .stderr_tail = STR("\xff")},
+         CODE_INVALID                                                                                      },
+        {"message with NUL",
+         {.lease = lease, .outcome = OUTCOME_FAILED, .message = {"a\0b", 3}},
+         CODE_INVALID                                                                                      },
+        {"output that is no UTF-8",
+         {.lease = lease, .outcome = OUTCOME_SUCCEEDED, .output = STR("{\"a\":\"\xc3\"}")},
+         CODE_INVALID                                                                                      },
+        {"negative run",            {.lease = lease, .outcome = OUTCOME_FAILED, .run_us = -1}, CODE_INVALID},
         {"endless run",
          {.lease = lease, .outcome = OUTCOME_FAILED, .run_us = INT64_MAX},
-         CODE_INVALID                                                                              },
+         CODE_INVALID                                                                                      },
         {"endless wait",
          {.lease = lease, .outcome = OUTCOME_FAILED, .start_wait_us = INT64_MAX},
-         CODE_INVALID                                                                              },
+         CODE_INVALID                                                                                      },
         {"negative memory",
          {.lease = lease, .outcome = OUTCOME_FAILED, .max_rss_bytes = -1},
-         CODE_INVALID                                                                              },
+         CODE_INVALID                                                                                      },
     };
 
     for (size_t i = 0; i < ROWS_N(rows); i++) {
@@ -175,6 +189,8 @@ static void bad_completions_are_refused(void **state)
     w->row = NULL;
     REFUSED(w, task_complete(&w->tx, &(struct task_complete){NULL, 0}, &codes), CODE_INVALID);
     REFUSED(w, task_release(&w->tx, &(struct task_release){NULL, 0}, &codes), CODE_INVALID);
+    REFUSED(w, task_release(&w->tx, &(struct task_release){&lease, SIZE_MAX}, &codes),
+            CODE_INVALID);
     assert_string_equal(world_states(w, run), "r");
     world_healthy(w);
 }
