@@ -216,12 +216,6 @@ int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *
     return r == ENGINE_E_REFUSED ? r : r ? fault(r) : 0;
 }
 
-/* The event that a completion is; cancelled by its holder means stopped. */
-static enum task_event event_of(const struct task_result *res)
-{
-    return task_event_of(res->outcome);
-}
-
 static struct str digest_of(struct tx *tx, const struct task_result *res)
 {
     char text[LEASE_DIGEST_BYTES];
@@ -229,32 +223,6 @@ static struct str digest_of(struct tx *tx, const struct task_result *res)
                                 res->message, res->output};
 
     return str_copy(tx->arena, lease_digest(parts, sizeof(parts) / sizeof(*parts), text));
-}
-
-/* The lease is not live: was this said before? */
-static int judge_ended(struct tx *tx, const struct task_result *res, struct str digest,
-                       enum code *ret)
-{
-    struct rows rows;
-    int r = STORE_DO(tx->store, STMT_attempt_by_token, tx->arena, &rows, INT(res->lease.token));
-    bool ended;
-
-    if (r)
-        return fault(r);
-    /* One that the engine ended itself has no digest: nobody has told how it came out. */
-    ended = rows.n && row_int(&rows, 0, 1) == res->lease.task && row_text(&rows, 0, 2).n;
-    switch (
-        lease_judge(res->lease.token, 0, ended, ended ? row_text(&rows, 0, 2) : STR(""), digest)) {
-    case LEASE_REPEATED:
-        *ret = CODE_OK;
-        break;
-    case LEASE_CONFLICT:
-        *ret = CODE_COMPLETION_CONFLICT;
-        break;
-    default:
-        *ret = CODE_LEASE_LOST;
-    }
-    return 0;
 }
 
 static bool bad_duration(int64_t us)
@@ -305,56 +273,105 @@ static int check_result(struct tx *tx, const struct task_result *res)
     return check_texts(tx, res);
 }
 
-/* The rows of tasks that were locked, to be found by id: on Postgres they come so, on SQLite as
- * they were asked for. */
-struct locked {
+/* Rows to be found by their first column: on Postgres they come as they like, on SQLite as they
+ * were asked for. */
+struct found {
     struct rows rows;
-    struct locked_row {
-        int64_t id;
+    struct found_row {
+        int64_t key;
         size_t place;
     } * list;
 };
 
-static int by_locked_id(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
-    const struct locked_row *x = a, *y = b;
+    const struct found_row *x = a, *y = b;
 
-    return (x->id > y->id) - (x->id < y->id);
+    return (x->key > y->key) - (x->key < y->key);
 }
 
-static int lock_tasks(struct tx *tx, const struct task_result *list, size_t n, struct locked *ret)
+/* Run a statement over keys. */
+static int find(struct tx *tx, struct sets *keys, enum statement_id id, struct found *ret)
 {
-    struct sets sets = {0};
-    int r;
+    int r = sets_run(keys, tx, id, 1, &ret->rows);
 
-    for (size_t i = 0; i < n; i++)
-        SETS_ADD(&sets, tx->arena, INT(list[i].lease.task));
-    r = sets_run(&sets, tx, STMT_task_lock, 1, &ret->rows);
     if (r)
         return fault(r);
-    ret->list = ARENA_ARRAY(tx->arena, struct locked_row, ret->rows.n);
+    ret->list = ARENA_ARRAY(tx->arena, struct found_row, ret->rows.n);
     for (size_t i = 0; i < ret->rows.n; i++)
-        ret->list[i] = (struct locked_row){row_int(&ret->rows, i, 0), i};
-    qsort(ret->list, ret->rows.n, sizeof(*ret->list), by_locked_id);
+        ret->list[i] = (struct found_row){row_int(&ret->rows, i, 0), i};
+    if (ret->rows.n)
+        qsort(ret->list, ret->rows.n, sizeof(*ret->list), by_key);
     return 0;
 }
 
-/* A row without a token, as of a task that nobody holds, where it is not there. */
-static int find_row(struct tx *tx, const struct locked *l, int64_t id, struct task_row *ret)
+static bool find_place(const struct found *f, int64_t key, size_t *ret)
 {
-    const struct locked_row key = {.id = id};
-    const struct locked_row *found = NULL;
+    const struct found_row *row = NULL;
 
-    if (l->rows.n)
-        found = bsearch(&key, l->list, l->rows.n, sizeof(key), by_locked_id);
-    *ret = (struct task_row){0};
-    return found ? row_task(tx, &l->rows, found->place, ret) : 0;
+    if (f->rows.n)
+        row = bsearch(&(struct found_row){.key = key}, f->list, f->rows.n, sizeof(*row), by_key);
+    if (row)
+        *ret = row->place;
+    return row;
+}
+
+static int lock_tasks(struct tx *tx, const struct task_result *list, size_t n, struct found *ret)
+{
+    struct sets sets = {0};
+
+    for (size_t i = 0; i < n; i++)
+        SETS_ADD(&sets, tx->arena, INT(list[i].lease.task));
+    return find(tx, &sets, STMT_task_lock, ret);
+}
+
+/* The lease is not live: was this said before? */
+static enum code judge_ended(struct tx *tx, const struct found *attempts,
+                             const struct task_result *res)
+{
+    const struct rows *rows = &attempts->rows;
+    struct str known = {0};
+    bool ended = false;
+    size_t at;
+
+    /* One that the engine ended itself has no digest: nobody has told how it came out. */
+    if (find_place(attempts, res->lease.token, &at) && row_int(rows, at, 1) == res->lease.task) {
+        known = row_text(rows, at, 2);
+        ended = known.n;
+    }
+    switch (lease_judge(res->lease.token, 0, ended, known, digest_of(tx, res))) {
+    case LEASE_REPEATED:
+        return CODE_OK;
+    case LEASE_CONFLICT:
+        return CODE_COMPLETION_CONFLICT;
+    default:
+        return CODE_LEASE_LOST;
+    }
+}
+
+/* The results whose leases are not live, as `stale` says. */
+static int judge_stale(struct tx *tx, const struct task_result *list, size_t n, const bool *stale,
+                       struct task_codes *reply)
+{
+    struct sets sets = {0};
+    struct found attempts;
+    int r;
+
+    for (size_t i = 0; i < n; i++)
+        if (stale[i])
+            SETS_ADD(&sets, tx->arena, INT(list[i].lease.token));
+    r = find(tx, &sets, STMT_attempt_by_token, &attempts);
+    for (size_t i = 0; !r && i < n; i++)
+        if (stale[i])
+            reply->list[i] = judge_ended(tx, &attempts, &list[i]);
+    return r ? fault(r) : 0;
 }
 
 static int complete_all(struct tx *tx, const struct task_result *list, size_t n,
                         struct task_codes *reply)
 {
-    struct locked locked;
+    bool *stale = ARENA_ARRAY(tx->arena, bool, n);
+    struct found locked;
     struct change c;
     int r = lock_tasks(tx, list, n, &locked);
 
@@ -362,23 +379,23 @@ static int complete_all(struct tx *tx, const struct task_result *list, size_t n,
         return fault(r);
     change_init(&c, tx);
     for (size_t i = 0; i < n; i++) {
-        struct str digest = digest_of(tx, &list[i]);
-        struct task_row row;
+        const struct task_result *res = &list[i];
+        struct task_row row = {0};
+        size_t at;
 
         reply->list[i] = CODE_OK;
-        r = find_row(tx, &locked, list[i].lease.task, &row);
+        if (find_place(&locked, res->lease.task, &at))
+            r = row_task(tx, &locked.rows, at, &row);
         if (r)
             return fault(r);
-        if (row.token != 0 && row.token == list[i].lease.token) {
-            if (change_end_attempt(&c, &row, event_of(&list[i]), &list[i], digest))
-                reply->list[i] = CODE_TASK_STATE;
-            continue;
-        }
-        r = judge_ended(tx, &list[i], digest, &reply->list[i]);
-        if (r)
-            return fault(r);
+        stale[i] = row.token == 0 || row.token != res->lease.token;
+        if (!stale[i] &&
+            change_end_attempt(&c, &row, task_event_of(res->outcome), res, digest_of(tx, res)))
+            reply->list[i] = CODE_TASK_STATE;
     }
-    r = change_write(&c);
+    r = judge_stale(tx, list, n, stale, reply);
+    if (!r)
+        r = change_write(&c);
     return r ? fault(r) : 0;
 }
 
