@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/fault.h"
 #include "engine/row.h"
@@ -11,6 +12,13 @@
 #include "engine/workflow.h"
 
 #define CHUNK 1000 /* tasks written at once, so that memory does not grow with the run */
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct run_row *x = a, *y = b;
+
+    return (x->id < y->id) - (x->id > y->id);
+}
 
 int run_counts(struct tx *tx, struct run_row *runs, size_t n)
 {
@@ -24,11 +32,12 @@ int run_counts(struct tx *tx, struct run_row *runs, size_t n)
     if (r)
         return fault(r);
     for (size_t i = 0; i < rows.n; i++) {
+        const struct run_row key = {.id = row_int(&rows, i, 0)};
+        struct run_row *run = bsearch(&key, runs, n, sizeof(*runs), newest_first);
         enum task_state s;
 
-        for (size_t j = 0; j < n && task_state_parse(row_text(&rows, i, 2), &s); j++)
-            if (runs[j].id == row_int(&rows, i, 0))
-                runs[j].counts[s] = row_int(&rows, i, 3);
+        if (run && task_state_parse(row_text(&rows, i, 2), &s))
+            run->counts[s] = row_int(&rows, i, 3);
     }
     for (size_t i = 0; i < n; i++)
         tx_counted(tx, runs[i].id, STR(""), runs[i].counts);
