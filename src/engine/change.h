@@ -38,12 +38,11 @@ struct change {
 
 void change_init(struct change *c, struct tx *tx);
 
-/* Move a task that no attempt ends with: MET, SKIP, DUE, CANCEL, REQUEUE, REWIND, CLAIM, START.
- * `detail` is stored with the task. CLAIM and START take token and worker from the row, which the
- * caller has set. Returns 0 or TASK_E_REFUSED, and then nothing is noted. */
+/* Move a task that no attempt ends with: MET, SKIP, DUE, CANCEL, REQUEUE, REWIND. `detail` is
+ * stored with the task. Returns 0 or TASK_E_REFUSED, and then nothing is noted. */
 int change_move(struct change *c, struct task_row *row, enum task_event event, struct str detail);
 
-/* Claim and start in one: the attempt begins now. */
+/* Claim and start in one: the attempt begins now, with this token and worker. */
 int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker);
 
 /* End the attempt that holds the row's token. */

@@ -58,7 +58,7 @@ struct run_retry_reply {
     int64_t tasks; /* given back */
 };
 
-/* The run with its counts, and the counts of rows that are there already. */
+/* The run with its counts, and the counts of rows that are there already, the newest first. */
 int run_read(struct tx *tx, int64_t id, struct run_row *ret);
 int run_counts(struct tx *tx, struct run_row *runs, size_t n);
 
@@ -86,7 +86,7 @@ struct run_why {
 };
 int run_why(struct tx *tx, const int64_t *id, struct run_why *reply);
 
-/* The outputs of tasks of a run by name, for references; `found` is false for one that has none. */
+/* The outputs of tasks of a run by name, for references; empty for one that has none. */
 struct run_outputs {
     int64_t run;
     const struct str *names;
