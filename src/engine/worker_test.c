@@ -375,7 +375,7 @@ static void *act(void *context)
     prng_seed(&prng, 1);
     o->r = tx_begin(&tx);
     if (!o->r)
-        o->r = o->loses ? worker_lose(&tx, &(struct worker_lose){o->worker, STR("x")}, &lost)
+        o->r = o->loses ? worker_lose(&tx, &(struct worker_lose){o->worker, STR("x"), 0}, &lost)
                         : task_claim(&tx, &claim, &leases);
     o->code = tx.problem.code;
     o->n = o->loses ? lost.n : leases.n;
@@ -440,7 +440,7 @@ static void a_claim_behind_the_end_is_refused(void **state)
 
     o.worker = world_join(w, 1);
     STORE_OK(w->store, world_begin(w));
-    assert_int_equal(worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("x")}, &lost), 0);
+    assert_int_equal(worker_lose(&w->tx, &(struct worker_lose){w->worker, STR("x"), 0}, &lost), 0);
     begin_beside(w, &o);
     STORE_OK(w->store, tx_commit(&w->tx));
     end_beside(&o);
