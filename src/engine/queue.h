@@ -13,7 +13,9 @@
 
 struct queue_put {
     struct str name;
-    int64_t tasks_max; /* open tasks at most; 0: QUEUE_TASKS_DEFAULT */
+    /* Open tasks at most; 0: QUEUE_TASKS_DEFAULT. They are counted without a lock, so that programs
+     * which add at the same moment may together pass it by what each of them adds. */
+    int64_t tasks_max;
     bool paused;
 };
 
