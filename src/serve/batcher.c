@@ -478,7 +478,10 @@ static void run_batch(struct batcher *b, struct batch *batch)
             break;
         }
         if (remedy == REMEDY_RERUN && reruns < RERUNS_MAX) {
-            fault_take();
+            log_say(LOG_INFO, "store_rerun", LOG_NUMBER("requests", batch->n),
+                    LOG_NUMBER("again", reruns + 1),
+                    LOG_TEXT("text", b->store ? store_error(b->store) : STR("")),
+                    LOG_TEXT("way", str_of(fault_take())));
             wait_and_take_more(b, batch, jitter(&b->prng, WAIT_US_MIN << (reruns++ / 4)));
             continue;
         }
