@@ -20,7 +20,8 @@ struct reaper_reply {
     int64_t promoted;    /* DELAYED tasks that became READY */
     int64_t lost;        /* workers */
     int64_t timed_out;   /* attempts */
-    int64_t next_due_at; /* of the tasks that are DELAYED now; 0: none */
+    int64_t next_due_at; /* of the tasks that are DELAYED now; 0: none. One that somebody else
+                            is moving may be overdue; the next scan finds it */
     bool more;
     struct worker_rows silent_local; /* past their TTL */
 };

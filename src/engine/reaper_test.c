@@ -166,6 +166,38 @@ static void a_new_attempt_is_not_ended_for_the_old_ones_deadline(void **state)
     world_healthy(w);
 }
 
+/* The scan goes over all runs, and waits for none that somebody else has in hand. */
+static void what_another_moves_is_left_for_the_next_scan(void **state)
+{
+    static const char yaml[] = "weft: 1\ntasks:\n  a: {run: [x], not_before: 5s}\n";
+    struct world *w = world(state);
+    struct scan s = {.store = store_testing_open(w->place, STORE_WRITE)};
+    int64_t held, other;
+    struct rows rows;
+
+    w->now = START;
+    held = world_start(w, yaml);
+    other = world_start(w, yaml);
+    w->now += 5 * CLOCK_S;
+    s.now = w->now;
+    STORE_OK(w->store, world_begin(w));
+    STORE_OK(w->store, STORE_DO(w->store, STMT_run_lock, &w->arena, &rows, INT(held)));
+    scan(&s);
+    STORE_OK(s.store, s.r);
+    assert_int_equal(s.reply.promoted, 1);
+    assert_int_equal(s.reply.next_due_at, s.now);
+    tx_rollback(&w->tx);
+    assert_string_equal(world_states(w, held), "D");
+    assert_string_equal(world_states(w, other), "R");
+    scan(&s);
+    STORE_OK(s.store, s.r);
+    assert_int_equal(s.reply.promoted, 1);
+    assert_int_equal(s.reply.next_due_at, 0);
+    assert_string_equal(world_states(w, held), "R");
+    store_free(s.store);
+    world_healthy(w);
+}
+
 /* What a worker on this machine runs ends only after proof of its death, by whoever has it. */
 static void local_workers_are_reported_and_left_alone(void **state)
 {
@@ -266,6 +298,7 @@ int main(void)
         ENGINE_TESTS(backoff_grows_to_its_cap),
         ENGINE_TESTS(attempts_end_at_their_deadline),
         ENGINE_TEST(a_new_attempt_is_not_ended_for_the_old_ones_deadline, postgres, postgres),
+        ENGINE_TEST(what_another_moves_is_left_for_the_next_scan, postgres, postgres),
         ENGINE_TESTS(local_workers_are_reported_and_left_alone),
         ENGINE_TESTS(silent_workers_are_lost),
         ENGINE_TESTS(time_that_goes_back_loses_nobody),

@@ -653,15 +653,14 @@ static void due_now(uv_timer_t *timer)
     l->want_scan = l->want_claim = true;
 }
 
-/* Look again when a task that waits for its time can go. */
+/* Look again when a task that waits for its time can go. One whose time has come and that the scan
+ * left is in somebody else's hands, and the next tick finds it: looking at once would not help. */
 static void wake_at(struct local *l, int64_t due_at, int64_t now)
 {
     int64_t wait_us = due_at - now;
 
-    if (!due_at)
+    if (!due_at || wait_us <= 0)
         return;
-    if (wait_us < 0)
-        wait_us = 0;
     if (uv_is_active((uv_handle_t *)&l->due) &&
         (int64_t)uv_timer_get_due_in(&l->due) * CLOCK_MS <= wait_us)
         return;
