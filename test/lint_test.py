@@ -125,4 +125,11 @@ def the_licence_is_named():
     tap.contains(done.stdout, "src/a.h: does not begin with SPDX")
 
 
+@tap.case
+def a_merge_is_finished():
+    passes("markers", {"core/a.h": "/*\n=======\n*/\n"})
+    for marker in ("<" * 7 + " HEAD", ">" * 7 + " main"):
+        refuses("markers", {"core/a.h": f"int a;\n{marker}\n"}, "src/core/a.h:3: a conflict marker; finish the merge")
+
+
 tap.main()
