@@ -16,9 +16,8 @@
 #include "engine/task.h"
 #include "serve/launch.h"
 #include "serve/logs.h"
-#include "serve/recover.h"
+#include "serve/rescue.h"
 
-#define LOCAL_RESCUES_MAX  4u
 #define LOCAL_TEXT_BYTES   1024u
 #define LOCAL_KILL_WAIT_US (3 * CLOCK_S) /* after the last process is dead */
 
@@ -68,20 +67,6 @@ struct results {
     size_t n, cap;
 };
 
-/* A dead worker of this machine, or a silent one of another. */
-struct rescue {
-    struct list link;
-    uv_work_t work;
-    struct local *local;
-    struct arena arena;
-    struct worker_row worker;
-    enum recover_verdict verdict;
-    int cleaned;
-    struct worker_lose lose;
-    struct worker_lose_reply reply;
-    struct batcher_request request;
-};
-
 struct scan_reply {
     struct reaper_reply reaper;
     enum store_backend store;
@@ -102,7 +87,7 @@ struct local {
 
     struct batcher_request requests[OP_N];
     bool busy[OP_N];
-    unsigned held_requests; /* of leases and rescues under way */
+    unsigned held_requests; /* of leases, under way */
     struct worker_register join;
     struct worker_row joined;
     struct task_complete complete;
@@ -121,7 +106,7 @@ struct local {
     struct list queue;
     size_t queue_n;
     struct list pool; /* of struct held, for reuse */
-    struct list rescues;
+    struct rescue rescue;
     struct results results, sent;
     bool want_scan, want_claim, want_look, want_cancel, want_beat;
     int64_t task_us;    /* what a task takes: a running mean */
@@ -168,7 +153,6 @@ BATCHER_FUNCTION(run_beat, worker_beat)
 BATCHER_FUNCTION(run_look, run_get)
 BATCHER_FUNCTION(run_leave, worker_leave)
 BATCHER_FUNCTION(run_outputs_call, run_outputs)
-BATCHER_FUNCTION(run_lose, worker_lose)
 
 static void join_done(struct local *l, const struct batcher_answer *answer);
 static void cancel_done(struct local *l, const struct batcher_answer *answer);
@@ -272,6 +256,7 @@ static void over(struct local *l)
     struct str text = buf_str(&l->text);
 
     l->phase = PHASE_OVER;
+    l->rescue.stopped = true;
     uv_prepare_stop(&l->prepare);
     uv_idle_stop(&l->idle);
     uv_timer_stop(&l->tick);
@@ -667,8 +652,6 @@ static void wake_at(struct local *l, int64_t due_at, int64_t now)
     uv_timer_start(&l->due, due_now, (uint64_t)(wait_us / CLOCK_MS + 1), 0);
 }
 
-static void rescue_begin(struct local *l, const struct worker_row *w, enum recover_verdict verdict);
-
 static void scan_done(struct local *l, const struct batcher_answer *answer)
 {
     const struct reaper_reply *s = &l->scan.reaper;
@@ -685,7 +668,7 @@ static void scan_done(struct local *l, const struct batcher_answer *answer)
         enum recover_verdict verdict = recover_judge(w, &l->o.self, l->scan.store, l->scan.now);
 
         if (verdict != RECOVER_ALIVE && w->incarnation != l->incarnation)
-            rescue_begin(l, w, verdict);
+            rescue_begin(&l->rescue, w, verdict);
     }
 }
 
@@ -729,82 +712,6 @@ static void leave_done(struct local *l, const struct batcher_answer *answer)
         log_say(LOG_WARNING, "worker_left_unheard", LOG_TEXT("text", answer->text));
     logs_scratch_remove(l->o.data, l->incarnation);
     over(l);
-}
-
-/* Rescues: what dead programs of this machine held. The proof of death takes up to seconds, so that
- * it is found on a thread of the loop's pool. */
-
-static void rescue_free(struct rescue *s)
-{
-    list_del(&s->link);
-    arena_deinit(&s->request.arena);
-    arena_deinit(&s->arena);
-    free(s);
-}
-
-static void rescue_lost(struct batcher_request *q)
-{
-    struct rescue *s = q->context;
-    struct local *l = s->local;
-
-    l->held_requests--;
-    l->want_claim = true;
-    rescue_free(s);
-}
-
-static void rescue_clean(uv_work_t *work)
-{
-    struct rescue *s = work->data;
-
-    s->cleaned = recover_clean(&s->worker, s->verdict, s->local->o.data);
-    if (s->cleaned)
-        log_say(LOG_ERROR, "recovery_failed", LOG_NUMBER("worker", s->worker.incarnation),
-                LOG_NUMBER("pid", s->worker.pid), LOG_TEXT("way", str_of(fault_take())));
-}
-
-static void rescue_cleaned(uv_work_t *work, int status)
-{
-    struct rescue *s = work->data;
-    struct local *l = s->local;
-    struct batcher_request *q = &s->request;
-
-    if (status || s->cleaned || l->phase != PHASE_WORKING) {
-        l->held_requests--;
-        rescue_free(s);
-        return;
-    }
-    s->lose = recover_lose(&s->worker, s->verdict);
-    q->function = run_lose;
-    q->request = &s->lose;
-    q->reply = &s->reply;
-    q->reply_size = sizeof(s->reply);
-    q->patience_us = BATCHER_FOR_EVER;
-    q->home = l->o.home;
-    q->done = rescue_lost;
-    q->context = s;
-    batcher_post(l->o.writer, &q, 1);
-}
-
-static void rescue_begin(struct local *l, const struct worker_row *w, enum recover_verdict verdict)
-{
-    struct rescue *s;
-    unsigned n = 0;
-
-    LIST_EACH(link, &l->rescues)
-    {
-        if (++n == LOCAL_RESCUES_MAX ||
-            LIST_OF(link, struct rescue, link)->worker.incarnation == w->incarnation)
-            return;
-    }
-    s = memory_new(sizeof(*s));
-    s->local = l;
-    s->verdict = verdict;
-    s->worker = *w;
-    s->worker.site = str_copy(&s->arena, w->site);
-    s->work.data = s;
-    list_add(&l->rescues, &s->link);
-    l->held_requests++;
-    uv_queue_work(l->o.loop, &s->work, rescue_clean, rescue_cleaned);
 }
 
 /* The loop. */
@@ -1015,6 +922,13 @@ static void tick(uv_timer_t *timer)
         fence(l);
 }
 
+static void rescued(void *context)
+{
+    struct local *l = context;
+
+    l->want_claim = true;
+}
+
 int local_new(const struct local_options *o, struct local **ret)
 {
     struct local *l = memory_new(sizeof(*l));
@@ -1048,7 +962,15 @@ int local_new(const struct local_options *o, struct local **ret)
     list_init(&l->all);
     list_init(&l->queue);
     list_init(&l->pool);
-    list_init(&l->rescues);
+    l->rescue = (struct rescue){
+        .loop = o->loop,
+        .writer = o->writer,
+        .home = o->home,
+        .data = o->data,
+        .done = rescued,
+        .context = l,
+    };
+    rescue_init(&l->rescue);
     buf_init(&l->text, LOCAL_TEXT_BYTES);
     uv_prepare_init(o->loop, &l->prepare);
     uv_idle_init(o->loop, &l->idle);
@@ -1083,7 +1005,7 @@ void local_kill(struct local *l)
 
 bool local_busy(const struct local *l)
 {
-    return l->held_requests > 0 || ops_busy(l);
+    return l->held_requests > 0 || l->rescue.jobs_n > 0 || ops_busy(l);
 }
 
 static void closed(uv_handle_t *handle)

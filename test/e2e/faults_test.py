@@ -16,7 +16,7 @@ import time
 
 import pg
 import tap
-from world import SECONDS_MAX, World, outcomes
+from world import SECONDS_MAX, WEFT, World, outcomes
 
 DISK_MIB = 8
 
@@ -186,6 +186,40 @@ def what_other_machines_may_take_is_stopped_before():
             run = p.run()
         tap.equal((p.returncode, run["state"]), (0, "SUCCEEDED"), p.err)
         tap.equal(outcomes(run, "a"), ["lost", "succeeded"])
+
+
+def guardian_of(program):
+    """The process that ends what the program leaves behind."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+                parent = int(f.read().rsplit(")", 1)[1].split()[1])
+            if parent == program and os.path.samefile(f"/proc/{pid}/exe", WEFT):
+                return int(pid)
+        except OSError:
+            continue
+    raise AssertionError("there is no guardian")
+
+
+@tap.case
+def what_a_dead_program_held_is_found_by_one_that_lives():
+    # Its guardian is killed, too, so that its task outlives it; nobody resumes its run.
+    with World() as w:
+        long = {"run": ["sh", "-c", "log $WEFT_RUN_ID; exec sleep 200"],
+                "retry": {"max_attempts": 2, "on": ["lost"]}}
+        with w.start({"a": long}) as living:
+            w.wait(lambda: len(w.ledger()) == 1)
+            with w.start({"a": long}) as dead:
+                w.wait(lambda: len(w.ledger()) == 2)
+                os.kill(guardian_of(dead.pid), signal.SIGKILL)
+                dead.kill()
+            run = w.ledger()[1]
+            tap.equal(len(w.processes()), 2)
+            w.wait(lambda: len(w.processes()) == 1, 90)
+            w.wait(lambda: w.json("runs", "show", run)["tasks"][0]["state"] == "READY")
+            living.interrupt()
+            living.end()
+        tap.equal(os.listdir(w.path("data/tmp")), [])
 
 
 if sys.argv[1:2] == ["--inside"]:
