@@ -31,6 +31,17 @@ void *arena_alloc(struct arena *a, size_t size);
  * it is the newest piece and there is room. NULL is nothing yet. */
 void *arena_grow(struct arena *a, void *old, size_t old_size, size_t new_size);
 
+/* Room for one more in a list of which `n` are used: where it is full, it grows by doubling, from
+ * `first` entries. `list` and `cap` are variables. */
+#define ARENA_ROOM(a, list, n, cap, first)                                                         \
+    do {                                                                                           \
+        if ((n) == (cap)) {                                                                        \
+            size_t cap_ = (cap) ? 2 * (cap) : (first);                                             \
+            (list) = arena_grow((a), (list), (cap) * sizeof(*(list)), cap_ * sizeof(*(list)));     \
+            (cap) = cap_;                                                                          \
+        }                                                                                          \
+    } while (0)
+
 #define ARENA_NEW(a, type)      ((type *)arena_alloc((a), sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (n)))
 

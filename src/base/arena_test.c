@@ -125,15 +125,12 @@ static void another_piece_is_copied(void **state)
 static void growing_by_doubling_keeps_the_content(void **state)
 {
     struct arena a = {0};
-    size_t cap = 1;
-    uint32_t *list = arena_grow(&a, NULL, 0, sizeof(*list));
+    size_t cap = 0;
+    uint32_t *list = NULL;
 
     (void)state;
     for (uint32_t n = 0; n < 1000000; n++) {
-        if (n == cap) {
-            list = arena_grow(&a, list, cap * sizeof(*list), 2 * cap * sizeof(*list));
-            cap *= 2;
-        }
+        ARENA_ROOM(&a, list, n, cap, 4);
         assert_true(list[n] == 0);
         list[n] = n;
     }

@@ -28,26 +28,14 @@ static struct change_run *run_of(struct change *c, int64_t run)
     for (size_t i = c->runs_n; i-- > 0;)
         if (c->runs[i].run == run)
             return &c->runs[i];
-    if (c->runs_n == c->runs_cap) {
-        size_t cap = c->runs_cap ? 2 * c->runs_cap : 4;
-
-        c->runs = arena_grow(c->tx->arena, c->runs, c->runs_cap * sizeof(*c->runs),
-                             cap * sizeof(*c->runs));
-        c->runs_cap = cap;
-    }
+    ARENA_ROOM(c->tx->arena, c->runs, c->runs_n, c->runs_cap, 4);
     c->runs[c->runs_n] = (struct change_run){.run = run};
     return &c->runs[c->runs_n++];
 }
 
 static void add_end(struct change *c, const struct task_row *row)
 {
-    if (c->ends_n == c->ends_cap) {
-        size_t cap = c->ends_cap ? 2 * c->ends_cap : 32;
-
-        c->ends = arena_grow(c->tx->arena, c->ends, c->ends_cap * sizeof(*c->ends),
-                             cap * sizeof(*c->ends));
-        c->ends_cap = cap;
-    }
+    ARENA_ROOM(c->tx->arena, c->ends, c->ends_n, c->ends_cap, 32);
     c->ends[c->ends_n++] = (struct change_end){
         .task = row->id,
         .succeeded = row->task.state == TASK_SUCCEEDED,

@@ -168,13 +168,7 @@ int tx_damaged(struct tx *tx, const char *format, ...)
 void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct str kind,
               struct str data)
 {
-    if (tx->events_n == tx->events_cap) {
-        size_t cap = tx->events_cap ? 2 * tx->events_cap : 64;
-
-        tx->events = arena_grow(tx->arena, tx->events, tx->events_cap * sizeof(*tx->events),
-                                cap * sizeof(*tx->events));
-        tx->events_cap = cap;
-    }
+    ARENA_ROOM(tx->arena, tx->events, tx->events_n, tx->events_cap, 64);
     tx->events[tx->events_n++] = (struct event){
         .at = tx->now,
         .run = run,
@@ -197,13 +191,7 @@ void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state stat
             return;
         }
     }
-    if (tx->tallies_n == tx->tallies_cap) {
-        size_t cap = tx->tallies_cap ? 2 * tx->tallies_cap : 16;
-
-        tx->tallies = arena_grow(tx->arena, tx->tallies, tx->tallies_cap * sizeof(*tx->tallies),
-                                 cap * sizeof(*tx->tallies));
-        tx->tallies_cap = cap;
-    }
+    ARENA_ROOM(tx->arena, tx->tallies, tx->tallies_n, tx->tallies_cap, 16);
     tx->tallies[tx->tallies_n++] = (struct tx_tally){run, queue, state, n};
 }
 
