@@ -422,7 +422,8 @@ static void *start_runs(void *context)
     return NULL;
 }
 
-/* Programs that start runs at the same moment draw the same number; one of them begins again. */
+/* Programs that start runs at the same moment draw their numbers one after the other, and none of
+ * them has to begin again. */
 static void runs_started_at_once_have_numbers_of_their_own(void **state)
 {
     struct world *w = world(state);
@@ -443,6 +444,7 @@ static void runs_started_at_once_have_numbers_of_their_own(void **state)
     }
     if (c->problem[0])
         fail_msg("%s", c->problem);
+    assert_int_equal(atomic_load(&c->again), 0);
     DO(w, run_list(&w->tx, &(struct run_list){.max = 1000}, &list));
     assert_int_equal(list.n, 1 + STARTERS * STARTS_MAX);
     for (size_t i = 0; i < list.n; i++)

@@ -153,8 +153,10 @@ static int make_tasks(struct tx *tx, const struct definition *d, const struct sp
 static int draw_id(struct tx *tx, int64_t *ret)
 {
     struct rows rows;
-    int r = store_run(tx->store, STMT_run_next, tx->arena, NULL, 1, &rows);
+    int r = store_run(tx->store, STMT_run_next_lock, tx->arena, NULL, 1, &rows);
 
+    if (!r)
+        r = store_run(tx->store, STMT_run_next, tx->arena, NULL, 1, &rows);
     *ret = r ? 0 : row_int(&rows, 0, 0);
     return r ? fault(r) : 0;
 }
@@ -165,7 +167,7 @@ static int add(struct tx *tx, const struct run_row *run)
                      INT(run->version), TEXT(run_state_text(run->state)), TEXT(run->params),
                      TEXT(run->dir), INT(run->max_parallel), INT(run->tasks), INT(tx->now));
 
-    /* Another program has started a run at the same moment: begin again, after it. */
+    /* A program that does not know the lock has started a run at the same moment: begin again. */
     if (r == STORE_E_DUPLICATE)
         return fault(-EAGAIN);
     if (r)

@@ -36,7 +36,8 @@ enum {
 #define PARAMS_MAX 64
 /* A program that sleeps in a transaction holds locks, and keeps the tables from being cleaned. */
 #define IDLE_MS 60000
-/* "weft" and the number of the purpose: one program migrates at a time. */
+/* "weft" and the number of the purpose: one program migrates at a time. The next number is that of
+ * run_next_lock.sql. */
 #define MIGRATION_LOCK "8602267437906755585"
 
 #define OWN_STATEMENTS(X)                                                                          \
