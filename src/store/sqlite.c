@@ -89,7 +89,7 @@ static const struct meaning {
     {SQLITE_INTERRUPT,        -EAGAIN,  "the statement was interrupted"                               },
     {SQLITE_FULL,             -ENOSPC,  "the disk or its quota is full; free some space and try again"},
     {SQLITE_READONLY_DBMOVED, -ENOENT,
-     "the file was moved or deleted while it was open; start again"                                   },
+     "the file was removed or replaced while it was open; what is written now would be lost"          },
     {SQLITE_READONLY,         -EROFS,
      "the store is read-only; check the file's permissions, its "
      "folder's, and how the file system is mounted"                                                   },
@@ -648,12 +648,27 @@ static void sqlite_rollback(struct store *s)
     sqlite_migrate_rollback(s);
 }
 
+/* A file that has lost its name takes every write and keeps none of them: once it is closed, they
+ * are gone. It costs a stat(2). */
+static int check_moved(struct sqlite *q)
+{
+    int moved = 0;
+
+    if (q->memory)
+        return 0;
+    sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (!moved)
+        return 0;
+    return store_say(&q->store, -ENOENT, "%s", meaning_of(SQLITE_READONLY_DBMOVED)->sentence);
+}
+
 static int sqlite_commit(struct store *s)
 {
     struct sqlite *q = sqlite_of(s);
-    int r = 0;
+    bool changed = s->written || q->id != q->id_begun;
+    int r = changed ? check_moved(q) : 0;
 
-    if (s->written || q->id != q->id_begun) {
+    if (!r && changed) {
         sqlite3_bind_int64(q->own[OWN_COUNT], 1, q->id);
         sqlite3_bind_int64(q->own[OWN_COUNT], 2, q->now);
         r = own_do(q, OWN_COUNT);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "store/store_testing.h"
 
 static void begin(struct store *s)
@@ -301,6 +302,39 @@ static const char *folder_of_nobody(struct store_testing *t)
     if (geteuid() == 0)
         assert_int_equal(chown(t->folder, 65534, 65534), 0);
     return t->folder;
+}
+
+/* It would take every write, and nobody would find one of them again. */
+static void a_file_that_is_gone_is_told(void **state)
+{
+    static const char *const ways[] = {"removed", "moved", "replaced"};
+    struct store_testing *t = store_testing(state);
+
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        const char *path = str_printf(&t->a, "%s/%zu.db", t->folder, i).p;
+        const char *other = str_printf(&t->a, "%s/other", t->folder).p;
+        struct store *s;
+
+        STORE_OK(s, open_with(str_printf(&t->a, "sqlite:%s", path).p, STORE_WRITE, 0, &s));
+        begin(s);
+        STORE_OK(s, store_testing_put(s, "q", 1));
+        STORE_OK(s, store_commit(s));
+        begin(s);
+        STORE_OK(s, store_testing_put(s, "r", 1));
+        if (!strcmp(ways[i], "replaced"))
+            CHECK_ROW(ways[i], file_write(other, STR("")) == 0 && rename(other, path) == 0);
+        else
+            CHECK_ROW(ways[i],
+                      (!strcmp(ways[i], "moved") ? rename(path, other) : unlink(path)) == 0);
+        assert_int_equal(store_commit(s), -ENOENT);
+        STORE_SAYS(s, "removed or replaced while it was open");
+        begin(s);
+        STORE_OK(s, store_commit(s)); /* nothing was written */
+        begin(s);
+        STORE_OK(s, store_testing_put(s, "r", 1));
+        assert_int_equal(store_commit(s), -ENOENT);
+        store_free(s);
+    }
 }
 
 static void permissions_are_told_with_the_path(void **state)
@@ -752,6 +786,7 @@ int main(void)
         STORE_TEST(a_foreign_lock_stops_the_start, sqlite),
         STORE_TEST(damage_is_found_and_told, sqlite),
         STORE_TEST(a_damaged_page_is_not_answered, sqlite),
+        STORE_TEST(a_file_that_is_gone_is_told, sqlite),
         STORE_TEST(permissions_are_told_with_the_path, sqlite),
         STORE_TEST(a_folder_is_not_a_file, sqlite),
         STORE_TEST(a_read_only_medium_is_read, sqlite),
