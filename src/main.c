@@ -25,6 +25,11 @@ int main(int argc, char **argv)
     fill_standard_descriptors();
     /* A reader that goes away shows as a failed write, and a run that is carried goes on. */
     signal(SIGPIPE, SIG_IGN);
+    /* A limit on the size of files shows as a failed write, too. */
+    signal(SIGXFSZ, SIG_IGN);
+    /* They would end it without a word, and mean nothing to it. */
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
     log_setup(LOG_WARNING, isatty(STDERR_FILENO) ? LOG_PLAIN : LOG_JSON);
     exit(cli_main(&world, argc, argv));
 }
