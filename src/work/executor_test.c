@@ -50,6 +50,10 @@ static void every_kind_of_end_has_its_reason(void **state)
     static const char *const too_long[] = {"echo", long_text, NULL};
     static const char *const empty[] = {"", NULL};
     static const char *const here[] = {"PATH=:/usr/bin", NULL};
+    static const char *const no_path[] = {"PATH=", NULL};
+    static const char *const below[] = {"./below", NULL};
+    static char folders[5 + 50 * 5 + 1] = "PATH=";
+    static const char *const long_path[] = {folders, NULL};
     static const struct {
         const char *name;
         struct testing_job job;
@@ -82,6 +86,14 @@ static void every_kind_of_end_has_its_reason(void **state)
          {.argv = no_command},
          TASK_REASON_COMMAND_MISSING,                                          -1,
          0,                                                                            "\"no-such-command\" was not found in PATH /usr/local/bin:/usr/bin:/bin"},
+        {"no PATH",
+         {.argv = no_command, .env = no_path},
+         TASK_REASON_COMMAND_MISSING,                                          -1,
+         0,                                                                            "was not found in PATH, which is empty"                                 },
+        {"long PATH",
+         {.argv = no_command, .env = long_path},
+         TASK_REASON_COMMAND_MISSING,                                          -1,
+         0,                                                                            "/none/none…"                                                         },
         {"empty command",
          {.argv = empty},
          TASK_REASON_COMMAND_MISSING,                                          -1,
@@ -93,7 +105,11 @@ static void every_kind_of_end_has_its_reason(void **state)
         {"a folder",
          {.argv = folder},
          TASK_REASON_COMMAND_DENIED,                                           -1,
-         0,                                                                            "\"/usr\" could not be started: it may not be executed"                 },
+         0,                                                                            "\"/usr\" could not be started: it is a folder"                         },
+        {"a folder below",
+         {.argv = below},
+         TASK_REASON_COMMAND_DENIED,                                           -1,
+         0,                                                                            "\"./below\" could not be started: it is a folder"                      },
         {"not executable",
          {.argv = not_mine},
          TASK_REASON_COMMAND_DENIED,                                           -1,
@@ -109,7 +125,7 @@ static void every_kind_of_end_has_its_reason(void **state)
         {"no interpreter",
          {.argv = no_interpreter},
          TASK_REASON_COMMAND_MISSING,                                          -1,
-         0,                                                                            "\"./script\" could not be started"                                     },
+         0,                                                                            "\"./script\" could not be started: the interpreter that it names"      },
         {"too long",
          {.argv = too_long},
          TASK_REASON_SPAWN_FAILED,                                             -1,
@@ -127,6 +143,9 @@ static void every_kind_of_end_has_its_reason(void **state)
     int fd;
 
     memset(long_text, 'x', sizeof(long_text) - 1);
+    for (size_t i = 5; i + 5 < sizeof(folders); i += 5)
+        memcpy(folders + i, "/none", 5);
+    assert_int_equal(mkdir(testing_path(t, "below"), 0755), 0);
     fd = open(testing_path(t, "denied"), O_CREAT | O_WRONLY, 0644);
     close(fd);
     fd = open(testing_path(t, "data"), O_CREAT | O_WRONLY, 0755);

@@ -2,12 +2,14 @@
 #include "work/result.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "work/tail.h"
 
 #define MESSAGE_BYTES     2048u
@@ -77,12 +79,22 @@ static const struct refusal {
     {0,       TASK_REASON_SPAWN_FAILED,    NULL                                 },
 };
 
+/* Whether the program, whose path may begin in the working folder, is there. */
+static bool look_at(const struct slot *s, const char *program, struct stat *ret)
+{
+    CLEANUP(memory_fd_closep)
+    int folder = program[0] == '/' ? -1 : open(s->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return (program[0] == '/' || folder >= 0) && fstatat(folder, program, ret, 0) == 0;
+}
+
 static void never_ran(struct buf *message, const struct slot *s, enum process_step step, int error,
                       struct job_result *ret)
 {
     const struct refusal *row = refusals;
     const char *program = process_program(s->room);
-    struct stat st;
+    struct stat st = {.st_mode = 0};
+    bool there = look_at(s, program, &st);
 
     if (step == PROCESS_CWD) {
         fail(ret, TASK_REASON_CWD_MISSING);
@@ -95,8 +107,10 @@ static void never_ran(struct buf *message, const struct slot *s, enum process_st
     fail(ret, step == PROCESS_EXEC ? row->reason : TASK_REASON_SPAWN_FAILED);
     buf_printf(message, "the command \"%.*s\" could not be started: ", SHOWN_BYTES, s->argv[0]);
     /* A script that is there, and whose #! line names what is not. */
-    if (error == ENOENT && program[0] == '/' && stat(program, &st) == 0)
+    if (error == ENOENT && there)
         buf_add(message, STR("the interpreter that it names does not exist"));
+    else if (error == EACCES && there && S_ISDIR(st.st_mode))
+        buf_add(message, STR("it is a folder"));
     else
         buf_add(message, str_of(row->text && step == PROCESS_EXEC ? row->text : strerror(error)));
 }

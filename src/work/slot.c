@@ -201,8 +201,14 @@ bool slot_start(struct slot *s)
     int r = process_find(command, s->env, s->cwd, path, sizeof(path));
 
     if (r == PROCESS_E_MISSING) {
-        buf_printf(&s->message, "the command \"%.*s\" was not found in PATH %.*s", SHOWN_BYTES,
-                   command, SHOWN_BYTES, process_path(s->env));
+        const char *folders = process_path(s->env);
+
+        buf_printf(&s->message, "the command \"%.*s\" was not found in PATH", SHOWN_BYTES, command);
+        if (*folders)
+            buf_printf(&s->message, " %.*s%s", SHOWN_BYTES, folders,
+                       strlen(folders) > SHOWN_BYTES ? "…" : "");
+        else
+            buf_add(&s->message, STR(", which is empty"));
         return refuse(s, TASK_REASON_COMMAND_MISSING);
     }
     if (r == PROCESS_E_DENIED) {
