@@ -537,18 +537,28 @@ static void logs_come_in_pieces_under_headings(void **state)
         REFUSE("logs.read", CODE_LOG_NOT_FOUND, "it is gone"),
         {.name = NULL},
     };
+    static const struct fake_step empty[] = {
+        LOG_RUN,
+        CALL("logs.read", NULL,
+             "{\"attempt\": 2, \"text\": \"\", \"next_offset\": 0, \"end\": true}"),
+        CALL("logs.read", NULL,
+             "{\"attempt\": 2, \"text\": \"\", \"next_offset\": 0, \"end\": true}"),
+        {.name = NULL},
+    };
     static const struct fake_step none[] = {
         LOG_RUN,
         {.name = NULL},
     };
 
     (void)state;
+    check_run("empty", empty, FAKE_ARGS("runs", "logs", "12", "a"), 0, "",
+              "weft: a wrote nothing\n");
     check_run("both", both, FAKE_ARGS("runs", "logs", "12"), 0,
               "==> a, attempt 2, stdout <==\none\ntwo\n==> a, attempt 2, stderr <==\noh\n", "");
     check_run("one", one, FAKE_ARGS("runs", "logs", "12", "a", "--attempt", "1", "--stderr"), 0,
               "oh\n", "");
     check_run("none", none, FAKE_ARGS("runs", "logs", "12", "c"), 3, "",
-              "weft: run 12 has no task c [task_not_found]\n");
+              "weft: run 12 has no task \"c\" [task_not_found]\n");
 }
 
 static void logs_are_followed_to_the_end(void **state)

@@ -310,6 +310,20 @@ static int follow(struct logs *l)
     return status;
 }
 
+/* On stderr, so that what is collected from stdout holds nothing but logs. */
+static void say_empty(const struct logs *l)
+{
+    bool out = l->c->options.only_stdout, err = l->c->options.only_stderr;
+    struct buf b;
+
+    buf_init(&b, LOGS_BYTES_MAX);
+    buf_add(&b, STR("weft: "));
+    text_safe(&b, l->only);
+    buf_printf(&b, " wrote nothing%s\n", out == err ? "" : out ? " to stdout" : " to stderr");
+    fwrite(b.p, 1, b.n, l->c->err);
+    buf_deinit(&b);
+}
+
 int logs_command(struct cli *c)
 {
     struct logs l = {
@@ -333,14 +347,16 @@ int logs_command(struct cli *c)
     l.all = json_array();
     status = report_pages(c, l.run, add_page, &l);
     if (!status && l.only.n && !l.found)
-        status = cli_refuse(c, CODE_TASK_NOT_FOUND, "run %" PRId64 " has no task " STR_FMT, l.run,
-                            STR_ARG(l.only));
+        status = cli_refuse(c, CODE_TASK_NOT_FOUND, "run %" PRId64 " has no task \"" STR_FMT "\"",
+                            l.run, STR_ARG(l.only));
     if (!status)
         status = read_all(&l);
     if (!status && c->options.follow)
         status = follow(&l);
     if (!status && l.only.n && l.last_at == SIZE_MAX && l.missing.code != CODE_OK)
         status = cli_problem(c, &l.missing, NULL);
+    else if (!status && l.only.n && l.last_at == SIZE_MAX && cli_wants_table(c))
+        say_empty(&l);
     if (!status && c->options.output == OUTPUT_JSON)
         cli_json_list(c, "logs", l.all);
     client_problem_clear(&l.missing);
