@@ -394,6 +394,25 @@ static struct str repeat(const char *what, size_t n)
     return s;
 }
 
+static void a_key_has_a_length(void **state)
+{
+    struct str name = repeat("k", 1025);
+    struct buf b, text;
+
+    (void)state;
+    buf_init(&b, 1 << 20);
+    buf_init(&text, 1 << 20);
+    buf_add(&text, name);
+    buf_add(&text, STR(": 1"));
+    show(&b, doc_yaml, buf_str(&text));
+    CHECK_ROW("1025", b.p,
+              "1:1026: a ':' cannot stand here; a key of a map has at most 1024 characters, and a "
+              "text that holds ': ' needs quotes");
+    buf_deinit(&text);
+    buf_deinit(&b);
+    free((char *)(uintptr_t)name.p);
+}
+
 static void nesting(void **state)
 {
     struct str open = repeat("[", DOC_DEPTH_MAX + 16);
@@ -649,6 +668,7 @@ int main(void)
         cmocka_unit_test(json_bad),
         cmocka_unit_test(bytes_that_no_c_string_holds),
         cmocka_unit_test(places),
+        cmocka_unit_test(a_key_has_a_length),
         cmocka_unit_test(nesting),
         cmocka_unit_test(hostile_shapes_end_soon),
         cmocka_unit_test(too_many_values),

@@ -6,6 +6,9 @@
 
 #include "base/doc_tree.h"
 
+/* YAML's rule for keys that stand in one line. */
+#define KEY_CHARACTERS_MAX 1024
+
 static struct doc_place place_of(yaml_mark_t mark)
 {
     return (struct doc_place){(unsigned)mark.line + 1, (unsigned)mark.column + 1};
@@ -98,6 +101,10 @@ static int bad_syntax(struct doc_tree *t, const yaml_parser_t *p, struct str tex
         words = char_at(text, p->problem_mark.index) == '\t'
                     ? "a tab cannot indent; use spaces"
                     : "a value cannot begin with this character; put it in quotes";
+    else if (!strcmp(words, "mapping values are not allowed in this context") &&
+             p->problem_mark.column > KEY_CHARACTERS_MAX)
+        words = "a ':' cannot stand here; a key of a map has at most 1024 characters, and a text "
+                "that holds ': ' needs quotes";
     for (size_t i = 0; i < sizeof(problems) / sizeof(problems[0]); i++)
         if (!strcmp(words, problems[i].problem))
             words = problems[i].words;
