@@ -275,6 +275,17 @@ static void make_worker_register(struct making *m, struct request *q)
         q->run = run_ref(m);
 }
 
+/* Also a heartbeat that its silence was judged from, perhaps an old one. */
+static void make_worker_end(struct making *m, struct request *q)
+{
+    int64_t id = oracle_any_worker(m->oracle.oracle, &m->prng);
+
+    q->id = chance(m, 2) ? (struct ref){0, 1} : subject_ref(&m->oracle, SPACE_ID, id);
+    q->name = chance(m, 50) ? STR("gone") : STR(HOSTILE_MESSAGE);
+    if (q->kind == KIND_worker_lose && chance(m, 50))
+        q->max = oracle_beat_at(m->oracle.oracle, id) - chance(m, 50);
+}
+
 static void make_which(struct making *m, struct request *q, bool undone)
 {
     if (!chance(m, 20) || m->plans_n == 0) {
@@ -365,8 +376,7 @@ static struct request make_request(struct making *m, enum kind kind)
     case KIND_worker_drain:
     case KIND_worker_leave:
     case KIND_worker_lose:
-        q.id = worker_ref(m);
-        q.name = chance(m, 50) ? STR("gone") : STR(HOSTILE_MESSAGE);
+        make_worker_end(m, &q);
         break;
     case KIND_workflow_put:
         q.plan =

@@ -106,6 +106,7 @@ void oracle_dump(const struct oracle *o, struct buf *out);
 
 /* For whoever makes up requests: something that is there, drawn with `prng`; 0 where nothing is. */
 int64_t oracle_any_worker(const struct oracle *o, struct prng *prng);
+int64_t oracle_beat_at(const struct oracle *o, int64_t worker);
 int64_t oracle_any_run(const struct oracle *o, struct prng *prng);
 bool oracle_any_held(const struct oracle *o, struct prng *prng, struct lease_ref *ret);
 bool oracle_any_ended(const struct oracle *o, struct prng *prng, struct lease_ref *ret);

@@ -163,6 +163,13 @@ int64_t oracle_any_worker(const struct oracle *o, struct prng *prng)
     return o->s.worker[n - 1 - prng_below(prng, n < 4 ? n : 4)].row.incarnation;
 }
 
+int64_t oracle_beat_at(const struct oracle *o, int64_t worker)
+{
+    const struct o_worker *w = oracle_worker(o, worker);
+
+    return w ? w->row.beat_at : 1;
+}
+
 int64_t oracle_any_run(const struct oracle *o, struct prng *prng)
 {
     size_t n = o->s.run_n;

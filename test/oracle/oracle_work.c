@@ -414,6 +414,8 @@ int oracle_worker_lose(struct oracle *o, const struct worker_lose *req,
     *reply = (struct worker_lose_reply){0};
     if (!w)
         return oracle_refuse(o, CODE_WORKER_NOT_FOUND);
+    if (!over(w) && req->beat_at && req->beat_at != w->row.beat_at)
+        return oracle_refuse(o, CODE_WORKER_ALIVE);
     if (!over(w))
         lose(o, w, WORKER_LOST, req->reason, reply);
     return 0;

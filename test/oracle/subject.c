@@ -338,7 +338,8 @@ static int do_worker_leave(struct subject *s, const struct request *q, struct bu
 
 static int do_worker_lose(struct subject *s, const struct request *q, struct buf *b)
 {
-    const struct worker_lose req = {.incarnation = id_of(s, q->id), .reason = q->name};
+    const struct worker_lose req = {
+        .incarnation = id_of(s, q->id), .reason = q->name, .beat_at = q->max};
     struct worker_lose_reply reply;
     int r = CALL(s, worker_lose, &req, &reply);
 
