@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "store/backend.h"
+#include "store/sqlite_log.h"
 
 /* "weft" in the file's header (PRAGMA application_id), by which a foreign database is recognised.
  */
@@ -264,7 +265,8 @@ static int handle_open(struct sqlite *q, const char *name, int flags)
 
     pthread_once(&once, count_no_memory);
     errno = 0;
-    code = sqlite3_open_v2(name, &q->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    code = sqlite3_open_v2(name, &q->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                           sqlite_log_vfs());
 
     if (!q->db)
         return store_say(&q->store, -ENOMEM, "there is not enough memory");
