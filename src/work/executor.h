@@ -26,8 +26,8 @@
 
 struct executor;
 
-/* All texts are borrowed for the call of executor_start(). Paths of one job are no other's, ever: what
- * is found there is taken for its own. */
+/* All texts are borrowed for the call of executor_start(). Paths of one job are no other's, ever:
+ * what is found there is taken for its own. */
 struct job {
     /* Names the job here; not negative. Its maker puts it into `env` as WEFT_TOKEN, too. */
     int64_t token;
@@ -88,8 +88,8 @@ struct executor *executor_free(struct executor *ex);
 enum executor_rung executor_rung(const struct executor *ex);
 unsigned executor_busy(const struct executor *ex);
 
-/* Start a job; a slot must be free. Whatever goes wrong with it (no such command, no such folder, no more processes)
- * comes through `done`, later in the loop. */
+/* Start a job; a slot must be free. Whatever goes wrong with it (no such command, no such folder,
+ * no more processes) comes through `done`, later in the loop. */
 void executor_start(struct executor *ex, const struct job *job);
 
 /* Stop a job: TERM, grace, KILL; or KILL at once. Unknown tokens are ignored; a second call may
