@@ -166,8 +166,10 @@ int cgroup_kill(struct cgroup *cg)
     CLEANUP(memory_fd_closep)
     int fd = openat(cg->folder, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 
+    if (fd < 0)
+        return -errno;
     cg->killed = true;
-    return fd < 0 || write(fd, "1", 1) != 1 ? -errno : 0;
+    return write(fd, "1", 1) == 1 ? 0 : -errno;
 }
 
 /* Call `each` with every cgroup directly below. */
@@ -192,7 +194,8 @@ static void each_below(int folder, unsigned depth,
 
 struct signalling {
     int signal;
-    unsigned count;
+    int count;
+    int error; /* of a list that could not be read */
 };
 
 static void signal_in(int folder, struct signalling *s)
@@ -202,6 +205,8 @@ static void signal_in(int folder, struct signalling *s)
     char bytes[4096];
     ssize_t n;
 
+    if (fd < 0)
+        s->error = errno;
     while (fd >= 0 && (n = read(fd, bytes, sizeof(bytes))) > 0) {
         for (ssize_t i = 0; i < n; i++) {
             if (bytes[i] >= '0' && bytes[i] <= '9') {
@@ -220,18 +225,22 @@ static void signal_below(int parent, const char *name, unsigned depth, void *con
     CLEANUP(memory_fd_closep)
     int folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    struct signalling *s = context;
+
+    if (folder < 0)
+        s->error = errno;
     if (folder < 0 || depth > DEPTH_MAX)
         return;
-    signal_in(folder, context);
-    each_below(folder, depth + 1, signal_below, context);
+    signal_in(folder, s);
+    each_below(folder, depth + 1, signal_below, s);
 }
 
-unsigned cgroup_signal(const struct cgroup *cg, int signal)
+int cgroup_signal(const struct cgroup *cg, int signal)
 {
     struct signalling s = {.signal = signal};
 
     signal_below(cg->folder, ".", 0, &s);
-    return s.count;
+    return s.count || !s.error ? s.count : -s.error;
 }
 
 int cgroup_wait(const struct cgroup *cg, int wait_ms)

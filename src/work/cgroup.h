@@ -45,8 +45,9 @@ bool cgroup_populated(const struct cgroup *cg);
  * -errno. */
 int cgroup_kill(struct cgroup *cg);
 
-/* A signal to every process in it and below that can be seen now; returns how many those were. */
-unsigned cgroup_signal(const struct cgroup *cg, int signal);
+/* A signal to every process in it and below that can be seen now. Returns how many those were, or
+ * -errno where none can be seen. */
+int cgroup_signal(const struct cgroup *cg, int signal);
 
 /* Wait until it is empty. Returns 0 or -ETIMEDOUT; wait_ms 0 only looks. */
 int cgroup_wait(const struct cgroup *cg, int wait_ms);

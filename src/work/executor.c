@@ -263,7 +263,7 @@ static void look(struct executor *ex, struct slot *s)
 {
     if (!s->dead || s->state < SLOT_PROVING || s->state == SLOT_DONE)
         return;
-    if (s->state == SLOT_KILLING && s->cgroup.folder < 0)
+    if (s->state == SLOT_KILLING && !tree_killed(s))
         tree_kill(&ex->keeper, s); /* those that were born since */
     if (!tree_alive(&ex->keeper, s)) {
         move(ex, s, EVENT_EMPTY);
@@ -381,6 +381,8 @@ static void on_tick(uv_timer_t *timer)
             if (bytes > s->peak_bytes)
                 s->peak_bytes = bytes;
         }
+        if (s->state == SLOT_KILLING && !s->dead && !tree_killed(s))
+            tree_kill(&ex->keeper, s);
         look(ex, s);
     }
     if (ex->free_n == ex->slots_n && orphans_count(ex->keeper.orphans) == 0)

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "work/instance.h"
 #include "work/work_testing.h"
 
 static void success_is_reported(void **state)
@@ -166,6 +167,35 @@ static void every_kind_of_end_has_its_reason(void **state)
     }
 }
 
+/* At every number of descriptors that are left, the job fails in order, and the next one is well.
+ */
+static void lack_of_descriptors_fails_the_job(void **state)
+{
+    struct testing *t = testing_of(state);
+    struct rlimit before, few;
+    unsigned refused = 0;
+
+    getrlimit(RLIMIT_NOFILE, &before);
+    for (unsigned left = 0; left < 12; left++) {
+        struct testing_end *end;
+        int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        close(lowest);
+        few = (struct rlimit){(rlim_t)lowest + left, before.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &few);
+        end = testing_run(t, (struct testing_job){.script = "echo x; sleep 1000 & exit 0"});
+        setrlimit(RLIMIT_NOFILE, &before);
+        if (end->outcome == OUTCOME_SUCCEEDED)
+            continue;
+        refused++;
+        assert_int_equal(end->reason, TASK_REASON_SPAWN_FAILED);
+        assert_non_null(strstr(end->message, "Too many open files"));
+    }
+    assert_in_range(refused, 3, 11);
+    assert_int_equal(testing_run(t, (struct testing_job){.script = ":"})->outcome,
+                     OUTCOME_SUCCEEDED);
+}
+
 static void refusal_comes_later(void **state)
 {
     static const char *const no_command[] = {"no-such-command", NULL};
@@ -293,7 +323,7 @@ static void flood_is_bounded(void **state)
         testing_start(t, (struct testing_job){.script = "exit 0"});
     }
     testing_wait(t);
-    assert_true(testing_rss_bytes() - before < 8 << 20);
+    assert_true(testing_rss_bytes() - before < TESTING_RSS_SLACK_BYTES);
     out = testing_read(t, "1.out", &n);
     assert_in_range(n, EXECUTOR_LOG_BYTES, EXECUTOR_LOG_BYTES + 100);
     assert_memory_equal(out, "1\n2\n3\n", 6);
@@ -666,37 +696,50 @@ static void next_ending(struct testing *t, int64_t token)
         start_any_ending(t);
 }
 
-/* A thousand jobs with all kinds of ends, and nothing is left of them. */
-/* A slot gives its cgroup up when it was killed, and has one again from its next job on. */
+/* Every slot at once, so that what is kept for them is there: one gives its cgroup up when it was
+ * killed, and has one again from its next job on. */
 static void use_every_slot(struct testing *t)
 {
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < TESTING_SLOTS; i++)
         testing_start(t, (struct testing_job){.script = "sleep 0.5"});
     testing_wait(t);
 }
 
+static unsigned cgroups_of(struct testing *t)
+{
+    const char *path = guardian_instance(t->guardian)->path;
+    struct stat st;
+
+    return *path && stat(path, &st) == 0 ? (unsigned)st.st_nlink : 0;
+}
+
+/* A thousand jobs with all kinds of ends, and nothing is left of them. */
 static void nothing_leaks(void **state)
 {
     struct testing *t = testing_of(state);
-    unsigned fds, children;
+    unsigned fds, cgroups;
     int64_t rss;
 
-    use_every_slot(t); /* what is kept is made now */
+    for (int i = 0; i < TESTING_SLOTS; i++)
+        start_any_ending(t);
+    testing_wait(t);
+    use_every_slot(t);
     fds = testing_fds();
-    children = 1; /* the guardian */
+    cgroups = cgroups_of(t);
     rss = testing_rss_bytes();
     t->on_done = next_ending;
     for (int i = 0; i < 32; i++)
         start_any_ending(t);
-    while (t->done < 1000)
+    while (t->started < 1000 || t->done < t->started)
         testing_wait(t);
-    /* The last orphans are waited for at the next tick. */
-    while (testing_children() > children)
-        uv_run(&t->loop, UV_RUN_ONCE);
     t->on_done = NULL;
     use_every_slot(t);
+    /* The last orphans are waited for at the next tick; one child is left, the guardian. */
+    while (testing_children() > 1)
+        uv_run(&t->loop, UV_RUN_ONCE);
     assert_int_equal(testing_fds(), fds);
-    assert_true(testing_rss_bytes() - rss < 4 << 20);
+    assert_int_equal(cgroups_of(t), cgroups);
+    assert_true(testing_rss_bytes() - rss < TESTING_RSS_SLACK_BYTES);
 }
 
 static void five_crash_at_once(void **state)
@@ -756,6 +799,7 @@ int main(int argc, char **argv)
         TESTING_BOTH(a_slot_serves_after_a_kill),
         TESTING_BOTH(success_is_reported),
         TESTING_BOTH(every_kind_of_end_has_its_reason),
+        TESTING_BOTH(lack_of_descriptors_fails_the_job),
         TESTING_BOTH(refusal_comes_later),
         TESTING_BOTH(arguments_stay_data),
         TESTING_BOTH(command_is_found_in_the_path_of_the_job),

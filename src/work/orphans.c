@@ -63,7 +63,7 @@ struct orphans *orphans_free(struct orphans *o)
     if (!o)
         return NULL;
     for (unsigned i = 0; i < o->n; i++)
-        close(o->list[i].pidfd);
+        memory_fd_closep(&o->list[i].pidfd);
     memory_fd_closep(&o->children);
     map_free(o->excepted);
     free(o->list);
@@ -116,16 +116,15 @@ static void look_at(struct orphans *o, pid_t pid)
     orphan.session = getsid(pid);
     if (orphan.session < 0 || orphan.session == o->session || dead(pid))
         return;
+    /* Where no descriptor is left, nobody is told of its death, and the next look finds it. */
     orphan.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (orphan.pidfd < 0)
-        return; /* no descriptor is left; the next look tries again */
     orphan.token = procfs_token(pid, o->instance);
     if (o->n == o->cap) {
         o->cap = o->cap ? 2 * o->cap : 16;
         o->list = memory_grow(o->list, o->cap * sizeof(*o->list));
     }
     o->list[o->n++] = orphan;
-    if (o->found)
+    if (o->found && orphan.pidfd >= 0)
         o->found(o->context, &orphan);
 }
 
@@ -172,7 +171,7 @@ void orphans_look(struct orphans *o, void (*found)(void *context, const struct o
 
     for (unsigned i = 0; i < o->n; i++) {
         if (dead(o->list[i].pid))
-            close(o->list[i].pidfd);
+            memory_fd_closep(&o->list[i].pidfd);
         else
             o->list[kept++] = o->list[i];
     }

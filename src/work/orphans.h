@@ -21,7 +21,7 @@ struct orphan {
     pid_t pid;
     pid_t session;
     int64_t token; /* in its mark, or -1 */
-    int pidfd;     /* readable once it is dead */
+    int pidfd;     /* readable once it is dead; -1 where there was no descriptor for it */
 };
 
 /* `instance` is its name, borrowed. Returns 0 or a fault. */

@@ -77,13 +77,15 @@ static unsigned terminate_by_descent(const struct tree_keeper *k, const struct s
 
 unsigned tree_terminate(const struct tree_keeper *k, const struct slot *s)
 {
-    unsigned n;
+    int n;
 
     if (!in_cgroup(s))
         return terminate_by_descent(k, s);
     n = cgroup_signal(&s->cgroup, SIGTERM);
     cgroup_signal(&s->cgroup, SIGCONT);
-    return n;
+    if (n < 0) /* no descriptor is left, for instance; a group needs none */
+        return kill(-s->pid, SIGTERM) == 0;
+    return (unsigned)n;
 }
 
 /* A group lies within a session, and the session of an orphan began in its job: all of the group
@@ -133,8 +135,13 @@ void tree_kill(const struct tree_keeper *k, struct slot *s)
     if (r) {
         log_say(LOG_ERROR, "cgroup_kill_failed", LOG_NUMBER("token", s->token),
                 LOG_TEXT("error", str_of(strerror(-r))));
-        cgroup_signal(&s->cgroup, SIGKILL);
+        kill(-s->pid, SIGKILL);
     }
+}
+
+bool tree_killed(const struct slot *s)
+{
+    return in_cgroup(s) && s->cgroup.killed;
 }
 
 bool tree_alive(const struct tree_keeper *k, const struct slot *s)

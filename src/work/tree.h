@@ -28,8 +28,11 @@ struct tree_keeper {
 /* Ask every process of it to end; returns how many could be asked. */
 unsigned tree_terminate(const struct tree_keeper *k, const struct slot *s);
 
-/* Kill every process of it. In a cgroup once is enough; else again whenever one has died. */
+/* Kill every process of it. In a cgroup once is enough, if it worked (tree_killed()); else again
+ * whenever one has died. */
 void tree_kill(const struct tree_keeper *k, struct slot *s);
+
+bool tree_killed(const struct slot *s);
 
 /* Whether any lives besides the main process, which is dead. */
 bool tree_alive(const struct tree_keeper *k, const struct slot *s);

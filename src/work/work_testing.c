@@ -83,7 +83,7 @@ static int begin(void **state, enum executor_rung rung)
     struct testing *t = memory_new(sizeof(*t));
     struct executor_options options = {
         .loop = &t->loop,
-        .slots = 64,
+        .slots = TESTING_SLOTS,
         .events = {t, on_done, on_line, on_progress},
     };
 

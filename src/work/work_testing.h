@@ -11,6 +11,20 @@
 #include "work/guardian.h"
 
 #define TESTING_JOBS_MAX 2048
+#define TESTING_SLOTS    64
+
+/* What is freed does not always go back to the system at once; the sanitizers keep it for a while.
+ */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define TESTING_RSS_SLACK_BYTES (64 << 20)
+#else
+#define TESTING_RSS_SLACK_BYTES (8 << 20)
+#endif
 
 /* What became of a job. */
 struct testing_end {
