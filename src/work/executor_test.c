@@ -140,12 +140,13 @@ static void every_kind_of_end_has_its_reason(void **state)
          TASK_REASON_CWD_MISSING,                                              -1,
          0,                                                                            "Not a directory"                                                       },
     };
+    static const char part[] = {'/', 'n', 'o', 'n', 'e'};
     struct testing *t = testing_of(state);
     int fd;
 
     memset(long_text, 'x', sizeof(long_text) - 1);
     for (size_t i = 5; i + 5 < sizeof(folders); i += 5)
-        memcpy(folders + i, "/none", 5);
+        memcpy(folders + i, part, sizeof(part));
     assert_int_equal(mkdir(testing_path(t, "below"), 0755), 0);
     fd = open(testing_path(t, "denied"), O_CREAT | O_WRONLY, 0644);
     close(fd);
