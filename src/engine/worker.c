@@ -251,6 +251,7 @@ static int end_lock(struct tx *tx, int64_t incarnation, struct worker_row *ret)
     struct rows rows;
     int r = lock_held(tx, incarnation, &rows);
 
+    *ret = (struct worker_row){0};
     return r ? fault(r) : lock(tx, incarnation, ret);
 }
 
