@@ -293,7 +293,7 @@ static void output_is_captured_by_stream(void **state)
     out = testing_read(t, "1.out", NULL);
     err = testing_read(t, "1.err", NULL);
     assert_string_equal(out, "out\n");
-    assert_memory_equal(err, "err 1\nb\377d\0 end", 16);
+    assert_memory_equal(err, "err 1\nb\377d\0 end", 14);
     assert_string_equal(end->err, "err 1\nb\xef\xbf\xbd"
                                   "d\xef\xbf\xbd end");
     assert_int_equal(end->exit_code, 7);
