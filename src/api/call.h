@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call: one request between a transport (gRPC, HTTP, this process) and the server.
+ *
+ * The transport makes it, with the decoded request in the call's arena, and starts it; the server
+ * answers on the same loop:
+ *
+ *     unary:  start → done
+ *     stream: start → message → (pull → message)… → done
+ *
+ * `done` comes exactly once, also after a cancel, and nothing comes behind it; then the transport
+ * frees the arena. The reply lives in the arena, that of a stream until the next `pull`.
+ * Whoever makes the call sets everything above the line, zero where there is nothing.
+ */
+#ifndef API_CALL_H
+#define API_CALL_H
+
+#include <stdint.h>
+
+#include "api/method.h"
+#include "base/arena.h"
+#include "base/doc.h"
+#include "base/str.h"
+#include "core/code.h"
+
+struct call {
+    const struct method *method;
+    const ProtobufCMessage *request;
+    struct arena arena;
+    int64_t deadline_us; /* monotonic (clock.h); INT64_MAX: none */
+    struct str peer;     /* address of the client, for limits and the log; empty: this process */
+    struct str idempotency_key;      /* empty: none; at most CALL_KEY_BYTES_MAX */
+    void (*message)(struct call *c); /* of a stream: c->reply is one */
+    void (*done)(struct call *c);
+    void *transport; /* the transport's own */
+
+    /* ---- the server's ---- */
+    void *server;
+    /* The client has gone, or its deadline has passed: what has not begun is left undone, and
+     * `done` comes soon. */
+    void (*cancel)(struct call *c);
+    /* The transport has sent the message and takes another. */
+    void (*pull)(struct call *c);
+
+    /* How it came out, set before `done`; the texts live in the arena. */
+    enum code code;
+    struct str text; /* one sentence */
+    const struct doc_error *details;
+    size_t details_n;
+    int64_t retry_after_us; /* 0: nothing is said */
+    struct str etag;        /* empty: none */
+    ProtobufCMessage *reply;
+};
+
+#define CALL_KEY_BYTES_MAX 200u
+
+/* What transports are given: the table, and what starts a call on this loop. */
+struct call_service {
+    const struct method *const *methods;
+    size_t methods_n;
+    void (*start)(void *context, struct call *c);
+    void *context;
+};
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * protojson: messages of the API from and to JSON, by their descriptors.
+ *
+ * The names are those of the .proto files. What differs from protobuf's own JSON mapping: whole
+ * numbers are numbers (ids are texts in the API itself), names are never changed to camelCase, and
+ * a text that is JSON (a field of bytes, see scripts/proto-c) is embedded as it is: it is checked
+ * and copied, never parsed into values. Durations are "1.5s", times RFC 3339 in UTC, maps objects.
+ * null means absent.
+ */
+#ifndef API_PROTOJSON_H
+#define API_PROTOJSON_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/doc.h"
+#include "weft.pb-c.h"
+
+#define PROTOJSON_DEPTH_MAX 64u /* of embedded JSON */
+
+enum { PROTOJSON_E_BAD = 1 };
+
+/* Returns 0, or PROTOJSON_E_BAD with the place and one sentence, which names the key. An unknown
+ * key is refused, with the nearest name that there is. */
+int protojson_decode(struct arena *a, const ProtobufCMessageDescriptor *d, struct str text,
+                     ProtobufCMessage **ret, struct doc_error *ret_error);
+
+/* Set one field ("page_size", or "a.b") from the text of a path or query. */
+int protojson_set(struct arena *a, ProtobufCMessage *m, struct str name, struct str value,
+                  struct str *ret_error);
+
+/* On one line. What is not set is left out, and so are empty lists and maps, but for those of the
+ * outermost message: who asked for a list gets one. */
+void protojson_encode(const ProtobufCMessage *m, struct buf *out);
+
+/* Whether the text is one JSON value and nothing else: UTF-8, escapes, surrogates, numbers, no
+ * deeper than `depth_max`. No tree is made. Returns 0, or PROTOJSON_E_BAD with the offset of the
+ * first byte that is wrong. */
+int protojson_check(struct str text, unsigned depth_max, size_t *ret_offset);
+
+#endif
