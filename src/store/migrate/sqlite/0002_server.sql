@@ -9,3 +9,30 @@ CREATE TABLE idempotency (
     PRIMARY KEY (key, method)
 );
 CREATE INDEX idempotency_at ON idempotency (at);
+
+-- Workers that register from outside: what they say about themselves, as JSON objects.
+ALTER TABLE worker ADD COLUMN labels   TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE worker ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE worker ADD COLUMN metrics  TEXT NOT NULL DEFAULT '{}'; -- as last reported
+CREATE INDEX worker_name ON worker (name, incarnation);
+CREATE INDEX worker_over ON worker (ended_at) WHERE state IN ('LOST', 'GONE');
+-- Who claims without having registered is one row per name.
+CREATE UNIQUE INDEX worker_guest ON worker (name) WHERE kind = 'guest' AND state NOT IN ('LOST', 'GONE');
+
+-- Settings of queues; 0 where there is no limit.
+ALTER TABLE queue ADD COLUMN concurrency_max INTEGER NOT NULL DEFAULT 0;          -- leases at once
+ALTER TABLE queue ADD COLUMN key_concurrency INTEGER NOT NULL DEFAULT 0;          -- leases at once of one key
+ALTER TABLE queue ADD COLUMN rate_milli      INTEGER NOT NULL DEFAULT 0;          -- claims in 1000 seconds
+ALTER TABLE queue ADD COLUMN rate_burst      INTEGER NOT NULL DEFAULT 0;          -- claims at once; 0: one second's worth
+ALTER TABLE queue ADD COLUMN fair            INTEGER NOT NULL DEFAULT 0;          -- 1: keys take turns
+ALTER TABLE queue ADD COLUMN claim_ttl_us    INTEGER NOT NULL DEFAULT 3600000000; -- of a lease without a registered worker
+ALTER TABLE queue ADD COLUMN retention_us    INTEGER NOT NULL DEFAULT 604800000000; -- of attempts that ended
+ALTER TABLE queue ADD COLUMN retry           TEXT    NOT NULL DEFAULT '';         -- of tasks that bring none, core/retry's text
+ALTER TABLE queue ADD COLUMN task_timeout_us INTEGER NOT NULL DEFAULT 0;          -- likewise
+ALTER TABLE queue ADD COLUMN version         INTEGER NOT NULL DEFAULT 1;          -- grows with each change of the settings
+
+-- A lease that no heartbeat keeps has an end of its own; what the holder told of its progress.
+ALTER TABLE task ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;  -- of the live lease; 0: its worker's heartbeat keeps it
+ALTER TABLE task ADD COLUMN percent    INTEGER NOT NULL DEFAULT -1; -- of the live lease; -1: nothing was told
+ALTER TABLE task ADD COLUMN progress   TEXT    NOT NULL DEFAULT ''; -- likewise, its newest message
+CREATE INDEX task_expires ON task (expires_at) WHERE expires_at <> 0 AND state IN ('LEASED', 'RUNNING');
