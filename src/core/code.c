@@ -4,15 +4,17 @@
 #include <assert.h>
 
 static const struct str texts[] = {
-#define CODE_TEXT(name, text, exit) [CODE_##name] = {text, sizeof(text) - 1},
+#define CODE_TEXT(name, text, exit, http, grpc) [CODE_##name] = {text, sizeof(text) - 1},
     CODES(CODE_TEXT)
 #undef CODE_TEXT
 };
 
-static const int exits[] = {
-#define CODE_EXIT(name, text, exit) [CODE_##name] = exit,
-    CODES(CODE_EXIT)
-#undef CODE_EXIT
+static const struct {
+    int exit, http, grpc;
+} numbers[] = {
+#define CODE_NUMBERS(name, text, exit, http, grpc) [CODE_##name] = {exit, http, grpc},
+    CODES(CODE_NUMBERS)
+#undef CODE_NUMBERS
 };
 
 struct str code_text(enum code c)
@@ -24,5 +26,17 @@ struct str code_text(enum code c)
 int code_exit(enum code c)
 {
     assert(c < CODE_N);
-    return exits[c];
+    return numbers[c].exit;
+}
+
+int code_http(enum code c)
+{
+    assert(c < CODE_N);
+    return numbers[c].http;
+}
+
+int code_grpc(enum code c)
+{
+    assert(c < CODE_N);
+    return numbers[c].grpc;
 }
