@@ -161,11 +161,12 @@ static int draw_id(struct tx *tx, int64_t *ret)
     return r ? fault(r) : 0;
 }
 
-static int add(struct tx *tx, const struct run_row *run)
+static int add(struct tx *tx, const struct run_row *run, bool local)
 {
-    int r = STORE_DO(tx->store, STMT_run_add, tx->arena, NULL, INT(run->id), TEXT(run->workflow),
-                     INT(run->version), TEXT(run_state_text(run->state)), TEXT(run->params),
-                     TEXT(run->dir), INT(run->max_parallel), INT(run->tasks), INT(tx->now));
+    int r =
+        STORE_DO(tx->store, STMT_run_add, tx->arena, NULL, INT(run->id), TEXT(run->workflow),
+                 INT(run->version), TEXT(run_state_text(run->state)), TEXT(run->params),
+                 TEXT(run->dir), INT(run->max_parallel), INT(run->tasks), INT(tx->now), INT(local));
 
     /* A program that does not know the lock has started a run at the same moment: begin again. */
     if (r == STORE_E_DUPLICATE)
@@ -203,7 +204,7 @@ int run_start(struct tx *tx, const struct run_start *req, struct run_row *reply)
     if (r)
         return r == ENGINE_E_REFUSED ? r : fault(r);
     reply->params = spec.params_json;
-    r = add(tx, reply);
+    r = add(tx, reply, req->local);
     if (r)
         return fault(r);
     return make_tasks(tx, w.definition, &spec, reply);

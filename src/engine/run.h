@@ -17,6 +17,7 @@ struct run_start {
     size_t params_n;
     struct str dir;       /* the folder that relative `cwd`s start from */
     int64_t max_parallel; /* 0: as the workflow says */
+    bool local;           /* whoever starts it carries it; run_claim() passes it over */
 };
 
 struct run_row {
@@ -85,6 +86,31 @@ struct run_why {
     size_t tasks_n;
 };
 int run_why(struct tx *tx, const int64_t *id, struct run_why *reply);
+
+/*
+ * Tasks of any run that is not local, for an executor that carries them all: the runs after
+ * `after` take their turns, so that a large one does not keep the others waiting.
+ */
+#define RUN_CLAIM_RUNS_MAX 64u /* runs looked at in one claim */
+
+struct run_claim {
+    int64_t worker; /* incarnation */
+    int64_t after;  /* the run that a turn ended with; 0: begin with the oldest */
+    int64_t max;    /* tasks */
+};
+struct run_share {
+    int64_t run;
+    struct str dir; /* where its tasks start */
+    struct task_leases leases;
+};
+struct run_shares {
+    struct run_share *list;
+    size_t n;
+    size_t leases; /* of all shares together */
+    int64_t after; /* for the next claim */
+    bool more;     /* there may be more to take: by slots that are free still, or when some are */
+};
+int run_claim(struct tx *tx, const struct run_claim *req, struct run_shares *reply);
 
 /* The outputs of tasks of a run by name, for references; empty for one that has none. */
 struct run_outputs {

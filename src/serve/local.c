@@ -138,7 +138,7 @@ static int run_scan(struct tx *tx, const void *request, void *reply)
     return reaper_scan(tx, request, &s->reaper);
 }
 
-static int run_claim(struct tx *tx, const void *request, void *reply)
+static int run_take(struct tx *tx, const void *request, void *reply)
 {
     struct claim_reply *c = reply;
 
@@ -177,7 +177,7 @@ static const struct op_row {
     [OP_COMPLETE] = {run_complete,    complete_done, OP_FIELDS(complete,    completed)},
     [OP_BEAT] = {run_beat,        beat_done,     OP_FIELDS(incarnation, beat)     },
     [OP_SCAN] = {run_scan,        scan_done,     OP_FIELDS(incarnation, scan)     },
-    [OP_CLAIM] = {run_claim,       claim_done,    OP_FIELDS(claim,       claimed)  },
+    [OP_CLAIM] = {run_take,        claim_done,    OP_FIELDS(claim,       claimed)  },
     [OP_LOOK] = {run_look,        look_done,     OP_FIELDS(look,        seen)     },
     [OP_LEAVE] = {run_leave,       leave_done,    OP_FIELDS(incarnation, left)     },
 };

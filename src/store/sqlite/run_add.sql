@@ -1,4 +1,4 @@
 -- A new run.
--- 1 id, 2 workflow, 3 version, 4 state, 5 params, 6 dir, 7 max_parallel, 8 tasks, 9 created_at.
-INSERT INTO run (id, workflow, version, state, params, dir, max_parallel, tasks, open, created_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)
+-- 1 id, 2 workflow, 3 version, 4 state, 5 params, 6 dir, 7 max_parallel, 8 tasks, 9 created_at, 10 local.
+INSERT INTO run (id, workflow, version, state, params, dir, max_parallel, tasks, open, created_at, local)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)

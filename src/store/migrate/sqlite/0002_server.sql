@@ -36,3 +36,7 @@ ALTER TABLE task ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;  -- of the li
 ALTER TABLE task ADD COLUMN percent    INTEGER NOT NULL DEFAULT -1; -- of the live lease; -1: nothing was told
 ALTER TABLE task ADD COLUMN progress   TEXT    NOT NULL DEFAULT ''; -- likewise, its newest message
 CREATE INDEX task_expires ON task (expires_at) WHERE expires_at <> 0 AND state IN ('LEASED', 'RUNNING');
+
+-- 1: the program that started the run carries it, and the servers' executors leave it alone, as they do with
+-- all the runs of the time before there were servers.
+ALTER TABLE run ADD COLUMN local INTEGER NOT NULL DEFAULT 1;

@@ -1,0 +1,9 @@
+-- The runs that a server's executor may take tasks of now, in the order of their ids.
+-- 1 ids after this one, 2 how many.
+-- id, dir.
+SELECT id, dir
+  FROM run
+ WHERE id > ?1 AND state IN ('RUNNING', 'CANCELLING') AND local = 0
+   AND (max_parallel = 0 OR held < max_parallel)
+   AND EXISTS (SELECT 1 FROM task WHERE task.run = run.id AND task.queue = '' AND task.state = 'READY')
+ ORDER BY id LIMIT ?2
