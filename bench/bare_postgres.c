@@ -29,7 +29,7 @@
                 " $2::bigint, 1000, 1, '0123456789abcdef' FROM gone")                              \
     X(TALLY, "INSERT INTO tally (run, queue, state, n) SELECT 0, 'bench', s, n"                    \
              " FROM unnest($1::text[], $2::bigint[]) AS u (s, n)"                                  \
-             " ON CONFLICT (run, queue, state) DO UPDATE SET n = tally.n + excluded.n")
+             " ON CONFLICT (run, queue, state, shard) DO UPDATE SET n = tally.n + excluded.n")
 #define STATEMENT_ENUM(name, text) name,
 #define STATEMENT_ROW(name, text)  [name] = {#name, (text)},
 enum statement { STATEMENTS(STATEMENT_ENUM) STATEMENT_N };

@@ -64,7 +64,7 @@ int world_setup(void **state)
         store_testing_sql(w->place, "DELETE FROM worker; DELETE FROM queue; DELETE FROM workflow;"
                                     "DELETE FROM run; DELETE FROM task; DELETE FROM dep_group;"
                                     "DELETE FROM dep_edge; DELETE FROM attempt; DELETE FROM event;"
-                                    "DELETE FROM tally");
+                                    "DELETE FROM tally; DELETE FROM lane; DELETE FROM uniqueness");
     w->tx = (struct tx){.store = w->store, .arena = &w->arena, .prng = &w->prng};
     return 0;
 }

@@ -54,7 +54,8 @@ static const char *const queries[] = {
     "SELECT 'event ' || at || ' run @' || run || ' task #' || task || ' ' || kind || ' ' || data"
     " FROM event ORDER BY seq",
 
-    "SELECT 'tally @' || run || ' ' || queue || '|' || state || ' ' || n FROM tally WHERE n <> 0",
+    "SELECT 'tally @' || run || ' ' || queue || '|' || state || ' ' || sum(n) FROM tally GROUP BY "
+    "run, queue, state HAVING sum(n) <> 0",
 };
 #define QUERIES_N (sizeof(queries) / sizeof(queries[0]))
 

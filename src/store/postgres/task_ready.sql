@@ -3,5 +3,5 @@
 -- A task row: id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at. Then payload.
 SELECT id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at,
        payload
-  FROM task WHERE run = $1::bigint AND queue = $2::text AND state = 'READY'
- ORDER BY priority DESC, id LIMIT $3::bigint FOR UPDATE SKIP LOCKED
+  FROM task WHERE run = $1::bigint AND queue = $2::text AND state = 'READY' AND gate < 2
+ ORDER BY priority DESC, turn, id LIMIT $3::bigint FOR UPDATE SKIP LOCKED

@@ -3,6 +3,6 @@
 SELECT count(*), coalesce(min(x), '') FROM (
     SELECT cast(coalesce(a.run, b.run) AS TEXT) || ' ' || coalesce(a.state, b.state) AS x
       FROM (SELECT run, queue, state, count(*) AS n FROM task GROUP BY run, queue, state) a
-      FULL JOIN (SELECT run, queue, state, n FROM tally WHERE n <> 0 AND (run <> 0 OR state NOT IN ('SUCCEEDED', 'CANCELLED'))) b
+      FULL JOIN (SELECT run, queue, state, sum(n) AS n FROM tally WHERE run <> 0 OR state NOT IN ('SUCCEEDED', 'CANCELLED') GROUP BY run, queue, state) b
         ON a.run = b.run AND a.queue = b.queue AND a.state = b.state
      WHERE coalesce(a.n, 0) <> coalesce(b.n, 0)) AS broken

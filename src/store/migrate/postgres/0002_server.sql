@@ -40,3 +40,47 @@ CREATE INDEX task_expires ON task (expires_at) WHERE expires_at <> 0 AND state I
 -- 1: the program that started the run carries it, and the servers' executors leave it alone, as they do with
 -- all the runs of the time before there were servers.
 ALTER TABLE run ADD COLUMN local BIGINT NOT NULL DEFAULT 1;
+
+-- Tasks of queues. `key` and the settings of the queue decide who may go (docs/queue.md): `turn` orders the tasks of a
+-- fair queue, `gate` holds back those whose key has all the leases that it may have.
+ALTER TABLE task ADD COLUMN key        TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE task ADD COLUMN unique_key TEXT COLLATE "C" NOT NULL DEFAULT ''; -- its row in `uniqueness`
+ALTER TABLE task ADD COLUMN turn       BIGINT  NOT NULL DEFAULT 0;  -- before the id in the order; 0: the queue was not fair
+ALTER TABLE task ADD COLUMN gate       BIGINT  NOT NULL DEFAULT 0;  -- 0: no limit, 1: has a place of its key, 2: waits for one
+DROP INDEX task_ready;
+CREATE INDEX task_ready ON task (run, queue, priority DESC, turn, id) WHERE state = 'READY' AND gate < 2;
+CREATE INDEX task_gate ON task (queue, key, priority DESC, id) WHERE gate = 2;
+CREATE INDEX task_turn ON task (queue, key, priority, turn) WHERE state = 'READY' AND turn > 0;
+CREATE INDEX task_due_of ON task (run, queue, due_at) WHERE state = 'DELAYED';
+CREATE INDEX task_deadline ON task (deadline_at) WHERE deadline_at <> 0 AND state IN ('LEASED', 'RUNNING');
+
+-- What a queue's rate has left: claims in millionths, and when that was counted.
+ALTER TABLE queue ADD COLUMN bucket    BIGINT  NOT NULL DEFAULT -1; -- -1: full
+ALTER TABLE queue ADD COLUMN bucket_at BIGINT  NOT NULL DEFAULT 0;
+
+-- Places that tasks of a key have, where the queue limits them; no row: none.
+CREATE TABLE lane (
+    queue  TEXT COLLATE "C" NOT NULL,
+    key    TEXT COLLATE "C" NOT NULL,
+    places BIGINT  NOT NULL,
+    PRIMARY KEY (queue, key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
+
+-- Unique keys: taken while the task lives, and until a time.
+CREATE TABLE uniqueness (
+    queue      TEXT COLLATE "C" NOT NULL,
+    unique_key TEXT COLLATE "C" NOT NULL,
+    task       BIGINT  NOT NULL,
+    until      BIGINT  NOT NULL,
+    live       BIGINT  NOT NULL,              -- 1: the task has not ended
+    PRIMARY KEY (queue, unique_key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05,
+        autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX uniqueness_over ON uniqueness (until) WHERE live = 0;
+
+-- Counts of a queue are kept in as many rows as programs write, so that none waits for another's commit; they are added
+-- up by who reads.
+ALTER TABLE tally ADD COLUMN shard BIGINT  NOT NULL DEFAULT 0;
+ALTER TABLE tally DROP CONSTRAINT tally_pkey;
+ALTER TABLE tally ADD PRIMARY KEY (run, queue, state, shard);

@@ -40,3 +40,39 @@ CREATE INDEX task_expires ON task (expires_at) WHERE expires_at <> 0 AND state I
 -- 1: the program that started the run carries it, and the servers' executors leave it alone, as they do with
 -- all the runs of the time before there were servers.
 ALTER TABLE run ADD COLUMN local INTEGER NOT NULL DEFAULT 1;
+
+-- Tasks of queues. `key` and the settings of the queue decide who may go (docs/queue.md): `turn` orders the tasks of a
+-- fair queue, `gate` holds back those whose key has all the leases that it may have.
+ALTER TABLE task ADD COLUMN key        TEXT    NOT NULL DEFAULT '';
+ALTER TABLE task ADD COLUMN unique_key TEXT    NOT NULL DEFAULT ''; -- its row in `uniqueness`
+ALTER TABLE task ADD COLUMN turn       INTEGER NOT NULL DEFAULT 0;  -- before the id in the order; 0: the queue was not fair
+ALTER TABLE task ADD COLUMN gate       INTEGER NOT NULL DEFAULT 0;  -- 0: no limit, 1: has a place of its key, 2: waits for one
+DROP INDEX task_ready;
+CREATE INDEX task_ready ON task (run, queue, priority DESC, turn, id) WHERE state = 'READY' AND gate < 2;
+CREATE INDEX task_gate ON task (queue, key, priority DESC, id) WHERE gate = 2;
+CREATE INDEX task_turn ON task (queue, key, priority, turn) WHERE state = 'READY' AND turn > 0;
+CREATE INDEX task_due_of ON task (run, queue, due_at) WHERE state = 'DELAYED';
+CREATE INDEX task_deadline ON task (deadline_at) WHERE deadline_at <> 0 AND state IN ('LEASED', 'RUNNING');
+
+-- What a queue's rate has left: claims in millionths, and when that was counted.
+ALTER TABLE queue ADD COLUMN bucket    INTEGER NOT NULL DEFAULT -1; -- -1: full
+ALTER TABLE queue ADD COLUMN bucket_at INTEGER NOT NULL DEFAULT 0;
+
+-- Places that tasks of a key have, where the queue limits them; no row: none.
+CREATE TABLE lane (
+    queue  TEXT    NOT NULL,
+    key    TEXT    NOT NULL,
+    places INTEGER NOT NULL,
+    PRIMARY KEY (queue, key)
+) WITHOUT ROWID, STRICT;
+
+-- Unique keys: taken while the task lives, and until a time.
+CREATE TABLE uniqueness (
+    queue      TEXT    NOT NULL,
+    unique_key TEXT    NOT NULL,
+    task       INTEGER NOT NULL,
+    until      INTEGER NOT NULL,
+    live       INTEGER NOT NULL,              -- 1: the task has not ended
+    PRIMARY KEY (queue, unique_key)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX uniqueness_over ON uniqueness (until) WHERE live = 0;
