@@ -22,6 +22,7 @@
 #include "net/metrics.h"
 
 struct protocol;
+struct grpc;
 
 /* A path that is answered by the server itself: /metrics, /livez, /readyz, /openapi.json. */
 struct net_page {
@@ -41,6 +42,7 @@ struct net_shared {
     size_t pages_n;
     size_t bodies_bytes; /* held now, against limits.bodies_bytes */
     bool retiring;       /* the server ends: nothing new is begun */
+    struct grpc *grpc;   /* grpc.h */
     int64_t (*now)(void);
     void (*idle)(struct net_shared *s); /* the last call under way has ended; may be NULL */
 };

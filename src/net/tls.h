@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tls: TLS 1.2 and 1.3 (OpenSSL) as a protocol that has another one inside.
+ *
+ * The handshake decides what is inside: HTTP/1.1 for whoever offers it, HTTP/2 for whoever offers
+ * nothing else, as gRPC clients do. With a client CA, a client without a certificate of that CA is
+ * not let in.
+ */
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include "net/conn.h"
+
+struct tls;
+
+struct tls_files {
+    const char *certificate; /* PEM, with the chain behind it */
+    const char *key;         /* PEM, without a passphrase */
+    const char *client_ca;   /* PEM; NULL: clients need no certificate */
+};
+
+enum { TLS_E_BAD = 1 };
+
+/* Returns 0, or TLS_E_BAD with one sentence in the arena. The names are copied. */
+int tls_new(const struct tls_files *files, struct arena *a, struct tls **ret,
+            struct str *ret_error);
+
+/* Read the files again, for the connections that begin from now on. After TLS_E_BAD the old ones
+ * stay. */
+int tls_reload(struct tls *t, struct arena *a, struct str *ret_error);
+
+/* Connections live on. NULL is fine. */
+struct tls *tls_free(struct tls *t);
+
+struct protocol *tls_connection(struct tls *t, struct protocol_host *host, enum conn_speaks speaks);
+
+#endif
