@@ -472,6 +472,56 @@ int task_release(struct tx *tx, const struct task_release *req, struct task_code
     return task_complete(tx, &(struct task_complete){list, req->n}, reply);
 }
 
+/* Whether the request is done, refused or failed with all the others. */
+static int note_refusal(struct tx *tx, int r, struct tx_problem *problem)
+{
+    *problem = (struct tx_problem){0};
+    if (r == ENGINE_E_REFUSED)
+        *problem = tx->problem;
+    tx->problem = (struct tx_problem){0};
+    return r == ENGINE_E_REFUSED ? 0 : r ? fault(r) : 0;
+}
+
+int task_enqueue_many(struct tx *tx, const struct task_enqueue *const *reqs,
+                      struct task_ids *const *replies, struct tx_problem *problems, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++)
+        r = note_refusal(tx, task_enqueue(tx, reqs[i], replies[i]), &problems[i]);
+    return r ? fault(r) : 0;
+}
+
+int task_claim_many(struct tx *tx, const struct task_claim *const *reqs,
+                    struct task_leases *const *replies, struct tx_problem *problems, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++)
+        r = note_refusal(tx, task_claim(tx, reqs[i], replies[i]), &problems[i]);
+    return r ? fault(r) : 0;
+}
+
+int task_complete_many(struct tx *tx, const struct task_complete *const *reqs,
+                       struct task_codes *const *replies, struct tx_problem *problems, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++)
+        r = note_refusal(tx, task_complete(tx, reqs[i], replies[i]), &problems[i]);
+    return r ? fault(r) : 0;
+}
+
+int task_release_many(struct tx *tx, const struct task_release *const *reqs,
+                      struct task_codes *const *replies, struct tx_problem *problems, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++)
+        r = note_refusal(tx, task_release(tx, reqs[i], replies[i]), &problems[i]);
+    return r ? fault(r) : 0;
+}
+
 static int find_id(struct tx *tx, const struct task_which *req, int64_t *ret)
 {
     struct rows rows;

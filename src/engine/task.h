@@ -20,13 +20,20 @@
 #define TASK_MESSAGE_BYTES_MAX 4096u
 #define TASK_STDERR_BYTES_MAX  (16u << 10) /* 4096 bytes, each of them a U+FFFD, and some more */
 #define TASK_PRIORITY_MAX      1000
+#define TASK_KEY_BYTES_MAX     200u /* of keys and unique keys */
 
 struct task_new {
     struct str payload; /* JSON */
     int64_t priority;
-    int64_t delay_us;                 /* not before now + delay */
+    int64_t delay_us;                 /* not before now + delay … */
+    int64_t not_before;               /* … nor before this time */
     const struct retry_policy *retry; /* NULL: the default */
     int64_t timeout_us;               /* of an attempt; 0: none */
+    struct str key;                   /* for order, concurrency and fair shares; empty: none */
+    /* While a task of the queue that was added with this unique key has not ended, and for
+     * unique_us from then on that it was added, another one is not added. Empty: none. */
+    struct str unique_key;
+    int64_t unique_us;
 };
 
 struct task_enqueue {
@@ -36,7 +43,8 @@ struct task_enqueue {
 };
 
 struct task_ids {
-    int64_t *list; /* in the order of the request */
+    int64_t *list;    /* in the order of the request */
+    bool *duplicates; /* NULL: none; else which of them stood there already, or come again */
     size_t n;
 };
 
@@ -45,6 +53,8 @@ struct task_claim {
     int64_t run;      /* tasks of this run … */
     struct str queue; /* … or, where run is 0, of this queue */
     int64_t max;
+    int64_t ttl_us; /* each lease ends by itself then, unless it is renewed; 0: the worker's
+                       heartbeat keeps it */
 };
 
 /* A task as its holder gets it: claimed and started, so that the attempt counts. */
@@ -52,9 +62,12 @@ struct task_lease {
     int64_t task, run, token, attempt;
     int64_t timeout_us;
     int64_t deadline_at; /* 0: none */
+    int64_t expires_at;  /* 0: the worker's heartbeat keeps it */
     int64_t started_at;
     int64_t queue_wait_us;
-    struct str name;
+    int64_t priority;
+    struct str name; /* of a task of a run */
+    struct str queue, key;
     struct str payload;
 };
 
@@ -96,6 +109,7 @@ struct task_release {
     size_t n;
 };
 
+/* A queue that does not exist is made with the defaults. QUEUE_FULL where they do not all fit. */
 int task_enqueue(struct tx *tx, const struct task_enqueue *req, struct task_ids *reply);
 /* At most as many as the worker has free slots. A worker that is not READY gets nothing;
  * WORKER_LOST where it is over. */
@@ -103,6 +117,18 @@ int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *
 int task_complete(struct tx *tx, const struct task_complete *req, struct task_codes *reply);
 /* Give leases back: the attempt ends as rejected and does not count. */
 int task_release(struct tx *tx, const struct task_release *req, struct task_codes *reply);
+
+/* The same for n requests of different callers, in their order, with a few statements in all. One
+ * that is refused has its problem set (the others' code is CODE_OK), and nothing of it is written;
+ * a fault is all of theirs. They never return ENGINE_E_REFUSED. */
+int task_enqueue_many(struct tx *tx, const struct task_enqueue *const *reqs,
+                      struct task_ids *const *replies, struct tx_problem *problems, size_t n);
+int task_claim_many(struct tx *tx, const struct task_claim *const *reqs,
+                    struct task_leases *const *replies, struct tx_problem *problems, size_t n);
+int task_complete_many(struct tx *tx, const struct task_complete *const *reqs,
+                       struct task_codes *const *replies, struct tx_problem *problems, size_t n);
+int task_release_many(struct tx *tx, const struct task_release *const *reqs,
+                      struct task_codes *const *replies, struct tx_problem *problems, size_t n);
 
 struct task_attempt {
     int64_t number, token, worker;
