@@ -17,7 +17,7 @@ int tx_begin(struct tx *tx)
     tx->events = NULL;
     tx->events_n = tx->events_cap = tx->events_flushed = 0;
     tx->tallies = NULL;
-    tx->tallies_n = tx->tallies_cap = tx->tallies_mark = 0;
+    tx->tallies_n = tx->tallies_cap = tx->tallies_mark = tx->tallied_n = 0;
     tx->problem = (struct tx_problem){0};
     return store_begin(tx->store, &tx->now);
 }
@@ -67,24 +67,38 @@ static int by_scope(const void *a, const void *b)
     return str_cmp(x->queue, y->queue);
 }
 
-/* One row per scope and state, whatever the requests of the transaction were. */
-static int flush_tallies(struct tx *tx)
+/* Neighbours of one scope and state become one. Returns how many are left. */
+static size_t merge_tallies(struct tx *tx)
 {
-    struct sets sets = {0};
-    int64_t n = 0;
+    size_t n = 0;
 
     if (tx->tallies_n)
         qsort(tx->tallies, tx->tallies_n, sizeof(*tx->tallies), by_scope);
     for (size_t i = 0; i < tx->tallies_n; i++) {
+        struct tx_tally t = tx->tallies[i];
+
+        if (n && by_scope(&tx->tallies[n - 1], &t) == 0) {
+            tx->tallies[n - 1].n += t.n;
+            tx->tallies[n - 1].touched |= t.touched;
+        } else {
+            tx->tallies[n++] = t;
+        }
+    }
+    return n;
+}
+
+/* One row per scope and state, whatever the requests of the transaction were. */
+static int flush_tallies(struct tx *tx)
+{
+    struct sets sets = {0};
+
+    tx->tallied_n = merge_tallies(tx);
+    for (size_t i = 0; i < tx->tallied_n; i++) {
         const struct tx_tally *t = &tx->tallies[i];
 
-        n += t->n;
-        if (i + 1 < tx->tallies_n && by_scope(t, t + 1) == 0)
-            continue;
-        if (n)
+        if (t->n)
             SETS_ADD(&sets, tx->arena, INT(t->run), TEXT(t->queue), TEXT(task_state_text(t->state)),
-                     INT(n));
-        n = 0;
+                     INT(t->n));
     }
     tx->tallies_n = tx->tallies_mark = 0;
     return sets_run(&sets, tx, STMT_tally_add, 4, NULL);
@@ -112,7 +126,7 @@ void tx_rollback(struct tx *tx)
 {
     store_rollback(tx->store);
     tx->events_n = tx->events_flushed = 0;
-    tx->tallies_n = tx->tallies_mark = 0;
+    tx->tallies_n = tx->tallies_mark = tx->tallied_n = 0;
 }
 
 int tx_mark(struct tx *tx, enum tx_savepoint how, struct tx_place *ret)
@@ -181,18 +195,28 @@ void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct 
 
 /* Only the entries since the mark are added to, so that one request can be undone alone; there are
  * never many. */
-void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state state, int64_t n)
+static struct tx_tally *tally_of(struct tx *tx, int64_t run, struct str queue,
+                                 enum task_state state)
 {
     for (size_t i = tx->tallies_mark; i < tx->tallies_n; i++) {
         struct tx_tally *t = &tx->tallies[i];
 
-        if (t->run == run && t->state == state && str_eq(t->queue, queue)) {
-            t->n += n;
-            return;
-        }
+        if (t->run == run && t->state == state && str_eq(t->queue, queue))
+            return t;
     }
     ARENA_ROOM(tx->arena, tx->tallies, tx->tallies_n, tx->tallies_cap, 16);
-    tx->tallies[tx->tallies_n++] = (struct tx_tally){run, queue, state, n};
+    tx->tallies[tx->tallies_n] = (struct tx_tally){.run = run, .queue = queue, .state = state};
+    return &tx->tallies[tx->tallies_n++];
+}
+
+void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state state, int64_t n)
+{
+    tally_of(tx, run, queue, state)->n += n;
+}
+
+void tx_touch(struct tx *tx, struct str queue)
+{
+    tally_of(tx, 0, queue, TASK_READY)->touched = true;
 }
 
 void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts)

@@ -50,6 +50,7 @@ struct tx_tally {
     struct str queue;
     enum task_state state;
     int64_t n;
+    bool touched; /* whoever waits for the queue looks again */
 };
 
 struct tx {
@@ -62,6 +63,8 @@ struct tx {
     size_t events_n, events_cap, events_flushed;
     struct tx_tally *tallies;
     size_t tallies_n, tallies_cap, tallies_mark;
+    size_t tallied_n; /* after tx_flush(): the first of `tallies` are what it wrote, one per scope
+                         and state, and what was touched */
     struct tx_problem problem;
 };
 
@@ -70,7 +73,8 @@ struct tx {
 int tx_begin(struct tx *tx);
 /* Write what was gathered. */
 int tx_flush(struct tx *tx);
-/* tx_flush() and commit: 0 is durable. The events stay readable until the next tx_begin(). */
+/* tx_flush() and commit: 0 is durable. Events and counts stay readable until the next tx_begin().
+ */
 int tx_commit(struct tx *tx);
 void tx_rollback(struct tx *tx);
 
@@ -97,6 +101,10 @@ void tx_event(struct tx *tx, int64_t run, int64_t task, struct str name, struct 
 
 /* n more (or fewer) tasks in that state. */
 void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state state, int64_t n);
+
+/* Something of the queue has changed that no count shows (its settings), and by which tasks may
+ * have become claimable: whoever waits for it looks again after the commit. */
+void tx_touch(struct tx *tx, struct str queue);
 
 /* Add to counts by state, as the store has them, what this transaction has counted since. */
 void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts);
