@@ -111,14 +111,19 @@ static int silence(struct tx *tx, const struct worker_row *w, struct reaper_repl
 
 static int watch_workers(struct tx *tx, struct reaper_reply *reply)
 {
-    struct worker_rows workers = {0};
-    int r = worker_list(tx, NULL, &workers);
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_worker_silent, tx->arena, &rows, INT(tx->now));
 
     if (r)
         return fault(r);
-    reply->silent_local.list = ARENA_ARRAY(tx->arena, struct worker_row, workers.n);
-    for (size_t i = 0; i < workers.n && !r; i++)
-        r = silence(tx, &workers.list[i], reply);
+    reply->silent_local.list = ARENA_ARRAY(tx->arena, struct worker_row, rows.n);
+    for (size_t i = 0; i < rows.n && !r; i++) {
+        struct worker_row w;
+
+        r = row_worker(tx, &rows, i, &w);
+        if (!r)
+            r = silence(tx, &w, reply);
+    }
     return r ? fault(r) : 0;
 }
 

@@ -1,25 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/worker.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "engine/change.h"
+#include "engine/labels.h"
 #include "engine/sets.h"
+
+static int check_name(struct tx *tx, struct str name)
+{
+    if (name.n < 1 || name.n > WORKER_NAME_BYTES_MAX || !str_utf8(name, NULL) ||
+        str_find(name, '\0', NULL))
+        return tx_refuse(tx, CODE_INVALID, "a worker's name has 1 to %u bytes of UTF-8 without NUL",
+                         WORKER_NAME_BYTES_MAX);
+    return 0;
+}
 
 static int check_register(struct tx *tx, const struct worker_register *req)
 {
-    if (req->name.n < 1 || req->name.n > WORKER_NAME_BYTES_MAX || !str_utf8(req->name, NULL) ||
-        str_find(req->name, '\0', NULL))
-        return tx_refuse(tx, CODE_INVALID, "a worker's name has 1 to %u bytes of UTF-8 without NUL",
-                         WORKER_NAME_BYTES_MAX);
+    int r = check_name(tx, req->name);
+
+    if (r)
+        return r;
     if (req->slots < 1 || req->slots > WORKER_SLOTS_MAX)
         return tx_refuse(tx, CODE_INVALID, "a worker has 1 to %d slots, not %" PRId64,
                          WORKER_SLOTS_MAX, req->slots);
     if (req->ttl_us < WORKER_TTL_US_MIN || req->ttl_us > WORKER_TTL_US_MAX)
         return tx_refuse(tx, CODE_INVALID, "a worker's time to live lies between 1 s and 1 day");
-    return 0;
+    r = labels_check(tx, &req->labels, "labels");
+    return r ? r : labels_check(tx, &req->metadata, "metadata");
 }
 
 static void event(struct tx *tx, const struct worker_row *w, struct str reason)
@@ -62,15 +76,12 @@ static int check_run(struct tx *tx, int64_t run)
     return r ? fault(r) : 0;
 }
 
-int worker_register(struct tx *tx, const struct worker_register *req, struct worker_row *reply)
+/* The row of a new incarnation, and its event. */
+static int add(struct tx *tx, const struct worker_register *req, struct worker_row *ret)
 {
-    int r = check_register(tx, req);
+    int r;
 
-    if (!r && req->run)
-        r = check_run(tx, req->run);
-    if (r)
-        return r;
-    *reply = (struct worker_row){
+    *ret = (struct worker_row){
         .name = req->name,
         .kind = req->kind,
         .host = req->host,
@@ -85,19 +96,32 @@ int worker_register(struct tx *tx, const struct worker_register *req, struct wor
         .joined_at = tx->now,
         .state = WORKER_JOINING,
     };
-    r = worker_move(&reply->state, WORKER_EVENT_BEAT, NULL);
+    r = worker_move(&ret->state, WORKER_EVENT_BEAT, NULL);
     if (!r)
-        r = store_ids(tx->store, 1, &reply->incarnation);
+        r = store_ids(tx->store, 1, &ret->incarnation);
     if (!r)
-        r = STORE_DO(tx->store, STMT_worker_add, tx->arena, NULL, INT(reply->incarnation),
-                     TEXT(req->name), TEXT(req->kind), TEXT(req->host), TEXT(req->boot),
-                     TEXT(req->site), INT(req->pid), INT(req->pid_start), INT(req->slots),
-                     INT(req->ttl_us), INT(tx->now), INT(req->run),
-                     TEXT(worker_state_text(reply->state)));
+        r = STORE_DO(
+            tx->store, STMT_worker_add, tx->arena, NULL, INT(ret->incarnation), TEXT(req->name),
+            TEXT(req->kind), TEXT(req->host), TEXT(req->boot), TEXT(req->site), INT(req->pid),
+            INT(req->pid_start), INT(req->slots), INT(req->ttl_us), INT(tx->now), INT(req->run),
+            TEXT(worker_state_text(ret->state)), TEXT(labels_json(tx->arena, &req->labels)),
+            TEXT(labels_json(tx->arena, &req->metadata)));
     if (r)
         return fault(r);
-    event(tx, reply, STR(""));
+    event(tx, ret, STR(""));
     return 0;
+}
+
+int worker_register(struct tx *tx, const struct worker_register *req, struct worker_row *reply)
+{
+    int r = check_register(tx, req);
+
+    if (!r && req->run)
+        r = check_run(tx, req->run);
+    if (r)
+        return r;
+    r = add(tx, req, reply);
+    return r ? fault(r) : 0;
 }
 
 static int lock(struct tx *tx, int64_t incarnation, struct worker_row *ret)
@@ -126,34 +150,172 @@ static int put(struct tx *tx, const struct worker_row *w, struct str reason)
     return r ? fault(r) : 0;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* One incarnation of a request of heartbeats, found by its id. */
+struct beating {
+    struct worker_row worker; /* begins with the id */
+    enum worker_state was;
+    struct str metrics;
+    bool beats;
+    struct worker_beat_reply reply;
+};
+
+static int by_incarnation(const void *a, const void *b)
+{
+    const int64_t *id = a;
+    const struct beating *w = b;
+
+    return (*id > w->worker.incarnation) - (*id < w->worker.incarnation);
+}
+
+/* Lock the incarnations that are named, each once, in the order of their ids. */
+static int lock_beating(struct tx *tx, const struct worker_beats *req, struct beating **ret,
+                        size_t *ret_n)
+{
+    int64_t *ids = ARENA_ARRAY(tx->arena, int64_t, req->n);
+    struct sets sets = {0};
+    struct rows rows;
+    int r;
+
+    for (size_t i = 0; i < req->n; i++)
+        ids[i] = req->list[i].incarnation;
+    qsort(ids, req->n, sizeof(*ids), by_number);
+    for (size_t i = 0; i < req->n; i++)
+        if (i == 0 || ids[i] != ids[i - 1])
+            SETS_ADD(&sets, tx->arena, INT(ids[i]));
+    r = sets_run(&sets, tx, STMT_worker_lock_many, 1, &rows);
+    if (r)
+        return fault(r);
+    *ret = ARENA_ARRAY(tx->arena, struct beating, rows.n);
+    for (*ret_n = 0; !r && *ret_n < rows.n; (*ret_n)++) {
+        struct beating *w = &(*ret)[*ret_n];
+
+        *w = (struct beating){0};
+        r = row_worker(tx, &rows, *ret_n, &w->worker);
+        w->was = w->worker.state;
+    }
+    return r ? fault(r) : 0;
+}
+
+/* Whether this heartbeat counts; else the answer says why not. */
+static bool judge_beat(struct tx *tx, const struct worker_beat *beat, struct beating *w,
+                       struct worker_beat_answer *ret)
+{
+    *ret = (struct worker_beat_answer){.code = CODE_OK};
+    if (beat->metrics.n > WORKER_METRICS_BYTES_MAX ||
+        (beat->metrics.n && (beat->metrics.p[0] != '{' || !str_utf8(beat->metrics, NULL) ||
+                             str_find(beat->metrics, '\0', NULL)))) {
+        ret->code = CODE_INVALID;
+        ret->text = str_printf(tx->arena, "metrics are a JSON object of at most %u bytes",
+                               WORKER_METRICS_BYTES_MAX);
+    } else if (!w) {
+        ret->code = CODE_WORKER_NOT_FOUND;
+        ret->text =
+            str_printf(tx->arena, "worker %" PRId64 " is not registered", beat->incarnation);
+    } else if (str_eq(w->worker.kind, WORKER_GUEST) || worker_over(w->was)) {
+        ret->code = CODE_WORKER_LOST;
+        ret->text = str_printf(
+            tx->arena, "worker %" PRId64 " is %s: what it held was taken back; register again",
+            beat->incarnation, worker_state_text(w->was).p);
+    }
+    return ret->code == CODE_OK;
+}
+
+static int write_beats(struct tx *tx, struct beating *list, size_t n, struct rows *ret_stops)
+{
+    struct sets beats = {0}, asked = {0};
+    int r;
+
+    for (size_t i = 0; i < n; i++) {
+        struct beating *w = &list[i];
+
+        if (!w->beats)
+            continue;
+        r = worker_move(&w->worker.state, WORKER_EVENT_BEAT, NULL);
+        assert(r == 0);
+        w->worker.beat_at = tx->now;
+        SETS_ADD(&beats, tx->arena, INT(w->worker.incarnation),
+                 TEXT(worker_state_text(w->worker.state)), INT(tx->now), TEXT(w->metrics));
+        SETS_ADD(&asked, tx->arena, INT(w->worker.incarnation));
+        if (w->worker.state != w->was)
+            event(tx, &w->worker, STR(""));
+        w->reply.state = w->worker.state;
+    }
+    r = sets_run(&beats, tx, STMT_worker_beat, 4, NULL);
+    if (!r)
+        r = sets_run(&asked, tx, STMT_worker_stops, 1, ret_stops);
+    return r ? fault(r) : 0;
+}
+
+/* The leases to stop come by worker, as the list does. */
+static void share_stops(struct tx *tx, const struct rows *rows, struct beating *list, size_t n)
+{
+    struct lease_ref *stops = ARENA_ARRAY(tx->arena, struct lease_ref, rows->n);
+
+    for (size_t i = 0, at = 0; i < rows->n; i++) {
+        stops[i] = (struct lease_ref){row_int(rows, i, 1), row_int(rows, i, 2)};
+        while (at < n && list[at].worker.incarnation != row_int(rows, i, 0))
+            at++;
+        assert(at < n);
+        if (list[at].reply.stop_n++ == 0)
+            list[at].reply.stop = &stops[i];
+    }
+}
+
+int worker_beat_many(struct tx *tx, const struct worker_beats *req,
+                     struct worker_beat_answers *reply)
+{
+    struct beating **of = ARENA_ARRAY(tx->arena, struct beating *, req->n), *list = NULL;
+    struct rows stops;
+    size_t n = 0;
+    int r;
+
+    if (req->n < 1 || req->n > WORKER_BEATS_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a request has 1 to %u heartbeats, not %zu",
+                         WORKER_BEATS_MAX, req->n);
+    r = lock_beating(tx, req, &list, &n);
+    if (r)
+        return fault(r);
+    reply->n = req->n;
+    reply->list = ARENA_ARRAY(tx->arena, struct worker_beat_answer, req->n);
+    for (size_t i = 0; i < req->n; i++) {
+        const struct worker_beat *b = &req->list[i];
+
+        of[i] = n ? bsearch(&b->incarnation, list, n, sizeof(*list), by_incarnation) : NULL;
+        if (!judge_beat(tx, b, of[i], &reply->list[i]))
+            continue;
+        of[i]->beats = true;
+        if (b->metrics.n)
+            of[i]->metrics = b->metrics;
+    }
+    r = write_beats(tx, list, n, &stops);
+    if (r)
+        return fault(r);
+    share_stops(tx, &stops, list, n);
+    for (size_t i = 0; i < req->n; i++)
+        if (reply->list[i].code == CODE_OK)
+            reply->list[i].reply = of[i]->reply;
+    return 0;
+}
+
 int worker_beat(struct tx *tx, const int64_t *incarnation, struct worker_beat_reply *reply)
 {
-    enum worker_state was;
-    struct worker_row w;
-    struct rows rows;
-    int r = lock(tx, *incarnation, &w);
+    const struct worker_beat beat = {.incarnation = *incarnation};
+    struct worker_beat_answers answers;
+    int r = worker_beat_many(tx, &(struct worker_beats){&beat, 1}, &answers);
 
     *reply = (struct worker_beat_reply){0};
     if (r)
-        return r;
-    was = w.state;
-    if (worker_over(w.state) || worker_move(&w.state, WORKER_EVENT_BEAT, NULL))
-        return tx_refuse(tx, CODE_WORKER_LOST,
-                         "worker %" PRId64 " is %s: what it held was taken back; register again",
-                         *incarnation, worker_state_text(w.state).p);
-    w.beat_at = tx->now;
-    r = put(tx, &w, STR(""));
-    if (!r)
-        r = STORE_DO(tx->store, STMT_worker_stops, tx->arena, &rows, INT(*incarnation));
-    if (r)
         return fault(r);
-    if (w.state != was)
-        event(tx, &w, STR(""));
-    reply->state = w.state;
-    reply->stop = ARENA_ARRAY(tx->arena, struct lease_ref, rows.n);
-    for (reply->stop_n = 0; reply->stop_n < rows.n; reply->stop_n++)
-        reply->stop[reply->stop_n] =
-            (struct lease_ref){row_int(&rows, reply->stop_n, 0), row_int(&rows, reply->stop_n, 1)};
+    *reply = answers.list[0].reply;
+    if (answers.list[0].code)
+        return tx_refuse(tx, answers.list[0].code, STR_FMT, STR_ARG(answers.list[0].text));
     return 0;
 }
 
@@ -297,16 +459,152 @@ int worker_lose(struct tx *tx, const struct worker_lose *req, struct worker_lose
     return end(tx, &w, WORKER_EVENT_EXPIRE, req->reason, reply);
 }
 
-int worker_list(struct tx *tx, const void *unused, struct worker_rows *reply)
+static int by_token(const void *a, const void *b)
 {
-    struct rows rows;
-    int r = store_run(tx->store, STMT_worker_live, tx->arena, NULL, 1, &rows);
+    const struct lease_ref *x = a, *y = b;
 
-    (void)unused;
+    return (x->token > y->token) - (x->token < y->token);
+}
+
+static int check_join(struct tx *tx, const struct worker_join *req)
+{
+    int r = check_register(tx, &req->worker);
+    int64_t number;
+
+    if (r)
+        return r;
+    if (str_int64(req->worker.name, &number))
+        return tx_refuse(
+            tx, CODE_INVALID,
+            "a worker's name is no number, since a number is the id of an incarnation");
+    if (req->leases_n > WORKER_LEASES_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a registration names at most %u leases, not %zu",
+                         WORKER_LEASES_MAX, req->leases_n);
+    return 0;
+}
+
+/* The incarnation of that name that is not over, locked with what it holds; none: id 0. */
+static int lock_earlier(struct tx *tx, const struct worker_join *req, bool *ret_any,
+                        struct worker_row *ret)
+{
+    enum worker_event silence;
+    struct rows rows;
+    int r = store_run(tx->store, STMT_worker_named_lock, tx->arena, NULL, 1, &rows);
+
+    *ret = (struct worker_row){0};
+    if (!r)
+        r = STORE_DO(tx->store, STMT_worker_named, tx->arena, &rows, TEXT(req->worker.name));
     if (r)
         return fault(r);
-    reply->list = ARENA_ARRAY(tx->arena, struct worker_row, rows.n);
-    for (reply->n = 0; !r && reply->n < rows.n; reply->n++)
-        r = row_worker(tx, &rows, reply->n, &reply->list[reply->n]);
+    *ret_any = rows.n > 0;
+    if (rows.n == 0)
+        return 0;
+    r = end_lock(tx, row_int(&rows, 0, 0), ret);
+    if (r)
+        return fault(r);
+    if (!worker_over(ret->state) && !req->takeover &&
+        !worker_silence(ret->beat_at, ret->ttl_us, tx->now, &silence))
+        return tx_refuse(tx, CODE_WORKER_ALIVE,
+                         "worker \"" STR_FMT "\" lives as incarnation %" PRId64
+                         ", whose heartbeat is not late; wait for its end, or take over",
+                         STR_ARG(ret->name), ret->incarnation);
+    return 0;
+}
+
+/* Those of the leases named that the earlier incarnation holds go over to the next one, no more
+ * than it has slots; notes which did. */
+static int hand_over(struct tx *tx, int64_t earlier, const struct worker_join *req,
+                     struct worker_joined *reply)
+{
+    struct lease_ref *named = ARENA_ARRAY(tx->arena, struct lease_ref, req->leases_n);
+    bool *kept = ARENA_ARRAY(tx->arena, bool, req->leases_n);
+    size_t n = req->leases_n;
+    struct sets sets = {0};
+    struct rows rows = {0};
+    int r = 0;
+
+    reply->kept = ARENA_ARRAY(tx->arena, struct lease_ref, n);
+    reply->lost = ARENA_ARRAY(tx->arena, struct lease_ref, n);
+    if (n == 0)
+        return 0;
+    memcpy(named, req->leases, n * sizeof(*named));
+    memset(kept, 0, n * sizeof(*kept));
+    qsort(named, n, sizeof(*named), by_token);
+    if (earlier)
+        r = STORE_DO(tx->store, STMT_worker_held, tx->arena, &rows, INT(earlier));
+    for (size_t i = 0; !r && i < rows.n && reply->kept_n < (size_t)req->worker.slots; i++) {
+        const struct lease_ref l = {row_int(&rows, i, 0), row_int(&rows, i, 1)};
+        const struct lease_ref *at = bsearch(&l, named, n, sizeof(*named), by_token);
+
+        if (!at || at->task != l.task)
+            continue;
+        kept[at - named] = true;
+        reply->kept[reply->kept_n++] = l;
+        SETS_ADD(&sets, tx->arena, INT(l.task), INT(l.token),
+                 INT(reply->worker.worker.incarnation));
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!kept[i])
+            reply->lost[reply->lost_n++] = named[i];
+    if (!r)
+        r = sets_run(&sets, tx, STMT_task_hand_over, 3, NULL);
     return r ? fault(r) : 0;
+}
+
+int worker_join(struct tx *tx, const struct worker_join *req, struct worker_joined *reply)
+{
+    struct worker_register worker = req->worker;
+    struct worker_lose_reply lost = {0};
+    struct worker_row earlier;
+    int r = check_join(tx, req);
+
+    *reply = (struct worker_joined){.beat_every_us = req->worker.ttl_us / 5};
+    if (!r)
+        r = lock_earlier(tx, req, &reply->reregistered, &earlier);
+    if (r)
+        return r;
+    worker.kind = WORKER_REMOTE;
+    r = add(tx, &worker, &reply->worker.worker);
+    if (!r)
+        r = hand_over(tx, worker_over(earlier.state) ? 0 : earlier.incarnation, req, reply);
+    if (!r && earlier.incarnation)
+        r = end(tx, &earlier, WORKER_EVENT_EXPIRE, STR("another incarnation took its place"),
+                &lost);
+    if (r)
+        return fault(r);
+    r = worker_get(tx, &reply->worker.worker.incarnation, &reply->worker);
+    return r ? fault(r) : 0;
+}
+
+/* How long the newest claim of a guest may be older than its row says, so that not each claim
+ * writes it. */
+#define GUEST_SEEN_US (60 * CLOCK_S)
+
+int worker_guest(struct tx *tx, const struct str *name, int64_t *reply)
+{
+    struct rows rows;
+    int64_t number, id;
+    int r = check_name(tx, *name);
+
+    if (r)
+        return r;
+    if (str_int64(*name, &number))
+        return tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker " STR_FMT " is not registered",
+                         STR_ARG(*name));
+    r = STORE_DO(tx->store, STMT_worker_guest, tx->arena, &rows, TEXT(*name));
+    if (r)
+        return fault(r);
+    if (rows.n && tx->now - row_int(&rows, 0, 1) < GUEST_SEEN_US) {
+        *reply = row_int(&rows, 0, 0);
+        return 0;
+    }
+    r = store_ids(tx->store, 1, &id);
+    if (!r)
+        r = STORE_DO(tx->store, STMT_worker_guest_add, tx->arena, &rows, INT(id), TEXT(*name),
+                     INT(WORKER_SLOTS_MAX), INT(WORKER_TTL_US_MAX), INT(tx->now),
+                     TEXT(worker_state_text(WORKER_READY)));
+    if (r)
+        return fault(r);
+    *reply = row_int(&rows, 0, 0);
+    return 0;
 }

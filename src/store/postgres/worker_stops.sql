@@ -1,4 +1,5 @@
--- What a worker holds and is asked to stop.
+-- many
+-- What workers hold and are asked to stop.
 -- 1 incarnation.
--- Answers id, token.
-SELECT id, token FROM task WHERE worker = $1::bigint AND state IN ('LEASED', 'RUNNING') AND cancel = 1 ORDER BY id
+-- Answers worker, id, token.
+SELECT worker, id, token FROM task WHERE worker = ANY ($1::bigint[]) AND state IN ('LEASED', 'RUNNING') AND cancel = 1 ORDER BY worker, id

@@ -1,5 +1,6 @@
 -- A new incarnation.
 -- 1 incarnation, 2 name, 3 kind, 4 host, 5 boot, 6 site, 7 pid, 8 pid_start, 9 slots, 10 ttl_us, 11 beat_at and joined_at,
--- 12 run, 13 state.
-INSERT INTO worker (incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13)
+-- 12 run, 13 state, 14 labels, 15 metadata.
+INSERT INTO worker (incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state,
+                    labels, metadata)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)
