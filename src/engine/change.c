@@ -126,7 +126,8 @@ int change_move(struct change *c, struct task_row *row, enum task_event event, s
     return 0;
 }
 
-int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker)
+int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker,
+                int64_t expires_at)
 {
     enum task_state from = row->task.state;
     struct task *t = &row->task;
@@ -143,7 +144,7 @@ int change_take(struct change *c, struct task_row *row, int64_t token, int64_t w
     note_move(c, row, from);
     SETS_ADD(&c->holds, c->tx->arena, INT(row->id), TEXT(task_state_text(t->state)),
              TEXT(task_reason_text(t->reason)), INT(t->attempts), INT(token), INT(worker), INT(now),
-             INT(now), INT(row->timeout_us ? now + row->timeout_us : 0));
+             INT(now), INT(row->timeout_us ? now + row->timeout_us : 0), INT(expires_at));
     if (row->run)
         note_event(c, row, from,
                    str_printf(c->tx->arena,
@@ -244,7 +245,7 @@ static int write_rows(struct change *c)
     int r = sets_run(&c->attempts, c->tx, STMT_attempt_add, 21, NULL);
 
     if (!r)
-        r = sets_run(&c->holds, c->tx, STMT_task_hold, 9, NULL);
+        r = sets_run(&c->holds, c->tx, STMT_task_hold, 10, NULL);
     if (!r)
         r = sets_run(&c->puts, c->tx, STMT_task_put, 12, NULL);
     if (!r)

@@ -42,8 +42,10 @@ void change_init(struct change *c, struct tx *tx);
  * stored with the task. Returns 0 or TASK_E_REFUSED, and then nothing is noted. */
 int change_move(struct change *c, struct task_row *row, enum task_event event, struct str detail);
 
-/* Claim and start in one: the attempt begins now, with this token and worker. */
-int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker);
+/* Claim and start in one: the attempt begins now, with this token and worker. The lease ends at
+ * expires_at, where that is not 0. */
+int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker,
+                int64_t expires_at);
 
 /* End the attempt that holds the row's token. */
 int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,

@@ -2,11 +2,16 @@
 /* Queues: their settings, their order, their limits. */
 #include "engine/engine_testing.h"
 
+#define GIVEN(setting) (1u << QUEUE_SET_##setting)
+
 static struct queue_status put(struct world *w, const char *name, int64_t max)
 {
     struct queue_status q;
 
-    DO(w, queue_put(&w->tx, &(struct queue_put){.name = str_of(name), .tasks_max = max}, &q));
+    DO(w, queue_put(&w->tx,
+                    &(struct queue_put){
+                        .name = str_of(name), .given = GIVEN(TASKS_MAX), .set = {.tasks_max = max}},
+                    &q));
     return q;
 }
 
@@ -37,7 +42,12 @@ static void settings_are_kept_and_changed(void **state)
     assert_int_equal(q.tasks_max, QUEUE_TASKS_DEFAULT);
     assert_false(q.paused);
     DO(w, queue_put(&w->tx,
-                    &(struct queue_put){.name = STR("mail"), .tasks_max = 5, .paused = true}, &q));
+                    &(struct queue_put){
+                        .name = STR("mail"),
+                        .given = GIVEN(TASKS_MAX) | GIVEN(PAUSED),
+                        .set = {.tasks_max = 5, .paused = true}
+    },
+                    &q));
     q = get(w, "mail");
     assert_true(q.paused);
     assert_int_equal(q.tasks_max, 5);
@@ -54,12 +64,13 @@ static void bad_settings_are_refused(void **state)
         const char *name;
         struct queue_put put;
     } rows[] = {
-        {"no name",        {.name = STR("")}                                   },
-        {"long name",      {.name = {long_name, sizeof(long_name)}}            },
-        {"NUL in a name",  {.name = {"a\0b", 3}}                               },
-        {"no UTF-8",       {.name = STR("\xff")}                               },
-        {"less than none", {.name = STR("a"), .tasks_max = -1}                 },
-        {"too many",       {.name = STR("a"), .tasks_max = QUEUE_TASKS_MAX + 1}},
+        {"no name",        {.name = STR("")}                                                      },
+        {"long name",      {.name = {long_name, sizeof(long_name)}}                               },
+        {"NUL in a name",  {.name = {"a\0b", 3}}                                                  },
+        {"no UTF-8",       {.name = STR("\xff")}                                                  },
+        {"less than none", {.name = STR("a"), .given = GIVEN(TASKS_MAX), .set = {.tasks_max = -1}}},
+        {"too many",
+         {.name = STR("a"), .given = GIVEN(TASKS_MAX), .set = {.tasks_max = QUEUE_TASKS_MAX + 1}} },
     };
 
     memset(long_name, 'x', sizeof(long_name));
@@ -146,14 +157,17 @@ static void paused_queue_gives_nothing(void **state)
 {
     struct world *w = world(state);
     const struct task_new one = {.payload = STR("1")};
+    const struct str mail = STR("mail");
     struct queue_status q;
 
     put(w, "mail", 0);
     world_join(w, 1);
     enqueue(w, "mail", &one, 1);
-    DO(w, queue_put(&w->tx, &(struct queue_put){.name = STR("mail"), .paused = true}, &q));
+    DO(w, queue_pause(&w->tx, &mail, &q));
+    assert_true(q.paused);
     assert_int_equal(world_claim_queue(w, "mail", 1).n, 0);
-    put(w, "mail", 0);
+    DO(w, queue_resume(&w->tx, &mail, &q));
+    assert_false(q.paused);
     assert_int_equal(world_claim_queue(w, "mail", 1).n, 1);
     world_healthy(w);
 }

@@ -107,13 +107,26 @@ static int room_of_run(struct tx *tx, int64_t id, int64_t max, int64_t *ret)
     return 0;
 }
 
-static int room_of_queue(struct tx *tx, struct str queue, int64_t max, int64_t *ret)
+static int room_of_queue(struct tx *tx, const struct task_claim *req, int64_t *ret,
+                         int64_t *ret_ttl_us)
 {
     struct queue_status q;
-    int r = queue_settings(tx, &queue, &q);
+    int r = queue_settings(tx, &req->queue, &q);
 
-    *ret = q.paused ? 0 : max;
+    *ret = q.paused ? 0 : req->max;
+    *ret_ttl_us = req->ttl_us ? req->ttl_us : q.claim_ttl_us;
     return r;
+}
+
+/* Whoever claims without a heartbeat: its leases have an end of their own, and no slots are
+ * counted. */
+static int check_guest(struct tx *tx, const struct task_claim *req)
+{
+    if (req->run)
+        return tx_refuse(tx, CODE_INVALID, "tasks of a run are given to registered workers only");
+    if (req->ttl_us && (req->ttl_us < LEASE_TTL_US_MIN || req->ttl_us > LEASE_TTL_US_MAX))
+        return tx_refuse(tx, CODE_INVALID, "the ttl of a lease lies between 1 s and 7 days");
+    return 0;
 }
 
 /* How many more tasks a worker may hold. Its row is locked before they are counted: two claims of
@@ -156,7 +169,7 @@ static int next_due(struct tx *tx, const struct task_claim *req, int64_t *ret)
     return r ? fault(r) : 0;
 }
 
-static int take(struct tx *tx, const struct task_claim *req, const struct rows *rows,
+static int take(struct tx *tx, int64_t worker, int64_t expires_at, const struct rows *rows,
                 struct task_leases *reply)
 {
     int64_t *tokens = ARENA_ARRAY(tx->arena, int64_t, rows->n);
@@ -173,7 +186,7 @@ static int take(struct tx *tx, const struct task_claim *req, const struct rows *
         r = row_task(tx, rows, i, &row);
         if (r)
             return fault(r);
-        if (change_take(&c, &row, tokens[i], req->worker))
+        if (change_take(&c, &row, tokens[i], worker, expires_at))
             continue;
         reply->list[reply->n++] = (struct task_lease){
             .task = row.id,
@@ -182,6 +195,7 @@ static int take(struct tx *tx, const struct task_claim *req, const struct rows *
             .attempt = row.task.attempts,
             .timeout_us = row.timeout_us,
             .deadline_at = row.timeout_us ? tx->now + row.timeout_us : 0,
+            .expires_at = expires_at,
             .started_at = tx->now,
             .queue_wait_us = tx->now > row.ready_at ? tx->now - row.ready_at : 0,
             .name = row.name,
@@ -194,25 +208,31 @@ static int take(struct tx *tx, const struct task_claim *req, const struct rows *
 
 int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply)
 {
-    int64_t room = 0, slots = 0;
+    int64_t room = 0, slots = 0, ttl_us = 0, worker = req->worker;
     struct rows rows = {0};
-    int r;
+    int r = 0;
 
     *reply = (struct task_leases){0};
     if (req->max < 1 || req->max > TASK_BATCH_MAX)
         return tx_refuse(tx, CODE_INVALID, "a claim takes 1 to %u tasks, not %" PRId64,
                          TASK_BATCH_MAX, req->max);
-    r = req->run ? room_of_run(tx, req->run, req->max, &room)
-                 : room_of_queue(tx, req->queue, req->max, &room);
+    if (!worker)
+        r = check_guest(tx, req);
+    if (!r)
+        r = req->run ? room_of_run(tx, req->run, req->max, &room)
+                     : room_of_queue(tx, req, &room, &ttl_us);
     if (!r && room > 0)
         r = STORE_DO(tx->store, STMT_task_ready, tx->arena, &rows, INT(req->run),
                      TEXT(req->run ? STR("") : req->queue), INT(room));
-    if (!r)
-        r = room_of_worker(tx, req->worker, &slots);
-    if ((int64_t)rows.n > slots)
+    if (!r && !worker)
+        r = worker_guest(tx, &req->guest, &worker);
+    else if (!r)
+        r = room_of_worker(tx, worker, &slots);
+    if (req->worker && (int64_t)rows.n > slots)
         rows.n = slots > 0 ? (size_t)slots : 0;
     if (!r)
-        r = rows.n ? take(tx, req, &rows, reply) : next_due(tx, req, &reply->next_due_at);
+        r = rows.n ? take(tx, worker, req->worker ? 0 : tx->now + ttl_us, &rows, reply)
+                   : next_due(tx, req, &reply->next_due_at);
     return r == ENGINE_E_REFUSED ? r : r ? fault(r) : 0;
 }
 

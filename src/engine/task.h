@@ -49,12 +49,12 @@ struct task_ids {
 };
 
 struct task_claim {
-    int64_t worker;   /* incarnation */
+    int64_t worker; /* incarnation … */
+    struct str guest; /* … or, where worker is 0, the name of a guest (worker.h), whose leases … */
+    int64_t ttl_us;   /* … live so long and are renewed on their own; 0: the queue's claim_ttl */
     int64_t run;      /* tasks of this run … */
     struct str queue; /* … or, where run is 0, of this queue */
     int64_t max;
-    int64_t ttl_us; /* each lease ends by itself then, unless it is renewed; 0: the worker's
-                       heartbeat keeps it */
 };
 
 /* A task as its holder gets it: claimed and started, so that the attempt counts. */
@@ -179,5 +179,13 @@ int task_get(struct tx *tx, const struct task_which *req, struct task_details *r
 /* Give a FAILED, CANCELLED or SKIPPED task a new budget. In a run, SKIPPED tasks are judged anew
  * with it, and the run goes on. */
 int task_requeue(struct tx *tx, const struct task_which *req, struct task_details *reply);
+
+struct task_now {
+    int64_t id;
+    enum task_state state;
+};
+/* Cancel a task of a queue: what waits is CANCELLED and leaves, who holds it is told to stop by its
+ * next heartbeat or renewal. INVALID for a task of a run, TASK_STATE for one that failed. */
+int task_cancel(struct tx *tx, const struct task_which *req, struct task_now *reply);
 
 #endif

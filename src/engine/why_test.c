@@ -77,7 +77,11 @@ static void tasks_that_are_ready(void **state)
     CHECK_TEXT(d.why, "it is ready, and no worker is there to take it");
     world_join(w, 5);
     SAYS(why(w, run, "a"), "it is ready and waits for a free slot of a worker");
-    DO(w, queue_put(&w->tx, &(struct queue_put){.name = STR("mail"), .paused = true}, &q));
+    DO(w,
+       queue_put(&w->tx,
+                 &(struct queue_put){
+                     .name = STR("mail"), .given = 1u << QUEUE_SET_PAUSED, .set = {.paused = true}},
+                 &q));
     DO(w, task_get(&w->tx, &(struct task_which){.id = ids.list[0]}, &d));
     CHECK_TEXT(d.why, "it is ready, and its queue \"mail\" is paused");
     world_claim_one(w, run);

@@ -12,7 +12,7 @@ static bool bad_name(struct str s)
 
 int oracle_queue_put(struct oracle *o, const struct queue_put *req, struct queue_status *reply)
 {
-    int64_t max = req->tasks_max ? req->tasks_max : QUEUE_TASKS_DEFAULT;
+    int64_t max = req->set.tasks_max ? req->set.tasks_max : QUEUE_TASKS_DEFAULT;
     struct o_queue *q;
 
     if (bad_name(req->name) || max < 1 || max > QUEUE_TASKS_MAX)
@@ -23,7 +23,7 @@ int oracle_queue_put(struct oracle *o, const struct queue_put *req, struct queue
         *q = (struct o_queue){.name = str_copy(&o->arena, req->name), .created_at = o->now};
     }
     q->tasks_max = max;
-    q->paused = req->paused;
+    q->paused = req->set.paused;
     return oracle_queue_get(o, &req->name, reply);
 }
 

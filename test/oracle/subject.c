@@ -172,7 +172,11 @@ static void say_codes(struct buf *b, const struct task_codes *codes)
 
 static int do_queue_put(struct subject *s, const struct request *q, struct buf *b)
 {
-    const struct queue_put req = {.name = q->name, .tasks_max = q->max, .paused = q->paused};
+    const struct queue_put req = {
+        .name = q->name,
+        .given = 1u << QUEUE_SET_TASKS_MAX | 1u << QUEUE_SET_PAUSED,
+        .set = {.tasks_max = q->max, .paused = q->paused},
+    };
     struct queue_status reply;
     int r = CALL(s, queue_put, &req, &reply);
 

@@ -1,0 +1,3 @@
+-- A queue with the defaults, where there is none.
+-- 1 name, 2 tasks_max, 3 created_at.
+INSERT INTO queue (name, tasks_max, created_at) VALUES ($1::text, $2::bigint, $3::bigint) ON CONFLICT (name) DO NOTHING
