@@ -2,20 +2,31 @@
 /*
  * codec: protobuf messages of the API from and to their bytes.
  *
- * Bytes from outside are walked by the descriptors before they are decoded: depth, number of
- * fields, UTF-8, NUL, and that what is JSON is JSON (protobuf-c itself recurses without limit and
- * takes any bytes).
+ * Bytes from outside are walked by the descriptors before they are decoded: depth, numbers of
+ * fields and messages, UTF-8, NUL, and that what is JSON is JSON (protobuf-c itself recurses
+ * without limit and takes any bytes). Unknown fields are kept, so that a newer client is
+ * understood; a field that holds a message and stands twice is refused, and so is an entry of a map
+ * without key or value.
  */
 #ifndef API_CODEC_H
 #define API_CODEC_H
 
+#include "api/weft.pb-c.h"
 #include "base/arena.h"
 #include "base/buf.h"
-#include "weft.pb-c.h"
 
 #define CODEC_DEPTH_MAX 16u
-#define CODEC_FIELDS_MAX                                                                           \
-    2000000u /* of all messages together: 10 000 tasks with 20 fields each, ten times */
+/* Of all messages together: 10 000 tasks with 20 fields each, ten times. */
+#define CODEC_FIELDS_MAX 2000000u
+/* 10 000 tasks with the 7 messages that each may hold, and as much again. A decoded message is a
+ * hundred times larger than its shortest encoding. */
+#define CODEC_MESSAGES_MAX 160000u
+
+/* What a Timestamp and a Duration may hold (years 1 to 9999, and 10 000 years). */
+#define CODEC_TIME_S_MIN     (-62135596800LL)
+#define CODEC_TIME_S_MAX     253402300799LL
+#define CODEC_DURATION_S_MAX 315576000000LL
+#define CODEC_NANOS_MAX      999999999
 
 enum { CODEC_E_BAD = 1 };
 
@@ -43,5 +54,10 @@ Weft__V1__Duration *codec_duration(struct arena *a, int64_t us);
  * message of its kind. */
 bool codec_time_us(const Weft__V1__Timestamp *t, int64_t *ret);
 bool codec_duration_us(const Weft__V1__Duration *d, int64_t *ret);
+
+/* Whether a repeated field is a map: its message has a key and a value. */
+bool codec_map_entry(const ProtobufCFieldDescriptor *f);
+/* Bytes of each item of a repeated field. */
+size_t codec_item_size(ProtobufCType type);
 
 #endif

@@ -74,6 +74,18 @@ void buf_byte(struct buf *b, char c)
     buf_add(b, (struct str){&c, 1});
 }
 
+char *buf_extend(struct buf *b, size_t n)
+{
+    char *p;
+
+    if (!reserve(b, n))
+        return NULL;
+    p = b->p + b->n;
+    b->n += n;
+    b->p[b->n] = '\0';
+    return p;
+}
+
 void buf_printf(struct buf *b, const char *format, ...)
 {
     va_list args;

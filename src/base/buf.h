@@ -33,6 +33,8 @@ void buf_deinit(struct buf *b);
 void buf_clear(struct buf *b);
 void buf_add(struct buf *b, struct str s);
 void buf_byte(struct buf *b, char c);
+/* `n` more bytes, which the caller fills at once; NULL, and full, where that passes the limit. */
+char *buf_extend(struct buf *b, size_t n);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *format, va_list args);
 

@@ -129,7 +129,18 @@ bool str_utf8(struct str s, size_t *ret_at)
     size_t at = 0;
 
     while (at < s.n) {
-        size_t n = utf8_char((const unsigned char *)s.p + at, s.n - at);
+        uint64_t eight;
+        size_t n;
+
+        /* Most text is ASCII. */
+        if (s.n - at >= sizeof(eight)) {
+            memcpy(&eight, s.p + at, sizeof(eight));
+            if (!(eight & 0x8080808080808080u)) {
+                at += sizeof(eight);
+                continue;
+            }
+        }
+        n = utf8_char((const unsigned char *)s.p + at, s.n - at);
 
         if (n == 0) {
             if (ret_at)
