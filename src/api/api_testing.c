@@ -9,7 +9,7 @@
 #define JSON_DEPTH 3u
 
 const ProtobufCMessageDescriptor *const api_testing_messages[] = {
-#include "messages_list.inc"
+#include "api/messages_list.inc"
 };
 const size_t api_testing_messages_n =
     sizeof(api_testing_messages) / sizeof(api_testing_messages[0]);
