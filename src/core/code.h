@@ -30,6 +30,7 @@
     X(QUEUE_NOT_FOUND, "queue_not_found", 3, 404, 5)                                               \
     X(STORE_NOT_FOUND, "store_not_found", 3, 404, 5)                                               \
     X(LOG_NOT_FOUND, "log_not_found", 3, 404, 5)                                                   \
+    X(SERVICE_NOT_FOUND, "service_not_found", 3, 404, 5)                                           \
     X(LEASE_LOST, "lease_lost", 4, 409, 9)                                                         \
     X(COMPLETION_CONFLICT, "completion_conflict", 4, 409, 9)                                       \
     X(WORKER_LOST, "worker_lost", 4, 409, 9)                                                       \
