@@ -30,9 +30,10 @@ enum {
     GRPC_UNAVAILABLE = 14,
 };
 
-#define GRPC_TEXT_BYTES_MAX 2048u      /* of a message in the trailers, before it is encoded */
-#define GRPC_REPLY_US_MAX   60000000LL /* a client has so long to take a reply */
-#define GRPC_TIMEOUT_US_MAX (86400000000LL * 365)
+#define GRPC_TEXT_BYTES_MAX     2048u      /* of a message in the trailers, before it is encoded */
+#define GRPC_REPLY_US_MAX       60000000LL /* a client has so long to take a reply */
+#define GRPC_DIALOGUE_BYTES_MAX (1u << 20) /* of answers in a dialogue that are not yet sent */
+#define GRPC_TIMEOUT_US_MAX     (86400000000LL * 365)
 
 struct grpc;
 
