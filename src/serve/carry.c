@@ -243,6 +243,7 @@ static int begin_local(struct carry *c)
         .dir = run_dir(c),
         .env = (const char *const *)environ,
         .run = c->o.run,
+        .scans = true,
         .slots = c->o.slots,
         .shared = c->o.shared,
         .events = {.context = c, .line = line, .progress = progress, .over = carried},

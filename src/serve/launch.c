@@ -45,8 +45,7 @@ static bool is_own(const char *entry)
     return false;
 }
 
-void launch_base_init(struct launch_base *b, const char *const *env, const char *data,
-                      const char *dir)
+void launch_base_init(struct launch_base *b, const char *const *env, const char *data)
 {
     size_t n = 0;
 
@@ -59,12 +58,11 @@ void launch_base_init(struct launch_base *b, const char *const *env, const char 
             b->env[b->env_n++] = str_cstr(&b->arena, str_of(env[i]));
     }
     b->data = str_cstr(&b->arena, str_of(data));
-    b->dir = str_cstr(&b->arena, str_of(dir));
 }
 
-int launch_base_folders(struct launch_base *b, int64_t run, int64_t incarnation)
+int launch_base_folders(struct launch_base *b, int64_t incarnation)
 {
-    int r = file_mkdirs(logs_folder(&b->arena, b->data, run).p);
+    int r = file_mkdirs(str_printf(&b->arena, "%s/logs", b->data).p);
 
     b->scratch = logs_scratch(&b->arena, b->data, incarnation).p;
     if (!r)
@@ -388,13 +386,13 @@ static const char *const *make_env(struct maker *m, const struct launch_base *b,
     return list;
 }
 
-static const char *make_cwd(struct maker *m, const struct launch_base *b)
+static const char *make_cwd(struct maker *m, const char *dir)
 {
     const char *cwd = fill(m, json_object_get(m->f.l->payload, "cwd"));
 
     if (!cwd || cwd[0] == '/')
         return cwd;
-    return cwd[0] ? str_printf(m->f.a, "%s/%s", b->dir, cwd).p : b->dir;
+    return cwd[0] ? str_printf(m->f.a, "%s/%s", dir, cwd).p : dir;
 }
 
 static const char *own_entry(struct arena *a, enum own i, const char *value)
@@ -408,8 +406,8 @@ static const char *number(struct arena *a, int64_t v)
 }
 
 int launch_job(struct arena *a, const struct launch *l, const struct launch_base *b,
-               const struct task_lease *lease, struct job *ret, enum task_reason *ret_reason,
-               struct str *ret_error)
+               const char *dir, const struct task_lease *lease, struct job *ret,
+               enum task_reason *ret_reason, struct str *ret_error)
 {
     struct maker m = {
         .f = {a, l, lease, ret_error}
@@ -433,7 +431,7 @@ int launch_job(struct arena *a, const struct launch *l, const struct launch_base
     ret->err_path = logs_path(a, b->data, lease->run, lease->task, lease->attempt, LOGS_STDERR).p;
     ret->timeout_us = lease->timeout_us;
     ret->grace_us = json_integer_value(json_object_get(l->payload, "grace_us"));
-    ret->cwd = make_cwd(&m, b);
+    ret->cwd = make_cwd(&m, dir);
     ret->argv = ret->cwd ? make_argv(&m) : NULL;
     ret->env = ret->argv ? make_env(&m, b, own) : NULL;
     *ret_reason = m.reason;

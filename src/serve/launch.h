@@ -25,15 +25,13 @@ struct launch_base {
     const char **env; /* this program's, without what only an attempt has; ends with NULL */
     size_t env_n;
     const char *data;
-    const char *dir;     /* of the run */
     const char *scratch; /* the folder of what attempts hand on */
 };
 
-/* `data` and `dir` are absolute and copied. The folders for logs and scratch files are made by
+/* `data` is absolute and copied. The folders for logs and scratch files are made by
  * launch_base_folders(); 0 or a fault. */
-void launch_base_init(struct launch_base *b, const char *const *env, const char *data,
-                      const char *dir);
-int launch_base_folders(struct launch_base *b, int64_t run, int64_t incarnation);
+void launch_base_init(struct launch_base *b, const char *const *env, const char *data);
+int launch_base_folders(struct launch_base *b, int64_t incarnation);
 
 /* Before a start: a task may have removed the scratch folder, and the next one must not suffer. */
 void launch_base_scratch(const struct launch_base *b);
@@ -56,11 +54,11 @@ int launch_read(struct arena *a, struct str payload, struct launch *ret, struct 
 void launch_outputs(struct arena *a, struct launch *l, const struct str *texts);
 void launch_deinit(struct launch *l);
 
-/* Describe the process. The job's texts live in the arena and the payload. Returns 0, or
- * LAUNCH_E_BAD with a sentence and the reason: REFERENCE, or SPAWN_FAILED for more text than a
- * process can be given. */
+/* Describe the process; `dir` is the absolute folder of its run. The job's texts live in the arena
+ * and the payload. Returns 0, or LAUNCH_E_BAD with a sentence and the reason: REFERENCE, or
+ * SPAWN_FAILED for more text than a process can be given. */
 int launch_job(struct arena *a, const struct launch *l, const struct launch_base *b,
-               const struct task_lease *lease, struct job *ret, enum task_reason *ret_reason,
-               struct str *ret_error);
+               const char *dir, const struct task_lease *lease, struct job *ret,
+               enum task_reason *ret_reason, struct str *ret_error);
 
 #endif

@@ -85,7 +85,7 @@ static void a_payload_becomes_a_process(void **state)
     struct arena a = {0};
 
     (void)state;
-    launch_base_init(&base, parent_env, "/data", "/dir");
+    launch_base_init(&base, parent_env, "/data");
     base.scratch = "/data/tmp/9";
     for (size_t i = 0; i < ROWS_N(rows); i++) {
         enum task_reason reason = TASK_REASON_NONE;
@@ -101,8 +101,9 @@ static void a_payload_becomes_a_process(void **state)
                 if (str_eq(l.names[j], str_of(outputs[k].name)))
                     texts[j] = str_of(outputs[k].output);
         launch_outputs(&a, &l, texts);
-        found = launch_job(&a, &l, &base, &lease, &job, &reason, &error) ? str_cstr(&a, error)
-                                                                         : show(&a, &job);
+        found = launch_job(&a, &l, &base, "/dir", &lease, &job, &reason, &error)
+                    ? str_cstr(&a, error)
+                    : show(&a, &job);
         if (strcmp(found, rows[i].want) != 0 || (int)reason != rows[i].r)
             fail_msg("%s\n   found %s\n  wanted %s", rows[i].name, found, rows[i].want);
         launch_deinit(&l);
@@ -165,13 +166,13 @@ static void an_attempt_gets_its_own_variables_and_files(void **state)
 
     (void)state;
     with_deadline.deadline_at = 1000000000LL * 1000000;
-    launch_base_init(&base, parent_env, "/data", "/dir");
+    launch_base_init(&base, parent_env, "/data");
     base.scratch = "/data/tmp/9";
     assert_int_equal(launch_read(&a,
                                  STR("{\"argv\":[\"a\"],\"cwd\":\"\",\"env\":[],\"grace_us\":5}"),
                                  &l, &error),
                      0);
-    assert_int_equal(launch_job(&a, &l, &base, &with_deadline, &job, &reason, &error), 0);
+    assert_int_equal(launch_job(&a, &l, &base, "/dir", &with_deadline, &job, &reason, &error), 0);
     for (size_t i = 0; job.env[i]; i++) {
         for (size_t j = 0; j < ROWS_N(wants); j++)
             n += strcmp(job.env[i], wants[j]) == 0;
@@ -202,9 +203,10 @@ static void too_much_text_for_a_process_is_refused(void **state)
     for (size_t i = 0; i < 5000; i++)
         buf_printf(&b, ",\"%01000d\"", 7);
     buf_add(&b, STR("]}"));
-    launch_base_init(&base, parent_env, "/data", "/dir");
+    launch_base_init(&base, parent_env, "/data");
     assert_int_equal(launch_read(&a, buf_str(&b), &l, &error), 0);
-    assert_int_equal(launch_job(&a, &l, &base, &lease, &job, &reason, &error), LAUNCH_E_BAD);
+    assert_int_equal(launch_job(&a, &l, &base, "/dir", &lease, &job, &reason, &error),
+                     LAUNCH_E_BAD);
     assert_int_equal(reason, TASK_REASON_SPAWN_FAILED);
     launch_deinit(&l);
     buf_deinit(&b);

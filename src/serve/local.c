@@ -25,12 +25,19 @@
 
 /* Phases. */
 
+static void forget_news(struct local *l)
+{
+    if (l->o.seat)
+        hub_forget(&l->wait, 0);
+}
+
 /* Give up: stop what runs, and say why when it is dead. The first reason counts. */
 void local_fail(struct local *l, enum code code, struct str text)
 {
     if (l->phase == PHASE_FAILED || l->phase == PHASE_OVER)
         return;
     l->phase = PHASE_FAILED;
+    forget_news(l);
     l->code = code;
     buf_add(&l->text, str_sub(text, 0, LOCAL_TEXT_BYTES));
     local_queue_drop(l);
@@ -59,6 +66,7 @@ void local_lost(struct local *l)
     log_say(LOG_WARNING, "worker_lost", LOG_NUMBER("worker", l->incarnation),
             LOG_NUMBER("tasks", local_held_n(l)));
     l->phase = PHASE_LOST;
+    forget_news(l);
     local_results_clear(&l->results);
     executor_stop_all(l->executor, EXECUTOR_KILL);
     local_queue_drop(l);
@@ -145,6 +153,19 @@ static bool post_due(struct local *l)
     return false;
 }
 
+static void add_claim(struct local *l, struct local_post *post, size_t free_n)
+{
+    l->claim = (struct local_claim){
+        .run = l->o.run,
+        .any = {.worker = l->incarnation, .after = l->after, .max = (int64_t)free_n},
+    };
+    if (l->o.seat) {
+        hub_forget(&l->wait, 0);
+        hub_look(&l->wait);
+    }
+    local_post_add(l, post, OP_CLAIM);
+}
+
 /* What ended goes first, so that the claim behind it finds the slots free and the next tasks ready.
  */
 static void post_work(struct local *l)
@@ -168,17 +189,18 @@ static void post_work(struct local *l)
         }
         if (l->want_scan)
             local_post_add(l, &post, OP_SCAN);
-        if (l->want_claim && free_n && !l->killed) {
-            l->claim = (struct task_claim){
-                .worker = l->incarnation, .run = l->o.run, .max = (int64_t)free_n};
-            local_post_add(l, &post, OP_CLAIM);
-        }
+        if (l->want_claim && free_n && !l->killed && !l->draining)
+            add_claim(l, &post, free_n);
         l->want_scan = l->want_claim = false;
     }
     if (l->want_look && !l->busy[OP_LOOK] && local_held_n(l) == 0) {
         l->look = (struct run_get){.id = l->o.run};
         local_post_add(l, &post, OP_LOOK);
         l->want_look = false;
+    }
+    if (l->want_drain && !l->busy[OP_DRAIN]) {
+        local_post_add(l, &post, OP_DRAIN);
+        l->want_drain = false;
     }
     if (l->want_beat && !l->busy[OP_BEAT]) {
         local_post_add(l, &post, OP_BEAT);
@@ -198,18 +220,17 @@ static void post_one(struct local *l, enum local_op op)
     local_post_send(l, &post);
 }
 
-/* Nobody may take our tasks before this: stop them all ourselves. */
-static void fence(struct local *l)
+/* Stop them all ourselves; what has been is not stopped again unless it is to be killed now. */
+static void fence(struct local *l, enum local_fence why, enum executor_stop how)
 {
     LIST_EACH_SAFE(link, &l->all)
     {
         struct local_held *h = LIST_OF(link, struct local_held, among);
 
-        if (h->fenced)
-            continue;
-        h->fenced = true;
+        if (h->fence == FENCE_NONE)
+            h->fence = why;
         if (h->state == HELD_RUNNING)
-            executor_stop(l->executor, h->lease.token, EXECUTOR_KILL);
+            executor_stop(l->executor, h->lease.token, how);
         else if (h->state == HELD_QUEUED)
             local_held_fence(h);
     }
@@ -234,16 +255,47 @@ static void judge_kill(struct local *l)
                 "from what it knows"));
 }
 
+/* What runs longer than a drain may take. */
+static void judge_drain(struct local *l)
+{
+    int64_t left = l->drained_at - clock_monotonic();
+
+    if (!l->draining || left > LOCAL_GRACE_US)
+        return;
+    fence(l, FENCE_END, left > 0 ? EXECUTOR_TERM : EXECUTOR_KILL);
+    if (left < -LOCAL_KILL_WAIT_US)
+        local_fail(l, CODE_STORE_UNAVAILABLE,
+                   STR("the tasks were stopped, but the store does not answer; what they held is "
+                       "taken back by the next server"));
+}
+
+static bool is_drained(const struct local *l)
+{
+    return l->draining && local_held_n(l) == 0 && l->results.n == 0 && !l->busy[OP_COMPLETE] &&
+           !l->busy[OP_CLAIM];
+}
+
+static void leave(struct local *l)
+{
+    l->phase = PHASE_LEAVING;
+    forget_news(l);
+}
+
 static void turn(uv_prepare_t *prepare)
 {
     struct local *l = prepare->data;
 
     switch (l->phase) {
     case PHASE_JOINING:
-        post_one(l, OP_JOIN);
+        if (l->draining)
+            local_over(l);
+        else
+            post_one(l, OP_JOIN);
         break;
     case PHASE_WORKING:
         post_work(l);
+        if (is_drained(l))
+            leave(l);
         break;
     case PHASE_LOST:
         if (local_held_n(l) == 0 && !local_post_busy(l))
@@ -262,16 +314,36 @@ static void turn(uv_prepare_t *prepare)
     start_one(l);
 }
 
+/* Heartbeats bring what is to be stopped; who holds nothing only shows that it lives. */
+static bool wants_beat(const struct local *l)
+{
+    return l->o.run || local_held_n(l) ||
+           clock_monotonic() - l->beat_posted >= LOCAL_REST_US - LOCAL_BEAT_US / 2;
+}
+
 static void tick(uv_timer_t *timer)
 {
     struct local *l = timer->data;
 
     judge_kill(l);
+    judge_drain(l);
     if (l->phase != PHASE_WORKING)
         return;
-    l->want_beat = l->want_scan = l->want_claim = true;
+    if (wants_beat(l))
+        l->want_beat = true;
+    if (l->o.scans)
+        l->want_scan = true;
+    if (!l->o.seat)
+        l->want_claim = true;
     if (l->o.shared && clock_monotonic() - l->beat_good > LOCAL_FENCE_US)
-        fence(l);
+        fence(l, FENCE_STORE, EXECUTOR_KILL);
+}
+
+static void woken(struct hub_wait *wait)
+{
+    struct local *l = wait->context;
+
+    l->want_claim = true;
 }
 
 static void rescued(void *context)
@@ -300,7 +372,10 @@ int local_new(const struct local_options *o, struct local **ret)
         return fault(r);
     }
     l->o = *o;
-    launch_base_init(&l->base, o->env, o->data, o->dir);
+    launch_base_init(&l->base, o->env, o->data);
+    l->o.dir = str_cstr(&l->base.arena, str_of(o->dir));
+    l->wait = (struct hub_wait){
+        .seat = o->seat, .topic = HUB_RUNS, .woken = woken, .context = l, .want = HUB_ALL};
     l->join = (struct worker_register){
         .name = str_printf(&l->base.arena, "weft-%" PRId64, o->self.pid),
         .kind = STR("local"),
@@ -343,6 +418,18 @@ int local_new(const struct local_options *o, struct local **ret)
 void local_cancel(struct local *l)
 {
     l->want_cancel = true;
+}
+
+void local_drain(struct local *l, int64_t grace_us)
+{
+    if (l->draining)
+        return;
+    l->draining = true;
+    l->want_drain = l->phase == PHASE_WORKING;
+    l->drained_at = clock_monotonic() + grace_us;
+    forget_news(l);
+    if (l->phase == PHASE_WORKING)
+        local_held_return(l);
 }
 
 void local_kill(struct local *l)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * local: the worker inside a weft program, which carries one run.
+ * local: the worker inside a weft program: it carries one run, or every run of a server that is
+ * not carried by who started it.
  *
  * It takes leases and ends them through the same engine functions as any worker: registers,
  * heartbeats every second, claims for all its free slots, completes. What has ended and what is
  * free go to the store together, one post at a time: while a commit is under way, the next post
  * gathers. A process is started only after the commit that holds its lease.
  *
- *     JOINING --registered--> WORKING --the run has ended--> LEAVING --left--> OVER
+ *     JOINING --registered--> WORKING --the run has ended, drained--> LEAVING --left--> OVER
  *        ^                       |  |
  *        +--all dead-- LOST <----+  +--the store fails for good--> FAILED --all dead--> OVER
  *            (the store took its leases away)
@@ -30,16 +31,21 @@
 #define LOCAL_AHEAD_MAX 64u
 
 #define LOCAL_TTL_US   (60LL * 1000000)
-#define LOCAL_BEAT_US  (1LL * 1000000)
+#define LOCAL_BEAT_US  (1LL * 1000000)    /* while it holds leases, or has a run to carry … */
+#define LOCAL_REST_US  (LOCAL_TTL_US / 5) /* … and otherwise */
 #define LOCAL_FENCE_US (45LL * 1000000)
+/* So long before the end of a drain, what still runs is asked to stop. */
+#define LOCAL_GRACE_US (5LL * 1000000)
 
 struct local;
+struct hub_seat;
 
 struct local_events {
     void *context;
     void (*line)(void *context, int64_t task, struct str text);
     void (*progress)(void *context, int64_t task, int percent, struct str text);
-    /* Once: no process is left. OK: the run has ended; else why it is not carried on. */
+    /* Once: no process is left. OK: the run has ended, or it was drained; else why it is not
+     * carried on. */
     void (*over)(void *context, enum code code, struct str text);
 };
 
@@ -51,9 +57,12 @@ struct local_options {
     struct guardian *guardian;
     struct guardian_self self;
     const char *data; /* absolute, as `dir` */
-    const char *dir;  /* of the run */
+    const char *dir;  /* that relative folders of runs start from */
     const char *const *env;
-    int64_t run;
+    int64_t run; /* 0: any that is not local */
+    struct hub_seat
+        *seat;  /* of the loop: who says that there is work; NULL: it looks every second */
+    bool scans; /* it does the reaper's scan, since nobody else does */
     unsigned slots;
     bool shared; /* other machines work on this store */
     struct local_events events;
@@ -65,6 +74,10 @@ int local_new(const struct local_options *options, struct local **ret);
 /* Ask for the run's end: idle tasks are cancelled at once, running ones are stopped when the store
  * has taken the request. */
 void local_cancel(struct local *l);
+
+/* Take nothing more, give back what does not run, and leave when the last process has ended; what
+ * runs longer than `grace_us` is stopped. */
+void local_drain(struct local *l, int64_t grace_us);
 
 /* Kill everything now; it is over as soon as the store has heard of it, or does not answer. */
 void local_kill(struct local *l);

@@ -112,13 +112,14 @@ void local_held_refuse(struct local_held *h, enum outcome outcome, enum task_rea
     held_end(h, &result);
 }
 
-/* One that ran has had its effects and counts; one that did not is given back. */
 void local_held_fence(struct local_held *h)
 {
     local_held_refuse(
         h, h->state == HELD_RUNNING ? OUTCOME_LOST : OUTCOME_REJECTED, TASK_REASON_LOST,
-        STR("weft could not reach the store, and stopped the task before another machine "
-            "could take it"));
+        h->fence == FENCE_END
+            ? STR("weft ended before the task did, and stopped it")
+            : STR("weft could not reach the store, and stopped the task before another machine "
+                  "could take it"));
 }
 
 static void held_queue(struct local_held *h)
@@ -140,7 +141,7 @@ static void outputs_answered(struct batcher_request *q)
     l->held_requests--;
     if (l->phase != PHASE_WORKING) {
         local_held_free(h);
-    } else if (h->fenced) {
+    } else if (h->fence) {
         local_held_fence(h);
     } else if (h->stop) {
         local_held_refuse(h, OUTCOME_CANCELLED, TASK_REASON_CANCELLED,
@@ -164,7 +165,7 @@ static void held_resolve(struct local_held *h)
 
     h->state = HELD_RESOLVING;
     h->names =
-        (struct run_outputs){.run = l->o.run, .names = h->launch.names, .n = h->launch.names_n};
+        (struct run_outputs){.run = h->lease.run, .names = h->launch.names, .n = h->launch.names_n};
     q->function = run_outputs_call;
     q->request = &h->names;
     q->reply = &h->outputs;
@@ -177,11 +178,15 @@ static void held_resolve(struct local_held *h)
     batcher_post(l->o.reader, &q, 1);
 }
 
-void local_held_take(struct local *l, const struct task_lease *lease)
+void local_held_take(struct local *l, const struct task_lease *lease, struct str dir)
 {
     struct local_held *h = local_held_new(l, lease);
     struct str error = {0};
 
+    h->dir =
+        str_starts(dir, STR("/"))
+            ? str_cstr(&h->arena, dir)
+            : str_printf(&h->arena, "%s%s" STR_FMT, l->o.dir, dir.n ? "/" : "", STR_ARG(dir)).p;
     if (launch_read(&h->arena, lease->payload, &h->launch, &error))
         local_held_refuse(h, OUTCOME_FAILED, TASK_REASON_SPAWN_FAILED, error);
     else if (h->launch.names_n)
@@ -201,7 +206,7 @@ void local_held_start(struct local_held *h)
     /* Its time begins now, not when it was claimed. */
     if (h->lease.deadline_at)
         h->lease.deadline_at += h->started_us - h->claimed_us;
-    if (launch_job(&h->arena, &h->launch, &l->base, &h->lease, &job, &reason, &error)) {
+    if (launch_job(&h->arena, &h->launch, &l->base, h->dir, &h->lease, &job, &reason, &error)) {
         local_held_refuse(h, OUTCOME_FAILED, reason, error);
         return;
     }
@@ -236,6 +241,19 @@ void local_queue_drop(struct local *l)
         local_held_free(local_queue_first(l));
 }
 
+void local_held_return(struct local *l)
+{
+    LIST_EACH_SAFE(link, &l->all)
+    {
+        struct local_held *h = LIST_OF(link, struct local_held, among);
+
+        if (h->state == HELD_QUEUED)
+            local_held_refuse(h, OUTCOME_REJECTED, TASK_REASON_NONE, STR(""));
+        else if (h->state == HELD_RESOLVING)
+            h->fence = FENCE_END;
+    }
+}
+
 /* What the executor says. */
 
 void local_job_done(void *context, int64_t token, const struct job_result *job)
@@ -258,10 +276,11 @@ void local_job_done(void *context, int64_t token, const struct job_result *job)
     assert(h);
     l->last_done = clock_monotonic();
     l->task_us += (l->last_done - h->started_us - l->task_us) / 8;
-    if (h->fenced)
-        local_held_fence(h);
-    else
+    /* One that came to its end at the last moment did. */
+    if (h->fence == FENCE_NONE || (h->fence == FENCE_END && job->outcome == OUTCOME_SUCCEEDED))
         held_end(h, &result);
+    else
+        local_held_fence(h);
 }
 
 void local_job_line(void *context, int64_t token, struct str line)

@@ -20,10 +20,23 @@ static int run_scan(struct tx *tx, const void *request, void *reply)
 
 static int run_take(struct tx *tx, const void *request, void *reply)
 {
+    const struct local_claim *q = request;
     struct local_claimed *c = reply;
+    struct task_claim one = {.worker = q->any.worker, .run = q->run, .max = q->any.max};
+    struct task_leases leases;
+    int r;
 
     c->now = tx->now;
-    return task_claim(tx, request, &c->leases);
+    if (!q->run)
+        return run_claim(tx, &q->any, &c->shares);
+    r = task_claim(tx, &one, &leases);
+    if (r)
+        return r;
+    c->shares = (struct run_shares){
+        .list = ARENA_NEW(tx->arena, struct run_share), .n = 1, .leases = leases.n};
+    c->shares.list[0] = (struct run_share){.run = q->run, .leases = leases};
+    c->next_due_at = leases.next_due_at;
+    return 0;
 }
 
 BATCHER_FUNCTION(run_join, worker_register)
@@ -31,6 +44,7 @@ BATCHER_FUNCTION(run_cancel_call, run_cancel)
 BATCHER_FUNCTION(run_complete, task_complete)
 BATCHER_FUNCTION(run_beat, worker_beat)
 BATCHER_FUNCTION(run_look, run_get)
+BATCHER_FUNCTION(run_drain, worker_drain)
 BATCHER_FUNCTION(run_leave, worker_leave)
 
 static void join_done(struct local *l, const struct batcher_answer *answer);
@@ -40,6 +54,7 @@ static void beat_done(struct local *l, const struct batcher_answer *answer);
 static void scan_done(struct local *l, const struct batcher_answer *answer);
 static void claim_done(struct local *l, const struct batcher_answer *answer);
 static void look_done(struct local *l, const struct batcher_answer *answer);
+static void drain_done(struct local *l, const struct batcher_answer *answer);
 static void leave_done(struct local *l, const struct batcher_answer *answer);
 
 #define OP_FIELDS(request_, reply_)                                                                \
@@ -58,6 +73,7 @@ static const struct op_row {
     [OP_SCAN] = {run_scan,        scan_done,     OP_FIELDS(incarnation, scan)     },
     [OP_CLAIM] = {run_take,        claim_done,    OP_FIELDS(claim,       claimed)  },
     [OP_LOOK] = {run_look,        look_done,     OP_FIELDS(look,        seen)     },
+    [OP_DRAIN] = {run_drain,       drain_done,    OP_FIELDS(incarnation, drained)  },
     [OP_LEAVE] = {run_leave,       leave_done,    OP_FIELDS(incarnation, left)     },
 };
 
@@ -125,7 +141,7 @@ static void join_done(struct local *l, const struct batcher_answer *answer)
     }
     l->incarnation = l->joined.incarnation;
     l->beat_good = clock_monotonic();
-    r = launch_base_folders(&l->base, l->o.run, l->incarnation);
+    r = launch_base_folders(&l->base, l->incarnation);
     if (r) {
         fault_take();
         local_fail(l, batcher_code(r),
@@ -221,22 +237,43 @@ static void scan_done(struct local *l, const struct batcher_answer *answer)
     }
 }
 
-static void claim_done(struct local *l, const struct batcher_answer *answer)
+/* With news that came meanwhile it is woken at once. */
+static void wait_for_news(struct local *l, size_t taken, bool found_all)
 {
-    const struct task_leases *leases = &l->claimed.leases;
-
-    if (answer->code != CODE_OK) {
-        refused(l, answer);
+    if (!l->o.seat)
+        return;
+    if (taken == 0 && !l->draining) {
+        hub_sleep(&l->wait, NULL);
         return;
     }
-    if (l->phase != PHASE_WORKING)
-        return; /* taken while we gave up: the next program gets them */
-    for (size_t i = 0; i < leases->n; i++)
-        local_held_take(l, &leases->list[i]);
-    if (leases->n == (size_t)l->claim.max)
+    hub_forget(&l->wait, (int64_t)taken);
+    /* Only a claim that finds nothing knows that there is nothing. */
+    l->want_claim = l->want_claim || !found_all;
+}
+
+static void claim_done(struct local *l, const struct batcher_answer *answer)
+{
+    const struct run_shares *s = &l->claimed.shares;
+    bool found_all = s->leases == (size_t)l->claim.any.max;
+
+    if (answer->code != CODE_OK || l->phase != PHASE_WORKING) {
+        if (l->o.seat)
+            hub_forget(&l->wait, 0);
+        if (answer->code != CODE_OK)
+            refused(l, answer);
+        return; /* what was taken while we gave up, the next program gets */
+    }
+    l->after = s->after;
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t j = 0; j < s->list[i].leases.n; j++)
+            local_held_take(l, &s->list[i].leases.list[j], s->list[i].dir);
+    if (l->draining)
+        local_held_return(l);
+    wait_for_news(l, s->leases, found_all);
+    if (found_all)
         return;
-    wake_at(l, leases->next_due_at, l->claimed.now);
-    if (local_held_n(l) == 0)
+    wake_at(l, l->claimed.next_due_at, l->claimed.now);
+    if (l->o.run && local_held_n(l) == 0)
         l->want_look = true;
 }
 
@@ -249,6 +286,13 @@ static void look_done(struct local *l, const struct batcher_answer *answer)
     if (l->phase == PHASE_WORKING && run_final(l->seen.run.state) && local_held_n(l) == 0 &&
         l->results.n == 0 && !l->busy[OP_COMPLETE])
         l->phase = PHASE_LEAVING;
+}
+
+/* For those who look at the workers alone: it takes nothing more in any case. */
+static void drain_done(struct local *l, const struct batcher_answer *answer)
+{
+    if (answer->code == CODE_WORKER_LOST)
+        local_lost(l);
 }
 
 static void leave_done(struct local *l, const struct batcher_answer *answer)

@@ -17,6 +17,7 @@
 #include "engine/reaper.h"
 #include "engine/run.h"
 #include "engine/task.h"
+#include "serve/hub.h"
 #include "serve/launch.h"
 #include "serve/local.h"
 #include "serve/rescue.h"
@@ -40,6 +41,7 @@ enum local_op {
     OP_SCAN,
     OP_CLAIM,
     OP_LOOK,
+    OP_DRAIN,
     OP_LEAVE,
     OP_N
 };
@@ -51,6 +53,13 @@ enum local_held_state {
     HELD_RUNNING,   /* with the executor */
 };
 
+/* Why it was stopped by ourselves, and its attempt counts as lost. */
+enum local_fence {
+    FENCE_NONE,
+    FENCE_STORE, /* the store might take it away */
+    FENCE_END,   /* the program ends before the task does */
+};
+
 struct local_held {
     struct list link;  /* QUEUED: in the order of starting; in the pool */
     struct list among; /* all that are held */
@@ -58,9 +67,10 @@ struct local_held {
     enum local_held_state state;
     int64_t claimed_us, started_us; /* monotonic */
     bool stop;                      /* asked for while RESOLVING */
-    bool fenced;                    /* stopped by ourselves, since the store might take it away */
+    enum local_fence fence;
     struct arena arena;
     struct task_lease lease;
+    const char *dir; /* absolute: where its run starts */
     struct launch launch;
     struct run_outputs names;
     struct run_outputs_reply outputs;
@@ -80,8 +90,14 @@ struct local_scan {
     int64_t now;
 };
 
+struct local_claim {
+    int64_t run; /* 0: any that is not local */
+    struct run_claim any;
+};
+
 struct local_claimed {
-    struct task_leases leases;
+    struct run_shares shares;
+    int64_t next_due_at; /* where there was nothing */
     int64_t now;
 };
 
@@ -101,12 +117,12 @@ struct local {
     struct task_codes completed;
     struct worker_beat_reply beat;
     struct local_scan scan;
-    struct task_claim claim;
+    struct local_claim claim;
     struct local_claimed claimed;
     struct run_get look;
     struct run_view seen;
     struct run_row cancelled;
-    struct worker_row left;
+    struct worker_row drained, left;
 
     struct map *held; /* token -> struct local_held */
     struct list all;
@@ -115,7 +131,11 @@ struct local {
     struct list pool; /* of struct local_held, for reuse */
     struct rescue rescue;
     struct local_results results, sent;
-    bool want_scan, want_claim, want_look, want_cancel, want_beat;
+    bool want_scan, want_claim, want_look, want_cancel, want_beat, want_drain;
+    int64_t after;        /* the run that the last turn ended with */
+    struct hub_wait wait; /* for tasks of runs; unused without a hub */
+    bool draining;
+    int64_t drained_at; /* then what still runs is killed */
     int64_t task_us;    /* what a task takes: a running mean */
     int64_t last_done;  /* when one ended */
     int64_t results_us; /* since when the oldest result waits */
@@ -156,14 +176,17 @@ static inline size_t local_held_n(const struct local *l)
 }
 
 struct local_held *local_held_find(const struct local *l, int64_t token);
-void local_held_take(struct local *l, const struct task_lease *lease);
+void local_held_take(struct local *l, const struct task_lease *lease, struct str dir);
 void local_held_start(struct local_held *h);
 void local_held_stop(struct local_held *h);
 /* An attempt that never became a process. */
 void local_held_refuse(struct local_held *h, enum outcome outcome, enum task_reason reason,
                        struct str message);
-/* One that ran has had its effects and counts; one that did not is given back. */
+/* Say why it was fenced: one that ran has had its effects and counts; one that did not is given
+ * back. */
 void local_held_fence(struct local_held *h);
+/* Give all that do not run back, now or as soon as can be. */
+void local_held_return(struct local *l);
 struct local_held *local_queue_first(struct local *l);
 void local_queue_drop(struct local *l);
 void local_results_clear(struct local_results *r);
