@@ -21,7 +21,8 @@ struct tls_files {
 
 enum { TLS_E_BAD = 1 };
 
-/* Returns 0, or TLS_E_BAD with one sentence in the arena. The names are copied. */
+/* Returns 0, or TLS_E_BAD with one sentence in the arena. The names are copied. It belongs to one
+ * loop's thread. */
 int tls_new(const struct tls_files *files, struct arena *a, struct tls **ret,
             struct str *ret_error);
 
@@ -29,7 +30,7 @@ int tls_new(const struct tls_files *files, struct arena *a, struct tls **ret,
  * stay. */
 int tls_reload(struct tls *t, struct arena *a, struct str *ret_error);
 
-/* Connections live on. NULL is fine. */
+/* After all its connections. NULL is fine. */
 struct tls *tls_free(struct tls *t);
 
 struct protocol *tls_connection(struct tls *t, struct protocol_host *host, enum conn_speaks speaks);
