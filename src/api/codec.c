@@ -15,7 +15,7 @@
 
 #define SENTENCE_BYTES_MAX 500u
 #define VARINT_BYTES_MAX   10u
-#define TAG_MAX            UINT32_MAX
+#define TAG_BYTES_MAX      5u
 
 /* Where in the message, for the sentence. */
 struct place {
@@ -71,6 +71,19 @@ static bool take_varint(struct bytes *b, uint64_t *ret)
         }
     }
     return false;
+}
+
+/* The number of a field and how it is encoded, in as many bytes as protobuf-c reads. */
+static bool take_tag(struct bytes *b, uint32_t *ret_id, ProtobufCWireType *ret_wire)
+{
+    const uint8_t *begin = b->p;
+    uint64_t tag;
+
+    if (!take_varint(b, &tag) || b->p - begin > TAG_BYTES_MAX || tag > UINT32_MAX || tag >> 3 == 0)
+        return false;
+    *ret_id = (uint32_t)tag >> 3;
+    *ret_wire = (ProtobufCWireType)(tag & 7);
+    return true;
 }
 
 static const ProtobufCFieldDescriptor *field_by_id(const ProtobufCMessageDescriptor *d, uint32_t id)
@@ -225,18 +238,19 @@ static bool check_message(struct guard *g, const struct place *at,
     while (b.p < b.end) {
         const ProtobufCFieldDescriptor *before = here.field;
         struct bytes unknown;
-        uint64_t tag;
+        ProtobufCWireType wire;
+        uint32_t id;
 
         if (++g->fields_n > CODEC_FIELDS_MAX)
             return bad(g, at, "the message has too many fields");
-        if (!take_varint(&b, &tag) || tag > TAG_MAX || tag >> 3 == 0)
+        if (!take_tag(&b, &id, &wire))
             return bad(g, at, "the message is malformed: a tag is no tag");
-        here.field = field_by_id(d, (uint32_t)tag >> 3);
+        here.field = field_by_id(d, id);
         here.index = here.field == before ? here.index + 1 : 0;
         if (here.field) {
-            if (!check_field(g, &here, (ProtobufCWireType)(tag & 7), &b, &seen, depth))
+            if (!check_field(g, &here, wire, &b, &seen, depth))
                 return false;
-        } else if (!take_value(&b, (ProtobufCWireType)(tag & 7), &unknown)) {
+        } else if (!take_value(&b, wire, &unknown)) {
             return bad(g, at, "the message is malformed: an unknown field does not end");
         }
     }

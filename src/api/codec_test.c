@@ -110,6 +110,8 @@ static void what_is_refused_and_why(void **state)
         {"field 0",               ENQUEUE,                                  STR("\x02\x01q"),                                    "the message is malformed: a tag is no tag"},
         {"a tag beyond 32 bits",  ENQUEUE,                                  STR("\x8a\x80\x80\x80\x10\x01q"),
          "the message is malformed: a tag is no tag"                                                                                                                        },
+        {"a tag of six bytes",    ENQUEUE,                                  STR("\x8a\x80\x80\x80\x80\x00\x01q"),
+         "the message is malformed: a tag is no tag"                                                                                                                        },
         {"a group",               ENQUEUE,                                  STR("\x7b\x7c"),
          "the message is malformed: an unknown field does not end"                                                                                                          },
         {"a message twice",       ENQUEUE,                                  STR("\x12\x04\x1a\0\x1a\0"),
