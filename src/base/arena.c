@@ -59,6 +59,22 @@ void arena_reset(struct arena *a)
     a->blocks = keep;
 }
 
+void arena_adopt(struct arena *a, struct arena *from)
+{
+    struct arena_block *last = from->blocks;
+
+    if (a->blocks && last) {
+        while (last->next)
+            last = last->next;
+        last->next = a->blocks->next;
+        a->blocks->next = from->blocks;
+        a->bytes += from->bytes;
+    } else if (last) {
+        *a = *from;
+    }
+    *from = (struct arena){0};
+}
+
 /* A block of its own, behind the newest, so that what is left of that one is still used. */
 static char *piece_large(struct arena *a, size_t size)
 {

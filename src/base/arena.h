@@ -24,6 +24,10 @@ void arena_deinit(struct arena *a);
 /* Forget everything that was handed out, keep one block for reuse. */
 void arena_reset(struct arena *a);
 
+/* Take over what `from` has handed out: it lives as long as `a` from now on, and `from` is empty.
+ */
+void arena_adopt(struct arena *a, struct arena *from);
+
 /* `size` zeroed bytes, aligned for any type. */
 void *arena_alloc(struct arena *a, size_t size);
 

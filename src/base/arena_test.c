@@ -143,6 +143,30 @@ static void growing_by_doubling_keeps_the_content(void **state)
     arena_deinit(&a);
 }
 
+static void what_is_adopted_lives_on(void **state)
+{
+    struct arena a = {0}, b = {0}, none = {0};
+    char *old, *large;
+
+    (void)state;
+    old = memcpy(arena_alloc(&b, 8), "adopted", 8);
+    large = arena_alloc(&b, 2 << 20);
+    large[(2 << 20) - 1] = 'x';
+    memcpy(arena_alloc(&a, 8), "younger", 8);
+    arena_adopt(&a, &b);
+    arena_adopt(&a, &none);
+    assert_null(b.blocks);
+    assert_int_equal(b.bytes, 0);
+    assert_int_equal(a.bytes, 16 + (2 << 20) + 16);
+    memset(arena_alloc(&a, 5000), 'y', 5000);
+    assert_string_equal(old, "adopted");
+    assert_int_equal(large[(2 << 20) - 1], 'x');
+    arena_adopt(&none, &a);
+    assert_string_equal(old, "adopted");
+    arena_deinit(&a);
+    arena_deinit(&none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +178,7 @@ int main(void)
         cmocka_unit_test(the_newest_piece_grows_in_place),
         cmocka_unit_test(another_piece_is_copied),
         cmocka_unit_test(growing_by_doubling_keeps_the_content),
+        cmocka_unit_test(what_is_adopted_lives_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
