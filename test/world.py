@@ -171,8 +171,14 @@ def task(run, name):
     return next(t for t in run["tasks"] if t["name"] == name)
 
 
+def span(text):
+    """The seconds of a duration as replies have it, "1.5s"."""
+    assert text.endswith("s"), text
+    return float(text[:-1])
+
+
 def outcomes(run, name):
-    return [a["outcome"] for a in task(run, name)["attempts"]]
+    return [a["outcome"] for a in task(run, name).get("attempts", [])]
 
 
 def on_both_stores(function):

@@ -39,17 +39,18 @@
     "{\"id\": \"13\", \"name\": \"extract\", \"state\": \"FAILED\", \"reason\": "                  \
     "\"command_failed\", \"detail\": \"the command ended with exit code 3\", \"output\": null, "   \
     "\"attempts\": [{\"number\": 1, \"token\": \"5\", \"outcome\": \"failed\", \"exit_code\": 3, " \
-    "\"run_s\": 0.5, \"stderr_tail\": \"first\\nno such \\u001b[31mtable\\u001b[0m\\n\"}]}"
+    "\"run_time\": \"0.5s\", \"stderr_tail\": \"first\\nno such "                                  \
+    "\\u001b[31mtable\\u001b[0m\\n\"}]}"
 #define SKIPPED_TASK                                                                               \
     "{\"id\": \"14\", \"name\": \"load\", \"state\": \"SKIPPED\", \"reason\": "                    \
     "\"upstream_not_satisfied\", \"detail\": \"\", \"output\": null, \"attempts\": []}"
 #define FAILED_HEAD                                                                                \
     "\"id\": \"12\", \"workflow\": \"etl\", \"version\": 3, \"state\": \"FAILED\", "               \
-    "\"reason\": \"tasks_failed\", \"duration_s\": 0.75, \"seq\": \"9\", "                         \
-    "\"counts\": {\"FAILED\": 1, \"SKIPPED\": 1}"
+    "\"reason\": \"tasks_failed\", \"duration\": \"0.75s\", \"seq\": \"9\", "                      \
+    "\"counts\": {\"failed\": 1, \"skipped\": 1}"
 #define SUCCEEDED_HEAD                                                                             \
     "\"id\": \"12\", \"workflow\": \"etl\", \"version\": 3, \"state\": \"SUCCEEDED\", "            \
-    "\"reason\": \"\", \"duration_s\": 0.75, \"seq\": \"9\", \"counts\": {\"SUCCEEDED\": 2}"
+    "\"reason\": \"\", \"duration\": \"0.75s\", \"seq\": \"9\", \"counts\": {\"succeeded\": 2}"
 
 static void check_run(const char *name, const struct fake_step *steps, const char *const *args,
                       int status, const char *out, const char *err)
@@ -332,7 +333,7 @@ static void a_run_as_lines_of_json(void **state)
         "{\"seq\":\"1\",\"at\":\"2026-03-08T12:00:01.000000Z\",\"run\":\"12\",\"task\":\"13\","
         "\"name\":\"extract\",\"kind\":\"task_RUNNING\",\"data\":{\"attempt\":1}}\n"
         "{\"run\":{\"id\":\"12\",\"workflow\":\"etl\",\"version\":3,\"state\":\"SUCCEEDED\","
-        "\"reason\":\"\",\"duration_s\":0.75,\"seq\":\"9\",\"counts\":{\"SUCCEEDED\":2},"
+        "\"reason\":\"\",\"duration\":\"0.75s\",\"seq\":\"9\",\"counts\":{\"succeeded\":2},"
         "\"tasks\":[]}}\n",
         "");
 }
@@ -437,8 +438,8 @@ static void lists_are_tables_or_json(void **state)
              "{\"runs\": [{\"id\": \"12\", \"workflow\": \"e\\ttl\", \"version\": 3, \"state\": "
              "\"FAILED\","
              " \"created_at\": \"2026-03-08T12:00:01.000000Z\", \"ended_at\": null, "
-             "\"duration_s\": 61.5,"
-             " \"counts\": {\"FAILED\": 1, \"SUCCEEDED\": 2}}], \"next_page_token\": \"\"}"),
+             "\"duration\": \"61.5s\","
+             " \"counts\": {\"failed\": 1, \"succeeded\": 2}}], \"next_page_token\": \"\"}"),
         {.name = NULL},
     };
 
@@ -451,8 +452,8 @@ static void lists_are_tables_or_json(void **state)
     check_run(
         "jsonl", steps, FAKE_ARGS("runs", "list", "--state=FAILED", "-o", "jsonl"), 0,
         "{\"id\":\"12\",\"workflow\":\"e\\ttl\",\"version\":3,\"state\":\"FAILED\","
-        "\"created_at\":\"2026-03-08T12:00:01.000000Z\",\"ended_at\":null,\"duration_s\":61.5,"
-        "\"counts\":{\"FAILED\":1,\"SUCCEEDED\":2}}\n",
+        "\"created_at\":\"2026-03-08T12:00:01.000000Z\",\"ended_at\":null,\"duration\":\"61.5s\","
+        "\"counts\":{\"failed\":1,\"succeeded\":2}}\n",
         "");
 }
 

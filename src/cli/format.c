@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/format.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -68,8 +69,11 @@ int64_t format_id(const json_t *object, const char *key)
 int64_t format_us(const json_t *object, const char *key)
 {
     const json_t *v = json_object_get(object, key);
+    int64_t us;
 
-    return json_is_number(v) ? (int64_t)llround(json_number_value(v) * (double)CLOCK_S) : -1;
+    if (json_is_number(v))
+        return (int64_t)llround(json_number_value(v) * (double)CLOCK_S);
+    return clock_duration(format_text(object, key), &us) ? us : -1;
 }
 
 struct str format_time(struct arena *a, struct str time)
@@ -157,12 +161,22 @@ const char *format_glyph(struct str state, bool utf8)
     return !l ? "?" : utf8 ? l->glyph : l->plain;
 }
 
+/* Counts of tasks are named in small letters, those of runs by their states. */
+int64_t format_count(const json_t *counts, const char *state)
+{
+    char name[32] = "";
+
+    for (size_t i = 0; state[i] && i + 1 < sizeof(name); i++)
+        name[i] = (char)tolower((unsigned char)state[i]);
+    return format_number(counts, name, format_number(counts, state, 0));
+}
+
 struct str format_counts(struct arena *a, const json_t *counts)
 {
     struct str all = STR("");
 
     for (size_t i = 0; i < LOOKS_N; i++) {
-        int64_t n = format_number(counts, looks[i].state, 0);
+        int64_t n = format_count(counts, looks[i].state);
 
         if (n > 0)
             all = str_printf(a, STR_FMT "%s%" PRId64 " %s", STR_ARG(all), all.n ? ", " : "", n,
@@ -176,7 +190,7 @@ int64_t format_counts_total(const json_t *counts, int64_t *ret_final)
     int64_t total = 0, final = 0;
 
     for (size_t i = 0; i < LOOKS_N; i++) {
-        int64_t n = format_number(counts, looks[i].state, 0);
+        int64_t n = format_count(counts, looks[i].state);
 
         total += n;
         if (looks[i].final)

@@ -42,6 +42,8 @@ struct str format_ending(struct arena *a, const json_t *attempt);
 const char *format_color(struct str state);
 const char *format_glyph(struct str state, bool utf8);
 
+/* The count of a state, written in capitals; 0 where there is none. */
+int64_t format_count(const json_t *counts, const char *state);
 /* "3 succeeded, 1 failed, 2 skipped" of {STATE: n}. */
 struct str format_counts(struct arena *a, const json_t *counts);
 /* The sum of all counts, and of those that are final. */

@@ -61,7 +61,7 @@ static void endings_are_words(void **state)
 static void counts_are_named_and_summed(void **state)
 {
     json_t *counts =
-        json_loads("{\"BLOCKED\": 2, \"FAILED\": 1, \"SUCCEEDED\": 3, \"READY\": 0}", 0, NULL);
+        json_loads("{\"blocked\": 2, \"failed\": 1, \"succeeded\": 3, \"ready\": 0}", 0, NULL);
     struct arena a = {NULL, 0, 0};
     int64_t final;
 

@@ -119,7 +119,7 @@ static void add_task(struct live *v, const json_t *task, int64_t now, int64_t ut
     row->begun = now;
     if (state == TASK_RUNNING && clock_parse(format_text(last, "started_at"), &started))
         row->begun -= utc > started ? utc - started : 0;
-    row->took_us = format_us(last, "run_s");
+    row->took_us = format_us(last, "run_time");
     if (state == TASK_FAILED || state == TASK_SKIPPED)
         set_text(row, format_text(task, "detail"));
 }
@@ -127,8 +127,6 @@ static void add_task(struct live *v, const json_t *task, int64_t now, int64_t ut
 void live_init(struct live *v, const json_t *run, bool color, bool utf8, int64_t now, int64_t utc)
 {
     const json_t *counts = json_object_get(run, "counts"), *task;
-    const char *state;
-    const json_t *n;
     int64_t created;
     size_t i;
 
@@ -139,14 +137,9 @@ void live_init(struct live *v, const json_t *run, bool color, bool utf8, int64_t
     v->title = safe_text(format_text(run, "workflow"));
     for (int class = 0; class < LIVE_CLASS_N; class ++)
         list_init(&v->rows[class]);
-    json_object_foreach((json_t *)(uintptr_t)counts, state, n)
-    {
-        enum task_state s;
-
-        if (task_state_parse(str_of(state), &s)) {
-            v->counts[s] = json_integer_value(n);
-            v->total += v->counts[s];
-        }
+    for (int s = 0; s < TASK_STATE_N; s++) {
+        v->counts[s] = format_count(counts, task_state_text((enum task_state)s).p);
+        v->total += v->counts[s];
     }
     json_array_foreach(json_object_get(run, "tasks"), i, task)
     {

@@ -25,7 +25,7 @@ static void begin(struct live *l, size_t n, bool with_tasks)
 {
     json_t *tasks = json_array();
     json_t *run = json_pack("{s:s, s:s, s:{s:I}, s:o}", "id", "12", "workflow", "etl", "counts",
-                            "BLOCKED", (json_int_t)n, "tasks", tasks);
+                            "blocked", (json_int_t)n, "tasks", tasks);
 
     for (size_t i = 1; i <= n && with_tasks; i++)
         json_array_append_new(
@@ -194,15 +194,15 @@ static void a_run_on_its_way_is_taken_up(void **state)
     json_t *run = json_of(
         STR("{\"id\": \"12\", \"workflow\": \"e\\u001btl\", \"created_at\": "
             "\"1970-01-01T00:00:10.000000Z\","
-            "\"counts\": {\"RUNNING\": 1, \"FAILED\": 1, \"SUCCEEDED\": 1}, \"tasks\": ["
+            "\"counts\": {\"running\": 1, \"failed\": 1, \"succeeded\": 1}, \"tasks\": ["
             "{\"id\": \"101\", \"name\": \"a\", \"state\": \"RUNNING\", \"attempts\": ["
-            "{\"number\": 1, \"started_at\": \"1970-01-01T00:00:15.000000Z\", \"run_s\": null}]},"
+            "{\"number\": 1, \"started_at\": \"1970-01-01T00:00:15.000000Z\"}]},"
             "{\"id\": \"102\", \"name\": \"b\", \"state\": \"FAILED\", \"detail\": \"it broke\", "
             "\"attempts\": ["
-            "{\"number\": 1, \"run_s\": 1.25}]},"
+            "{\"number\": 1, \"run_time\": \"1.25s\"}]},"
             "{\"id\": \"103\", \"name\": \"c\", \"state\": \"SUCCEEDED\", \"detail\": \"\", "
             "\"attempts\": ["
-            "{\"number\": 1, \"run_s\": 2}]}]}"));
+            "{\"number\": 1, \"run_time\": \"2s\"}]}]}"));
     struct live l;
 
     (void)state;

@@ -153,7 +153,7 @@ static struct str last_span(struct arena *a, const json_t *task)
     const json_t *attempts = json_object_get(task, "attempts");
 
     return json_array_size(attempts)
-               ? format_span(a, json_array_get(attempts, json_array_size(attempts) - 1), "run_s")
+               ? format_span(a, json_array_get(attempts, json_array_size(attempts) - 1), "run_time")
                : STR("");
 }
 
@@ -311,7 +311,7 @@ static bool failure_page(void *context, const json_t *run)
     size_t i;
 
     if (!w->begun)
-        w->failed = format_number(json_object_get(run, "counts"), "FAILED", 0);
+        w->failed = format_count(json_object_get(run, "counts"), "FAILED");
     w->begun = true;
     json_array_foreach(json_object_get(run, "tasks"), i, task)
     {
@@ -339,7 +339,7 @@ int report_failures(struct cli *c, FILE *out, int64_t run)
 void report_closing(struct cli *c, FILE *out, const json_t *run)
 {
     struct str state = format_text(run, "state");
-    struct str span = format_span(&c->arena, run, "duration_s");
+    struct str span = format_span(&c->arena, run, "duration");
     const char *color = c->color ? format_color(state) : NULL;
     struct buf b;
 

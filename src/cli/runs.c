@@ -84,7 +84,7 @@ static void list_table(struct cli *c, const json_t *all)
         table_color(&t, state, format_color(state));
         table_add(&t, str_printf(&c->arena, "%" PRId64 "/%" PRId64, final, total));
         table_add(&t, format_time(&c->arena, format_text(run, "created_at")));
-        table_add(&t, format_span(&c->arena, run, "duration_s"));
+        table_add(&t, format_span(&c->arena, run, "duration"));
         table_add(&t, format_counts(&c->arena, counts));
     }
     buf_init(&b, RUNS_BYTES_MAX);
@@ -148,7 +148,7 @@ static void show_head(struct cli *c, const json_t *run)
     if (format_text(run, "ended_at").n)
         buf_printf(&b, "ended     " STR_FMT " UTC, after " STR_FMT "\n",
                    STR_ARG(format_time(&c->arena, format_text(run, "ended_at"))),
-                   STR_ARG(format_span(&c->arena, run, "duration_s")));
+                   STR_ARG(format_span(&c->arena, run, "duration")));
     buf_add(&b, STR("folder    "));
     text_safe(&b, format_text(run, "dir"));
     buf_byte(&b, '\n');

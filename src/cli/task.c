@@ -82,9 +82,9 @@ static void add_attempts(struct cli *c, struct buf *b, const json_t *attempts)
         table_number(&t, format_number(a, "number", 0));
         table_add(&t, format_text(a, "outcome"));
         table_add(&t, format_time(&c->arena, format_text(a, "started_at")));
-        table_add(&t, format_span(&c->arena, a, "queue_wait_s"));
-        table_add(&t, format_span(&c->arena, a, "run_s"));
-        table_add(&t, format_span(&c->arena, a, "cpu_s"));
+        table_add(&t, format_span(&c->arena, a, "queue_wait"));
+        table_add(&t, format_span(&c->arena, a, "run_time"));
+        table_add(&t, format_span(&c->arena, a, "cpu_time"));
         table_add(&t, memory > 0 ? format_bytes(&c->arena, memory) : STR(""));
         table_add(&t, message.n ? message : ending);
     }

@@ -269,7 +269,7 @@ static int tell_end(struct cli *c, int64_t run, const json_t *head)
         status = report_tasks(c, run, REPORT_SOME);
         fputc('\n', c->out);
     }
-    if (!status && format_number(json_object_get(head, "counts"), "FAILED", 0) > 0)
+    if (!status && format_count(json_object_get(head, "counts"), "FAILED") > 0)
         status = report_failures(c, out, run);
     report_closing(c, out, head);
     if (c->terminal && !c->options.quiet)

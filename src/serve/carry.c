@@ -12,10 +12,10 @@
 #include "base/log.h"
 #include "engine/event.h"
 #include "engine/run.h"
+#include "serve/api_run.h"
+#include "serve/jsoncall.h"
 #include "serve/local.h"
-#include "serve/methods.h"
 #include "serve/recover.h"
-#include "serve/shape.h"
 
 #define CARRY_TICK_MS    100u
 #define CARRY_EVENTS_MAX 1000
@@ -81,10 +81,12 @@ static void note_event(struct carry *c, const struct event *e)
         run_state_parse(str_sub(e->kind, STR("run_").n, e->kind.n), &state))
         c->run_ended = run_final(state);
     if (c->o.listener->event) {
-        json_t *shape = shape_event(e);
+        struct arena a = {0};
+        json_t *tree = jsoncall_tree(&api_run_event(&a, e)->base);
 
-        c->o.listener->event(c->o.listener->context, shape);
-        json_decref(shape);
+        c->o.listener->event(c->o.listener->context, tree);
+        json_decref(tree);
+        arena_deinit(&a);
     }
 }
 
@@ -277,7 +279,7 @@ static int look_first(struct carry *c, struct client_problem *ret_problem)
 
     batcher_call(carry ? c->o.writer : c->o.reader, &q);
     if (q.answer.code != CODE_OK) {
-        r = methods_refused(&q.answer, ret_problem);
+        r = jsoncall_refused(&q.answer, ret_problem);
     } else {
         c->run = view.run;
         c->run.dir = str_copy(&c->arena, view.run.dir);
@@ -287,7 +289,7 @@ static int look_first(struct carry *c, struct client_problem *ret_problem)
     if (r || !carry || run_final(c->run.state))
         return r;
     if (recover_all(&recover, &c->arena, c->o.run, &recovered, &refusal))
-        return methods_refused(&refusal, ret_problem);
+        return jsoncall_refused(&refusal, ret_problem);
     return 0;
 }
 
@@ -362,7 +364,7 @@ int carry_run(const struct carry_options *options, struct client_problem *ret_pr
     while (!c.ended)
         uv_run(&c.loop, UV_RUN_DEFAULT);
     end_handles(&c);
-    r = c.answer.code == CODE_OK ? 0 : methods_refused(&c.answer, ret_problem);
+    r = c.answer.code == CODE_OK ? 0 : jsoncall_refused(&c.answer, ret_problem);
     arena_deinit(&c.poll.arena);
     arena_deinit(&c.arena);
     return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/embedded.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "serve/carry.h"
-#include "serve/methods.h"
+#include "serve/jsoncall.h"
 #include "work/executor.h"
 
 /* A try to connect; the batcher tries again for as long as a request is patient. */
@@ -28,13 +29,16 @@ struct embedded {
     struct guardian_self self;
     struct batcher *writer;
     struct batcher *reader; /* the writer itself, where the store has no readers */
+    uv_loop_t loop;         /* of the calls */
+    bool looping;           /* the loop is there */
+    struct methods *methods;
 };
 
 static int refuse(struct client_problem *ret_problem, enum code code, struct str text)
 {
     struct batcher_answer answer = {.code = code, .text = text};
 
-    return methods_refused(&answer, ret_problem);
+    return jsoncall_refused(&answer, ret_problem);
 }
 
 static bool in_memory(struct str url)
@@ -53,19 +57,43 @@ static int batcher_start(struct embedded *e, enum store_mode mode, struct batche
     return r ? fault(r) : 0;
 }
 
+static int loop_start(struct embedded *e)
+{
+    int r = e->looping ? 0 : uv_loop_init(&e->loop);
+
+    e->looping = r == 0;
+    return r ? fault(r) : 0;
+}
+
+static int methods_open(struct embedded *e)
+{
+    struct api_house house = {
+        .reader = e->reader, .writer = e->writer, .data = e->data, .url = e->url, .self = e->self};
+    int r = methods_new(&e->loop, &house, &e->methods);
+
+    return r ? fault(r) : 0;
+}
+
 static int batchers_start(struct embedded *e)
 {
-    int r = batcher_start(e, STORE_WRITE, &e->writer);
+    int r = loop_start(e);
 
+    if (!r)
+        r = batcher_start(e, STORE_WRITE, &e->writer);
     if (!r && in_memory(e->url))
         e->reader = e->writer;
     else if (!r)
         r = batcher_start(e, STORE_READ, &e->reader);
+    if (!r)
+        r = methods_open(e);
     return r ? fault(r) : 0;
 }
 
 static void batchers_stop(struct embedded *e)
 {
+    e->methods = methods_free(e->methods);
+    if (e->looping)
+        uv_run(&e->loop, UV_RUN_DEFAULT);
     if (e->reader != e->writer)
         batcher_free(e->reader);
     e->reader = NULL;
@@ -106,7 +134,7 @@ static int touch(struct batcher *b, struct client_problem *ret_problem)
 
     batcher_call(b, &q);
     if (q.answer.code != CODE_OK)
-        r = methods_refused(&q.answer, ret_problem);
+        r = jsoncall_refused(&q.answer, ret_problem);
     arena_deinit(&q.arena);
     return r;
 }
@@ -184,7 +212,11 @@ static int start_guardian(struct embedded *e, struct client_problem *ret_problem
 
 static struct embedded *embedded_free(struct embedded *e)
 {
+    int r;
+
     batchers_stop(e);
+    r = e->looping ? uv_loop_close(&e->loop) : 0;
+    assert(r == 0);
     guardian_free(e->guardian);
     arena_deinit(&e->arena);
     free(e);
@@ -197,14 +229,9 @@ static int call(void *context, const char *method, const json_t *request, json_t
                 struct client_problem *ret_problem)
 {
     struct embedded *e = context;
-    struct methods m;
     int r = batchers_need(e, ret_problem);
 
-    if (r)
-        return r;
-    m = (struct methods){
-        .reader = e->reader, .writer = e->writer, .data = e->data, .url = e->url, .self = e->self};
-    return methods_call(&m, method, request, ret_reply, ret_problem);
+    return r ? r : jsoncall(e->methods, &e->loop, method, request, ret_reply, ret_problem);
 }
 
 static int follow(void *context, int64_t run, enum client_follow how, int64_t after,

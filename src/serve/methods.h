@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * methods: the calls of docs/api.md, one row each.
+ * methods: the service of the API on one loop.
  *
- * A row says how the JSON request becomes a struct, which engine function takes it, how its reply
- * becomes JSON, and whether it writes. A method that needs more than one transaction, or the
- * machine beside the store, has a function of its own.
+ * Transports make calls (api/call.h) of the methods of the table (table.h) and start them here. A
+ * METHOD_WRITE of one transaction with an Idempotency-Key is done once: its reply is kept in the
+ * same transaction, and given for the same request again.
  */
 #ifndef SERVE_METHODS_H
 #define SERVE_METHODS_H
 
-#include "client/client.h"
-#include "serve/batcher.h"
-#include "work/guardian.h"
+#include <uv.h>
 
-struct methods {
-    struct batcher *reader;
-    struct batcher *writer; /* it opens its store with the first call that writes */
-    const char *data;       /* the folder of the logs */
-    struct str url;         /* of the store, as it is */
-    struct guardian_self self;
-};
+#include "api/call.h"
+#include "base/buf.h"
+#include "serve/api.h"
 
-/* Make a call and wait for it. Any thread but the batchers'. Returns 0 with a reply that the caller
- * owns, or CLIENT_E_REFUSED with a problem. */
-int methods_call(const struct methods *m, const char *method, const json_t *request,
-                 json_t **ret_reply, struct client_problem *ret_problem);
+struct methods;
 
-/* Fill a problem from an answer that is not OK. Returns CLIENT_E_REFUSED. */
-int methods_refused(const struct batcher_answer *answer, struct client_problem *ret_problem);
+/* What the house points to stays the caller's. Returns 0 or a fault. */
+int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods **ret);
+/* No call is under way. The loop must run once more, to close the handles. */
+struct methods *methods_free(struct methods *m);
+
+/* Start a call of a method of the table; the loop's thread. */
+void methods_start(struct methods *m, struct call *c);
+struct call_service methods_service(struct methods *m);
+
+/* Append counters in Prometheus' text format: weft_calls_total{method,code} and the histogram
+ * weft_call_seconds{method}; only of methods that were called. The loop's thread. */
+void methods_metrics(const struct methods *m, struct buf *out);
 
 /* A store's URL as it may be shown: without a password. */
 struct str methods_url(struct arena *a, struct str url);

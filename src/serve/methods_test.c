@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "engine/task.h"
+#include "serve/jsoncall.h"
 #include "serve/logs.h"
 
 #define ROWS_N(rows) (sizeof(rows) / sizeof((rows)[0]))
@@ -26,7 +27,9 @@
 struct fixture {
     struct arena arena;
     char folder[64];
-    struct methods m;
+    struct api_house m;
+    uv_loop_t loop;
+    struct methods *methods;
     struct client_problem problem;
     int64_t run, worker;
     struct task_lease lease; /* of the first task, which runs */
@@ -50,7 +53,7 @@ static json_t *call(struct fixture *f, const char *method, const char *request)
 
     assert_true(r || !request);
     client_problem_clear(&f->problem);
-    if (methods_call(&f->m, method, r, &reply, &f->problem))
+    if (jsoncall(f->methods, &f->loop, method, r, &reply, &f->problem))
         reply = NULL;
     else
         assert_int_equal(f->problem.code, CODE_OK);
@@ -122,9 +125,11 @@ static int set_up(void **state)
     f->m.self = (struct guardian_self){.host = STR("here"), .boot = STR("b"), .pid = 1};
     f->m.writer = batcher_at(f->m.url, STORE_WRITE);
     f->m.reader = batcher_at(f->m.url, STORE_READ);
+    assert_int_equal(uv_loop_init(&f->loop), 0);
+    assert_int_equal(methods_new(&f->loop, &f->m, &f->methods), 0);
     request = json_pack("{s:s, s:s, s:s}", "source", CHAIN, "path", "/x/chain.yaml",
                         "fallback_name", "chain");
-    if (methods_call(&f->m, "workflows.put", request, &reply, &f->problem))
+    if (jsoncall(f->methods, &f->loop, "workflows.put", request, &reply, &f->problem))
         fail_msg("%s", f->problem.text);
     json_decref(request);
     json_decref(reply);
@@ -143,6 +148,9 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     const char *logs = logs_folder(&f->arena, f->folder, f->run).p;
 
+    methods_free(f->methods);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
     batcher_free(f->m.reader);
     batcher_free(f->m.writer);
     client_problem_clear(&f->problem);
@@ -188,7 +196,8 @@ static void calls_give_what_the_documentation_says(void **state)
         const char *wants[5]; /* parts of the reply */
     } rows[] = {
         {"workflows.get",
-         "{\"name\": \"chain\"}",                                               {"\"name\":\"chain\",\"version\":1,\"kind\":\"graph\",\"tasks\":2,\"path\":\"/x/"
+         "{\"name\": \"chain\"}",                                               {"\"name\":\"chain\",\"version\":1,\"kind\":\"graph\",\"description\":\"\",\"tasks\":2,"
+          "\"path\":\"/x/"
           "chain.yaml\"",
           "\"params\":[{\"name\":\"day\",\"type\":\"string\",\"description\":\"\",\"required\":"
           "false,"
@@ -198,28 +207,28 @@ static void calls_give_what_the_documentation_says(void **state)
          NULL,                                                                  {"\"workflows\":[{\"name\":\"chain\"", "\"next_page_token\":\"\""}                     },
         {"runs.get",
          "{\"id\": \"RUN_ID\"}",                                                {"\"id\":\"RUN_ID\",\"workflow\":\"chain\",\"version\":1,\"state\":\"RUNNING\"",
-          "\"ended_at\":null,\"duration_s\":null", "\"params\":{\"day\":\"monday\"},\"dir\":\"/x\"",
-          "\"output\":null,\"attempts\":[{\"number\":1,\"token\":\"",
-          "\"outcome\":null,\"reason\":\"\",\"message\":\"\",\"exit_code\":null,\"signal\":null"}                                      },
+          "\"params\":{\"day\":\"monday\"},\"dir\":\"/x\"",
+          "\"attempts\":[{\"number\":1,\"token\":\"",
+          "\"reason\":\"\",\"message\":\"\",\"started_at\":\""}                                                                        },
         {"runs.get",
-         "{\"id\": RUN_ID, \"page_token\": \"\"}",                              {"\"name\":\"extract\"", "\"name\":\"load\"", "\"next_page_token\":\"\"", "\"seq\":\""}},
+         "{\"id\": \"RUN_ID\", \"page_token\": \"\"}",                          {"\"name\":\"extract\"", "\"name\":\"load\"", "\"next_page_token\":\"\"", "\"seq\":\""}},
         {"runs.get",
          "{\"id\": \"RUN_ID\", \"page_token\": \"TASK_ID\"}",                   {"\"tasks\":[{\"id\":\"", "\"name\":\"load\""}                                         },
         {"runs.get",
-         "{\"id\": \"RUN_ID\", \"tasks\": false}",                              {"\"counts\":{\"BLOCKED\":1,\"DELAYED\":0,\"READY\":0,\"LEASED\":0,\"RUNNING\":1,"}    },
+         "{\"id\": \"RUN_ID\", \"tasks\": false}",                              {"\"counts\":{\"blocked\":1,\"ready\":0,\"delayed\":0,\"leased\":0,\"running\":1,"}    },
         {"runs.list",
          "{\"state\": \"RUNNING\", \"workflow\": \"chain\", \"page_size\": 1}", {"\"runs\":[{\"id\":\"RUN_ID\"", "\"next_page_token\":\"\""}                           },
         {"runs.list",      "{\"state\": \"FAILED\"}",                           {"\"runs\":[]"}                                                                        },
         {"runs.why",       "{\"id\": \"RUN_ID\"}",                              {"\"state\":\"RUNNING\"", "\"name\":\"load\""}                                         },
         {"tasks.get",
-         "{\"run\": \"RUN_ID\", \"name\": \"load\"}",                           {"\"state\":\"BLOCKED\",\"reason\":\"waiting_for_dependencies\"",
-          "\"run\":\"RUN_ID\",\"queue\":\"\",\"priority\":0",
+         "{\"run\": \"RUN_ID\", \"name\": \"load\"}",                           {"\"state\":\"BLOCKED\",\"reason\":\"waiting_for_dependencies\"", "\"run\":\"RUN_ID\"",
+          "\"priority\":0",
           "\"groups\":[{\"rule\":\"all_success\",\"need\":", "\"from\":[\"extract\"]"}                            },
         {"tasks.get",      "{\"id\": \"TASK_ID\"}",                             {"\"name\":\"extract\"", "\"state\":\"RUNNING\""}                                      },
         {"tasks.why",
-         "{\"id\": \"TASK_ID\"}",                                               {"\"name\":\"extract\"", "\"run\":\"RUN_ID\"", "\"text\":\"", "\"groups\":[]"}         },
+         "{\"id\": \"TASK_ID\"}",                                               {"\"name\":\"extract\"", "\"run\":\"RUN_ID\"", "\"text\":\""}                          },
         {"events.list",
-         "{\"run\": \"RUN_ID\", \"after\": \"0\", \"max\": 1}",                 {"\"events\":[{\"seq\":\"", "\"task\":null,\"name\":\"\",\"kind\":\"run_RUNNING\""}    },
+         "{\"run\": \"RUN_ID\", \"after\": \"0\", \"max\": 1}",                 {"\"events\":[{\"seq\":\"", "\"kind\":\"run_RUNNING\""}                                },
         {"logs.read",
          "{\"run\": \"RUN_ID\", \"name\": \"extract\"}",                        {"{\"attempt\":1,\"text\":\"\",\"next_offset\":0,\"end\":false}"}                      },
         {"doctor.check",   NULL,                                                {"\"ok\":true,\"checks\":[{\"id\":\"", "\"advice\":\""}                                },
@@ -227,7 +236,7 @@ static void calls_give_what_the_documentation_says(void **state)
          NULL,                                                                  {"\"version\":\"" WEFT_VERSION
           "\",\"store\":{\"backend\":\"sqlite\",\"url\":\"sqlite:/tmp/",
           "\"health\":\"healthy\"", "\"runs\":{\"RUNNING\":1,\"CANCELLING\":0,",
-          "\"state\":\"READY\",\"slots\":3,\"busy\":1,\"host\":\"elsewhere\",\"pid\":7"}                                                                 },
+          "\"state\":\"READY\",\"slots\":3,\"busy\":1,", "\"host\":\"elsewhere\",\"pid\":7"}                                                             },
     };
     struct fixture *f = *state;
 
@@ -255,58 +264,48 @@ static void what_is_wrong_is_said_in_a_sentence(void **state)
         enum code code;
         const char *text;
     } rows[] = {
-        {"runs.lst",      NULL,                                                              CODE_INVALID,            "there is no method \"runs.lst\""                      },
-        {"runs.get",      NULL,                                                              CODE_INVALID,            "runs.get: id: it is required"                         },
-        {"runs.get",      "[]",                                                              CODE_INVALID,            "runs.get: a list was found where an object is allowed"},
-        {"runs.get",      "{\"id\": true}",                                                  CODE_INVALID,
-         "runs.get: id: true was found where a string of digits is allowed"                                                                                                  },
+        {"runs.lst",      NULL,                                                              CODE_METHOD_NOT_FOUND,   "there is no method \"runs.lst\""           },
+        {"runs.get",      NULL,                                                              CODE_INVALID,            "id: it is required"                        },
+        {"runs.get",      "[]",                                                              CODE_INVALID,            NULL                                        },
+        {"runs.get",      "{\"id\": true}",                                                  CODE_INVALID,            NULL                                        },
         {"runs.get",      "{\"id\": \"x\"}",                                                 CODE_INVALID,
-         "runs.get: id: \"x\" is no id, which is a string of digits"                                                                                                         },
+         "id: \"x\" is no id, which is a string of digits"                                                                                                        },
         {"runs.get",      "{\"id\": \"0\"}",                                                 CODE_INVALID,
-         "runs.get: id: \"0\" is no id, which is a string of digits"                                                                                                         },
-        {"runs.get",      "{\"id\": -1}",                                                    CODE_INVALID,
-         "runs.get: id: a number was found where a string of digits is allowed"                                                                                              },
-        {"runs.get",      "{\"id\": \"1\", \"task\": true}",                                 CODE_INVALID,
-         "runs.get takes no \"task\"; is tasks meant?"                                                                                                                       },
-        {"runs.get",      "{\"id\": \"1\", \"something\": 1}",                               CODE_INVALID,
-         "runs.get takes no \"something\""                                                                                                                                   },
-        {"runs.get",      "{\"id\": \"1\", \"tasks\": 1}",                                   CODE_INVALID,
-         "runs.get: tasks: a number was found where true or false is allowed"                                                                                                },
+         "id: \"0\" is no id, which is a string of digits"                                                                                                        },
+        {"runs.get",      "{\"id\": -1}",                                                    CODE_INVALID,            NULL                                        },
+        {"runs.get",      "{\"id\": \"1\", \"task\": true}",                                 CODE_INVALID,            NULL                                        },
+        {"runs.get",      "{\"id\": \"1\", \"something\": 1}",                               CODE_INVALID,            NULL                                        },
+        {"runs.get",      "{\"id\": \"1\", \"tasks\": 1}",                                   CODE_INVALID,            NULL                                        },
         {"runs.get",      "{\"id\": \"1\", \"page_token\": \"x\"}",                          CODE_INVALID,
-         "page_token: it is none that weft gave"                                                                                                                             },
-        {"runs.get",      "{\"id\": \"999999\"}",                                            CODE_RUN_NOT_FOUND,      "run 999999 does not exist"                            },
-        {"runs.list",     "{\"page_size\": 0}",                                              CODE_INVALID,
-         "runs.list: page_size: 0 is not within 1 … 1000"                                                                                                                  },
-        {"runs.list",     "{\"page_size\": 1.5}",                                            CODE_INVALID,
-         "runs.list: page_size: a number was found where a whole number is allowed"                                                                                          },
-        {"runs.list",     "{\"state\": \"running\"}",                                        CODE_INVALID,            NULL                                                   },
-        {"runs.list",     "{\"workflow\": \"a\\u0000b\"}",                                   CODE_INVALID,
-         "runs.list: workflow: it holds a NUL character"                                                                                                                     },
-        {"workflows.put", "{\"source\": \"\", \"format\": \"toml\"}",                        CODE_INVALID,
-         "workflows.put: format: \"toml\" is none of yaml and json"                                                                                                          },
-        {"workflows.put", "{\"source\": \"weft: 1\"}",                                       CODE_WORKFLOW_INVALID,   NULL                                                   },
-        {"workflows.get", "{\"name\": \"no\"}",                                              CODE_WORKFLOW_NOT_FOUND, NULL                                                   },
-        {"runs.start",    "{\"workflow\": \"no\"}",                                          CODE_WORKFLOW_NOT_FOUND, NULL                                                   },
-        {"runs.start",    "{\"workflow\": \"chain\", \"params\": {\"day\": 1}}",             CODE_INVALID,
-         "runs.start: params.day: a number was found where text is allowed"                                                                                                  },
+         "page_token: it is none that weft gave"                                                                                                                  },
+        {"runs.get",      "{\"id\": \"999999\"}",                                            CODE_RUN_NOT_FOUND,      "run 999999 does not exist"                 },
+        {"runs.list",     "{\"page_size\": 0}",                                              CODE_INVALID,            "page_size: 0 is not within 1 … 1000"     },
+        {"runs.list",     "{\"page_size\": 1.5}",                                            CODE_INVALID,            NULL                                        },
+        {"runs.list",     "{\"state\": \"running\"}",                                        CODE_INVALID,            NULL                                        },
+        {"runs.list",     "{\"workflow\": \"a\\u0000b\"}",                                   CODE_INVALID,            NULL                                        },
+        {"workflows.put", "{\"source\": \"weft: 1\", \"format\": \"toml\"}",                 CODE_INVALID,
+         "format: \"toml\" is none of yaml and json"                                                                                                              },
+        {"workflows.put", "{\"source\": \"weft: 1\"}",                                       CODE_WORKFLOW_INVALID,   NULL                                        },
+        {"workflows.get", "{\"name\": \"no\"}",                                              CODE_WORKFLOW_NOT_FOUND, NULL                                        },
+        {"runs.start",    "{\"workflow\": \"no\"}",                                          CODE_WORKFLOW_NOT_FOUND, NULL                                        },
+        {"runs.start",    "{\"workflow\": \"chain\", \"params\": {\"day\": 1}}",             CODE_INVALID,            NULL                                        },
         {"runs.start",    "{\"workflow\": \"chain\", \"params\": {\"week\": \"1\"}}",
-         CODE_PARAM_INVALID,                                                                                          NULL                                                   },
+         CODE_PARAM_INVALID,                                                                                          NULL                                        },
         {"tasks.get",     "{\"run\": \"1\"}",                                                CODE_INVALID,
-         "tasks.get takes either id, or run and name"                                                                                                                        },
+         "a task is named by its id, or by its run and name"                                                                                                      },
         {"tasks.get",     "{\"id\": \"1\", \"name\": \"x\"}",                                CODE_INVALID,
-         "tasks.get takes either id, or run and name"                                                                                                                        },
-        {"tasks.requeue", "{\"id\": \"TASK_ID\"}",                                           CODE_TASK_STATE,         NULL                                                   },
+         "a task is named by its id, or by its run and name"                                                                                                      },
+        {"tasks.requeue", "{\"id\": \"TASK_ID\"}",                                           CODE_TASK_STATE,         NULL                                        },
         {"logs.read",     "{\"run\": \"RUN_ID\", \"name\": \"load\"}",                       CODE_LOG_NOT_FOUND,
-         "task load has not been started"                                                                                                                                    },
+         "task load has not been started"                                                                                                                         },
         {"logs.read",     "{\"run\": \"RUN_ID\", \"name\": \"extract\", \"attempt\": 2}",
-         CODE_LOG_NOT_FOUND,                                                                                          "task extract has no attempt 2"                        },
+         CODE_LOG_NOT_FOUND,                                                                                          "task extract has no attempt 2"             },
         {"logs.read",     "{\"run\": \"RUN_ID\", \"name\": \"extract\", \"stream\": \"x\"}",
-         CODE_INVALID,                                                                                                "logs.read: stream: \"x\" is none of stdout and stderr"},
-        {"events.list",   "{\"max\": 100000}",                                               CODE_INVALID,
-         "events.list: max: 100000 is not within 1 … 10000"                                                                                                                },
+         CODE_INVALID,                                                                                                "stream: \"x\" is none of stdout and stderr"},
+        {"events.list",   "{\"max\": 100000}",                                               CODE_INVALID,            "max: 100000 is not within 1 … 10000"     },
         {"runs.resume",   "{\"id\": \"RUN_ID\"}",                                            CODE_RUN_HELD,
          "run RUN_ID is carried by the weft with process id 7 on elsewhere; watch it, or cancel "
-         "it"                                                                                                                                                                },
+         "it"                                                                                                                                                     },
     };
     struct fixture *f = *state;
 
@@ -316,7 +315,8 @@ static void what_is_wrong_is_said_in_a_sentence(void **state)
         json_t *reply;
 
         client_problem_clear(&f->problem);
-        if (methods_call(&f->m, rows[i].method, r, &reply, &f->problem) != CLIENT_E_REFUSED)
+        if (jsoncall(f->methods, &f->loop, rows[i].method, r, &reply, &f->problem) !=
+            CLIENT_E_REFUSED)
             fail_msg("%s %s was not refused", rows[i].method, request);
         if (f->problem.code != rows[i].code)
             fail_msg("%s %s: code " STR_FMT ", %s", rows[i].method, request,
@@ -366,8 +366,8 @@ static void a_run_goes_its_way(void **state)
     text = json_dumps(reply, JSON_COMPACT | JSON_REAL_PRECISION(6));
     assert_non_null(strstr(text, "\"state\":\"FAILED\",\"reason\":\"tasks_failed\""));
     assert_non_null(strstr(text, "\"outcome\":\"failed\",\"reason\":\"command_failed\""));
-    assert_non_null(strstr(text, "\"exit_code\":3,\"signal\":null"));
-    assert_non_null(strstr(text, "\"run_s\":1.5,"));
+    assert_non_null(strstr(text, "\"exit_code\":3,\"started_at"));
+    assert_non_null(strstr(text, "\"run_time\":\"1.500s\""));
     assert_non_null(strstr(text, "\"stderr_tail\":\"oh\\n\""));
     assert_non_null(strstr(text, "\"state\":\"SKIPPED\""));
     free(text);

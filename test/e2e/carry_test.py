@@ -13,7 +13,7 @@ import subprocess
 import time
 
 import tap
-from world import WEFT, World, on_both_stores, outcomes, task
+from world import WEFT, World, on_both_stores, outcomes, span, task
 
 # A task that says when it begins and ends.
 LEDGER = ["sh", "-c", "log start $WEFT_TASK; sleep $1; log end $WEFT_TASK", "-"]
@@ -64,7 +64,7 @@ def outputs_are_handed_on_as_plain_text(store):
         tap.equal(w.read("taken"), "|".join(["5", "3", hostile, "true", "${not.replaced}", "1", deep, ""]))
         tap.equal(w.read("pwd").strip(), os.path.realpath(w.path("x")))
         tap.equal(task(run, "really")["output"]["deep"]["list"][1], hostile)
-        tap.equal(task(run, "take")["output"], None)
+        tap.equal(task(run, "take").get("output"), None)
 
 
 @tap.case
@@ -117,7 +117,7 @@ def a_timeout_ends_the_whole_tree():
         tap.equal(task(run, "other")["state"], "SUCCEEDED")
         tap.equal(w.ledger(), ["there"])
         tap.equal(w.processes(), [])
-        assert 0.5 <= task(run, "slow")["attempts"][0]["run_s"] < 5, task(run, "slow")
+        assert 0.5 <= span(task(run, "slow")["attempts"][0]["run_time"]) < 5, task(run, "slow")
         assert time.monotonic() - begun < 20
 
 
@@ -183,7 +183,7 @@ def short_tasks_are_taken_ahead_and_long_ones_are_not_held(store):
             run = p.run()
         tap.equal(run["state"], "SUCCEEDED")
         tap.equal(most_at_once(w.ledger()), 2)
-        ended = [a for t in run["tasks"] for a in t["attempts"] if a["outcome"] == "succeeded"]
+        ended = [a for t in run["tasks"] for a in t.get("attempts", []) if a["outcome"] == "succeeded"]
         tap.equal(len(ended), 66)
         edges = sorted((seconds(a[k]), k == "started_at") for a in ended for k in ("started_at", "ended_at"))
         now = most = 0
@@ -321,10 +321,10 @@ def two_programs_work_on_one_store(store):
         runs = [first.run(), second.run()]
         tap.equal([r["state"] for r in runs], ["SUCCEEDED"] * 2)
         tap.equal(len({r["id"] for r in runs}), 2)
-        tap.equal({len(t["attempts"]) for r in runs for t in r["tasks"]}, {1})
+        tap.equal({len(t.get("attempts", [])) for r in runs for t in r["tasks"]}, {1})
         status = w.json("status")
         tap.equal(status["runs"]["SUCCEEDED"], 2)
-        tap.equal(status["tasks"]["SUCCEEDED"], 60)
+        tap.equal(status["tasks"]["succeeded"], 60)
 
 
 @tap.case

@@ -37,7 +37,7 @@ def a_ci_pipeline_runs_in_order():
             assert all(order.index(n) < order.index(name) for n in needs), order
         for name in steps:
             t = task(run, name)
-            tap.equal((t["state"], t["output"], len(t["attempts"])), ("SUCCEEDED", {"ok": True}, 1))
+            tap.equal((t["state"], t["output"], len(t.get("attempts", []))), ("SUCCEEDED", {"ok": True}, 1))
 
 
 @tap.case

@@ -77,8 +77,8 @@ def more_tasks_than_slots_wait_their_turn(store):
             tap.contains(why["text"], " ")
             w.write("go", "")
             run = p.run()
-        tap.equal((run["state"], run["counts"]["SUCCEEDED"]), ("SUCCEEDED", 8))
-        tap.equal({len(t["attempts"]) for t in run["tasks"]}, {1})
+        tap.equal((run["state"], run["counts"]["succeeded"]), ("SUCCEEDED", 8))
+        tap.equal({len(t.get("attempts", [])) for t in run["tasks"]}, {1})
 
 
 @tap.case
@@ -120,13 +120,13 @@ def hundreds_of_tasks_end_exactly_once(store):
         seconds = time.monotonic() - begun
         print(f"# {count} tasks in {seconds:.2f} s: {count / seconds:.0f} tasks/s, "
               f"at most {weft.most / MIB:.1f} MiB resident", flush=True)
-        tap.equal((run["state"], run["counts"]["SUCCEEDED"]), ("SUCCEEDED", count))
-        tap.equal({(len(t["attempts"]), t["attempts"][0]["outcome"]) for t in run["tasks"]},
+        tap.equal((run["state"], run["counts"]["succeeded"]), ("SUCCEEDED", count))
+        tap.equal({(len(t.get("attempts", [])), t["attempts"][0]["outcome"]) for t in run["tasks"]},
                   {(1, "succeeded")})
         tap.equal(sorted(w.ledger()), sorted(tasks))
         weft.below(40)
         status = w.json("status")
-        tap.equal({s: n for s, n in status["tasks"].items() if n}, {"SUCCEEDED": count})
+        tap.equal({s: n for s, n in status["tasks"].items() if n}, {"succeeded": count})
 
 
 def cgroups(pid):
@@ -168,7 +168,7 @@ def a_run_leaves_its_record_and_nothing_else(store):
                 print("# no cgroup can be made on this machine", flush=True)
             w.write("go", "")
             run = p.run()
-        tap.equal(run["counts"]["SUCCEEDED"], 2)
+        tap.equal(run["counts"]["succeeded"], 2)
         w.wait(lambda: not everyone(w), 5)
         w.wait(lambda: not cgroups(p.pid), 5)
         tap.equal((os.listdir(w.path("temporary")), os.listdir(w.path("data/tmp"))), ([], []))

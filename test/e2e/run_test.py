@@ -16,6 +16,7 @@ import termios
 import time
 
 import tap
+from world import span
 
 WEFT = os.environ["WEFT"]
 SECONDS_MAX = 60
@@ -108,7 +109,7 @@ def a_mixed_run_as_one_object():
         run = w.json("run", w.workflow(MIXED, params=PARAMS), "-p", "day=a b=$HOME'\"", status=1)
         for key in ("id", "workflow", "version", "state", "reason", "detail", "params", "dir",
                     "max_parallel",
-                    "created_at", "ended_at", "duration_s", "counts", "tasks"):
+                    "created_at", "ended_at", "duration", "counts", "tasks"):
             tap.contains(run, key)
         tap.equal((run["workflow"], run["version"], run["state"], run["reason"], run["dir"]),
                   ("flow", 1, "FAILED", "tasks_failed", w.name))
@@ -123,26 +124,26 @@ def a_mixed_run_as_one_object():
                   {"bad": "command_failed", "after": "upstream_not_satisfied", "slow": "timed_out",
                    "missing": "command_not_found"})
         tap.equal(task["good"]["output"], {"rows": 5, "text": "a b"})
-        tap.equal(task["bad"]["output"], None)
+        tap.equal(task["bad"].get("output"), None)
         attempt = task["bad"]["attempts"][0]
-        for key in ("number", "token", "outcome", "exit_code", "signal", "started_at", "ended_at",
-                    "queue_wait_s", "run_s",
-                    "cpu_s", "max_rss_bytes", "stderr_tail"):
+        for key in ("number", "token", "outcome", "exit_code", "started_at", "ended_at",
+                    "queue_wait", "run_time",
+                    "cpu_time", "max_rss_bytes", "stderr_tail"):
             tap.contains(attempt, key)
-        tap.equal((attempt["number"], attempt["outcome"], attempt["exit_code"], attempt["signal"]),
+        tap.equal((attempt["number"], attempt["outcome"], attempt["exit_code"], attempt.get("signal")),
                   (1, "failed", 3, None))
         for t in run["tasks"]:
-            for a in t["attempts"]:
-                assert a["queue_wait_s"] >= 0 and a["run_s"] >= 0 and a["cpu_s"] >= 0, a
+            for a in t.get("attempts", []):
+                assert min(span(a[k]) for k in ("queue_wait", "run_time", "cpu_time")) >= 0, a
                 assert a["started_at"] <= a["ended_at"], a
-        assert attempt["max_rss_bytes"] > 0 and run["duration_s"] > 0
+        assert attempt["max_rss_bytes"] > 0 and span(run["duration"]) > 0
         tap.contains(attempt["stderr_tail"], "no such")
         assert re.fullmatch(r"\d+", attempt["token"]) and re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z",
                                                                        attempt["ended_at"])
         tap.equal([(a["number"], a["outcome"]) for a in task["again"]["attempts"]],
                   [(1, "failed"), (2, "succeeded")])
         tap.equal(task["slow"]["attempts"][0]["outcome"], "timed_out")
-        tap.equal(task["after"]["attempts"], [])
+        tap.equal(task["after"].get("attempts"), None)
         tap.equal(w.json("runs", "show", run["id"]), run)
         # One argument stays one argument, whatever the parameter holds.
         tap.equal(w.weft("runs", "logs", run["id"], "uses", "--stdout").stdout,
@@ -281,7 +282,7 @@ def what_can_be_asked():
                      "all_success of bad: 1 of 1 ended, 0 succeeded (IMPOSSIBLE)")
         tap.equal(w.json("doctor")["ok"], True)
         status = w.json("status")
-        tap.equal((status["runs"]["FAILED"], status["tasks"]["FAILED"]), (1, 3))
+        tap.equal((status["runs"]["FAILED"], status["tasks"]["failed"]), (1, 3))
         tap.contains(w.weft("status").stdout, "1 failed")
         logs = w.weft("runs", "logs", run).stdout
         tap.contains(logs, "==> bad, attempt 1, stdout <==\nbefore\n"
@@ -332,7 +333,7 @@ def ends_in_order(shape):
             for need in task.get("needs", []):
                 if isinstance(need, str):
                     assert order.index(need) < order.index(name), (need, name, order)
-        tap.equal([len(t["attempts"]) for t in run["tasks"]], [1] * len(tasks))
+        tap.equal([len(t.get("attempts", [])) for t in run["tasks"]], [1] * len(tasks))
         assert isinstance(run["id"], str)
 
 
@@ -387,7 +388,7 @@ def every_kind_of_end_is_counted_and_the_next_run_is_well():
                       (task["name"], "FAILED" if reason else "SUCCEEDED"))
             tap.equal((task["name"], task["reason"]), (task["name"], reason))
             assert not reason or task["detail"] or task["attempts"][-1]["message"], task
-        tap.equal((run["counts"]["FAILED"], run["counts"]["SUCCEEDED"]), (36, 3))
+        tap.equal((run["counts"]["failed"], run["counts"]["succeeded"]), (36, 3))
         before = w.json("workflows", "list")
         tap.equal(w.json("doctor")["ok"], True)
         w.weft("run", "-", "-q", stdin="weft: 1\ntasks: {a: {run: ['true']}}\n")
@@ -396,8 +397,8 @@ def every_kind_of_end_is_counted_and_the_next_run_is_well():
         tap.equal((status["runs"]["FAILED"], status["runs"]["SUCCEEDED"],
                    status["runs"]["RUNNING"]),
                   (1, 1, 0))
-        tap.equal((status["tasks"]["FAILED"], status["tasks"]["RUNNING"],
-                   status["tasks"]["LEASED"]),
+        tap.equal((status["tasks"]["failed"], status["tasks"]["running"],
+                   status["tasks"]["leased"]),
                   (36, 0, 0))
 
 
@@ -475,7 +476,7 @@ def a_run_is_cancelled_from_another_program():
                                              "b": {"run": ["true"],
                                                                         "needs": ["a"]}}),
                           stdout=subprocess.PIPE)
-        run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1)
+        run = w.wait_for(lambda r: r["counts"]["running"] == 1)
         watcher = w.start("runs", "watch", run, stdout=subprocess.PIPE)
         tap.equal(w.json("runs", "cancel", run, "--wait"), {"id": run, "state": "CANCELLED"})
         tap.equal(carrier.wait(SECONDS_MAX), 1)
@@ -493,7 +494,7 @@ def ctrl_c_cancels_and_a_second_one_kills():
         path = w.workflow({"a": sh("trap '' TERM; echo on; while :; do sleep 1; done",
                                    grace="300s")})
         carrier = w.start("run", path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1)
+        run = w.wait_for(lambda r: r["counts"]["running"] == 1)
         os.kill(carrier.pid, signal.SIGINT)
         w.wait_for(lambda r: r["state"] == "CANCELLING")
         os.kill(carrier.pid, signal.SIGINT)
@@ -511,7 +512,7 @@ def a_run_is_watched_and_its_logs_are_followed():
         path = w.workflow({"a": sh(f"echo one; {wait}; echo two"),
                            "b": {"run": ["echo", "three"], "needs": ["a"]}})
         carrier = w.start("run", path, "-q")
-        run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1)
+        run = w.wait_for(lambda r: r["counts"]["running"] == 1)
         watcher = w.start("runs", "watch", run, stdout=subprocess.PIPE)
         follower = w.start("runs", "logs", run, "-f", "--stdout", stdout=subprocess.PIPE)
         one = w.start("runs", "logs", run, "a", "-f", "--stdout", "-o", "jsonl",
@@ -553,7 +554,7 @@ def a_killed_run_is_resumed():
         path = w.workflow({"a": {"run": ["true"]}, "b": sh("test -e there || sleep 60",
                                                            needs=["a"])})
         carrier = w.start("run", path, stdout=subprocess.DEVNULL)
-        run = w.wait_for(lambda r: r["counts"]["RUNNING"] == 1 and r["counts"]["SUCCEEDED"] == 1)
+        run = w.wait_for(lambda r: r["counts"]["running"] == 1 and r["counts"]["succeeded"] == 1)
         carrier.kill()
         carrier.wait()
         w.write("there", "")
@@ -586,7 +587,7 @@ def a_reader_that_goes_away_does_not_stop_the_run():
                               env=w.env, capture_output=True, text=True, timeout=SECONDS_MAX,
                               check=False)
         tap.equal((done.returncode, done.stderr), (0, ""))
-        tap.equal(w.json("runs", "list")["runs"][0]["counts"]["SUCCEEDED"], 50)
+        tap.equal(w.json("runs", "list")["runs"][0]["counts"]["succeeded"], 50)
 
 
 class Terminal:

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/api_admin.h"
+
+#include "base/clock.h"
+#include "engine/doctor.h"
+#include "serve/api_worker.h"
+#include "serve/methods.h"
+#include "serve/recover.h"
+
+BATCHER_FUNCTION(call_doctor, doctor_check)
+
+/* Status. */
+
+struct status {
+    struct doctor_status all;
+    enum store_backend backend;
+    int schema;
+};
+
+static int call_status(struct tx *tx, const void *request, void *reply)
+{
+    struct status *s = reply;
+
+    s->backend = store_backend(tx->store);
+    s->schema = store_schema_version(tx->store);
+    return doctor_status(tx, request, &s->all);
+}
+
+static Weft__V1__StatusResponse__RunsEntry *runs_entry(struct arena *a, enum run_state state,
+                                                       int64_t n)
+{
+    Weft__V1__StatusResponse__RunsEntry *m =
+        API_NEW(a, Weft__V1__StatusResponse__RunsEntry, status_response__runs_entry);
+
+    m->key = codec_text(a, run_state_text(state));
+    API_SET(m, value, n);
+    return m;
+}
+
+/* The share of failures among what ended within the hour; nothing ended is no failure. */
+static struct str health_of_runs(int64_t ended, int64_t failed)
+{
+    double r = ended ? (double)failed / (double)ended : 0;
+
+    return r < 0.1 ? STR("healthy") : r < 0.3 ? STR("degraded") : STR("unhealthy");
+}
+
+/* The store and the server are told by whoever knows them: the call itself. */
+static ProtobufCMessage *status_encode(struct arena *a, const void *request, const void *reply)
+{
+    const struct api_house *const *house = request;
+    const struct status *s = reply;
+    Weft__V1__StatusResponse *m = API_NEW(a, Weft__V1__StatusResponse, status_response);
+
+    m->version = codec_text(a, STR(WEFT_VERSION));
+    m->store = API_NEW(a, Weft__V1__StoreInfo, store_info);
+    m->store->backend = codec_text(a, s->backend == STORE_SQLITE ? STR("sqlite") : STR("postgres"));
+    m->store->url = codec_text(a, methods_url(a, (*house)->url));
+    API_SET(m->store, schema_version, s->schema);
+    m->health = codec_text(a, health_of_runs(s->all.ended_runs_hour, s->all.failed_runs_hour));
+    API_LIST(a, m, runs, RUN_STATE_N, runs_entry(a, (enum run_state)i, s->all.runs[i]));
+    m->tasks = api_counts(a, s->all.tasks);
+    API_LIST(a, m, workers, s->all.workers.n, api_worker_show(a, &s->all.workers.list[i]));
+    if ((*house)->begun_us)
+        m->uptime = codec_duration(a, clock_monotonic() - (*house)->begun_us);
+    return &m->base;
+}
+
+static int house_decode(struct api *api, const void *message, void *request)
+{
+    (void)message;
+    *(const struct api_house **)request = api->house;
+    return 0;
+}
+
+const struct api_action api_admin_status = {
+    .decode = house_decode,
+    .request_size = sizeof(struct api_house *),
+    .function = call_status,
+    .reply_size = sizeof(struct status),
+    .encode = status_encode,
+};
+
+/* Health: a question asked now. Whoever asks wants to know soon, so that it is not patient. */
+
+#define HEALTH_US_SLOW (5LL * CLOCK_S)
+
+static int nothing(struct tx *tx, const void *request, void *reply)
+{
+    (void)tx;
+    (void)request;
+    (void)reply;
+    return 0;
+}
+
+static int health(struct api *api, const void *request, ProtobufCMessage **ret)
+{
+    struct arena *a = api->arena;
+    Weft__V1__HealthResponse *m = API_NEW(a, Weft__V1__HealthResponse, health_response);
+    struct batcher_request q = {.function = nothing, .patience_us = HEALTH_US_SLOW};
+    char text[BATCHER_TROUBLE_BYTES];
+    int64_t begun = clock_monotonic(), took;
+
+    (void)request;
+    batcher_call(api->house->writer, &q);
+    arena_adopt(a, &q.arena);
+    took = clock_monotonic() - begun;
+    m->at = codec_time(a, clock_utc());
+    m->store_latency = codec_duration(a, took);
+    if (q.answer.code != CODE_OK) {
+        m->health = codec_text(a, STR("unhealthy"));
+        m->reason = api_word(a, q.answer.text);
+    } else if (batcher_trouble(api->house->writer, text) != CODE_OK) {
+        m->health = codec_text(a, STR("degraded"));
+        m->reason = codec_text(a, str_of(text));
+    } else if (took > HEALTH_US_SLOW) {
+        m->health = codec_text(a, STR("degraded"));
+        m->reason = codec_text(a, STR("the store takes more than 5 s to answer"));
+    } else {
+        m->health = codec_text(a, STR("healthy"));
+    }
+    *ret = &m->base;
+    return 0;
+}
+
+const struct api_action api_admin_health = {.work = health};
+
+/* Doctor. What can be put right without a person's judgement is what dead programs hold. */
+
+static int doctor_decode(struct api *api, const void *message, void *request)
+{
+    const Weft__V1__DoctorRequest *m = message;
+
+    (void)api;
+    *(bool *)request = m->repair;
+    return 0;
+}
+
+static Weft__V1__DoctorCheck *check_show(struct arena *a, const struct doctor_check *c)
+{
+    Weft__V1__DoctorCheck *m = API_NEW(a, Weft__V1__DoctorCheck, doctor_check);
+
+    m->id = codec_text(a, c->id);
+    m->name = codec_text(a, c->text);
+    API_SET(m, ok, c->found == 0);
+    API_SET(m, found, c->found);
+    m->text = codec_text(a, c->example);
+    m->advice = codec_text(a, c->advice);
+    return m;
+}
+
+static int doctor(struct api *api, const void *request, ProtobufCMessage **ret)
+{
+    struct recover recover = {
+        .batcher = api->house->writer, .data = api->house->data, .self = api->house->self};
+    struct arena *a = api->arena;
+    Weft__V1__DoctorResponse *m = API_NEW(a, Weft__V1__DoctorResponse, doctor_response);
+    struct recover_reply recovered;
+    struct doctor_report report;
+    bool ok = true;
+
+    if (*(const bool *)request && recover_all(&recover, a, 0, &recovered, &api->answer))
+        return API_E_REFUSED;
+    if (api_transact(api, api->house->reader, call_doctor, NULL, &report, sizeof(report)))
+        return API_E_REFUSED;
+    for (size_t i = 0; i < report.n; i++)
+        ok = ok && report.checks[i].found == 0;
+    API_SET(m, ok, ok);
+    API_LIST(a, m, checks, report.n, check_show(a, &report.checks[i]));
+    *ret = &m->base;
+    return 0;
+}
+
+const struct api_action api_admin_doctor = {
+    .decode = doctor_decode,
+    .request_size = sizeof(bool),
+    .work = doctor,
+};

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/api_task.h"
+
+#include "core/definition.h"
+
+BATCHER_FUNCTION(call_get, task_get)
+BATCHER_FUNCTION(call_requeue, task_requeue)
+
+static int which_decode(struct api *api, const void *message, void *request)
+{
+    const Weft__V1__TaskRequest *m = message;
+    struct task_which *w = request;
+    bool named;
+
+    if (api_id(api, "id", API_OPTIONAL, m->id, &w->id) ||
+        api_id(api, "run", API_OPTIONAL, m->run, &w->run) ||
+        api_text(api, "name", API_OPTIONAL, m->name, DEFINITION_NAME_BYTES_MAX, &w->name))
+        return API_E_REFUSED;
+    named = w->run && w->name.n;
+    if (w->id ? !w->run && !w->name.n : named)
+        return 0;
+    return api_refuse(api, CODE_INVALID, "a task is named by its id, or by its run and name");
+}
+
+static void attempt_ending(struct arena *a, const struct task_attempt *t, Weft__V1__Attempt *m)
+{
+    m->outcome = codec_text(a, retry_outcome_text(t->outcome));
+    if (t->has_exit_code)
+        API_SET(m, exit_code, t->exit_code);
+    if (t->signal)
+        API_SET(m, signal, t->signal);
+    m->run_time = codec_duration(a, t->run_us);
+    m->cpu_time = codec_duration(a, t->cpu_us);
+    API_SET(m, max_rss_bytes, t->max_rss_bytes);
+}
+
+static Weft__V1__Attempt *attempt_show(struct arena *a, const struct task_attempt *t)
+{
+    Weft__V1__Attempt *m = API_NEW(a, Weft__V1__Attempt, attempt);
+
+    API_SET(m, number, t->number);
+    m->token = codec_id(a, t->token);
+    m->worker = codec_id(a, t->worker);
+    m->reason = codec_text(a, t->reason);
+    m->message = codec_text(a, t->message);
+    m->started_at = codec_time(a, t->started_at);
+    m->ended_at = codec_time(a, t->ended_at);
+    m->queue_wait = codec_duration(a, t->queue_wait_us);
+    m->stderr_tail = codec_text(a, t->stderr_tail);
+    if (!t->running)
+        attempt_ending(a, t, m);
+    return m;
+}
+
+Weft__V1__Task *api_task_show(struct arena *a, const struct task_view *t)
+{
+    Weft__V1__Task *m = API_NEW(a, Weft__V1__Task, task);
+
+    m->id = codec_id(a, t->id);
+    m->name = api_word(a, t->name);
+    m->state = codec_text(a, task_state_text(t->state));
+    m->reason = codec_text(a, t->reason);
+    m->detail = codec_text(a, t->detail);
+    API_SET_JSON(m, output, t->output);
+    API_LIST(a, m, attempts, t->attempts_n, attempt_show(a, &t->attempts[i]));
+    return m;
+}
+
+static Weft__V1__Group *group_show(struct arena *a, const struct task_group *g)
+{
+    Weft__V1__Group *m = API_NEW(a, Weft__V1__Group, group);
+
+    m->rule = codec_text(a, group_rule_text(g->rule));
+    API_SET(m, need, g->need);
+    API_SET(m, total, g->total);
+    API_SET(m, done, g->done);
+    API_SET(m, succeeded, g->succeeded);
+    m->verdict = codec_text(a, g->verdict);
+    API_LIST(a, m, from, g->from_n, codec_text(a, g->from[i]));
+    return m;
+}
+
+static ProtobufCMessage *get_encode(struct arena *a, const void *request, const void *reply)
+{
+    const struct task_details *d = reply;
+    Weft__V1__Task *m = api_task_show(a, &d->task);
+
+    (void)request;
+    m->run = codec_id(a, d->task.run);
+    m->queue = api_word(a, d->task.queue);
+    API_SET(m, priority, (int32_t)d->task.priority);
+    m->created_at = codec_time(a, d->task.created_at);
+    m->due_at = codec_time(a, d->task.due_at);
+    m->ended_at = codec_time(a, d->task.ended_at);
+    API_LIST(a, m, groups, d->groups_n, group_show(a, &d->groups[i]));
+    return &m->base;
+}
+
+const struct api_action api_task_get = {
+    .decode = which_decode,
+    .request_size = sizeof(struct task_which),
+    .function = call_get,
+    .reply_size = sizeof(struct task_details),
+    .encode = get_encode,
+};
+
+Weft__V1__TaskWhy *api_task_why_line(struct arena *a, const struct task_details *d)
+{
+    Weft__V1__TaskWhy *m = API_NEW(a, Weft__V1__TaskWhy, task_why);
+
+    m->id = codec_id(a, d->task.id);
+    m->name = api_word(a, d->task.name);
+    m->state = codec_text(a, task_state_text(d->task.state));
+    m->reason = codec_text(a, d->task.reason);
+    m->text = codec_text(a, d->why);
+    return m;
+}
+
+static ProtobufCMessage *why_encode(struct arena *a, const void *request, const void *reply)
+{
+    const struct task_details *d = reply;
+    Weft__V1__TaskWhy *m = api_task_why_line(a, d);
+
+    (void)request;
+    m->run = codec_id(a, d->task.run);
+    API_LIST(a, m, groups, d->groups_n, group_show(a, &d->groups[i]));
+    return &m->base;
+}
+
+const struct api_action api_task_why = {
+    .decode = which_decode,
+    .request_size = sizeof(struct task_which),
+    .function = call_get,
+    .reply_size = sizeof(struct task_details),
+    .encode = why_encode,
+};
+
+static ProtobufCMessage *state_encode(struct arena *a, const void *request, const void *reply)
+{
+    const struct task_details *d = reply;
+    Weft__V1__TaskState *m = API_NEW(a, Weft__V1__TaskState, task_state);
+
+    (void)request;
+    m->id = codec_id(a, d->task.id);
+    m->state = codec_text(a, task_state_text(d->task.state));
+    return &m->base;
+}
+
+const struct api_action api_task_requeue = {
+    .decode = which_decode,
+    .request_size = sizeof(struct task_which),
+    .function = call_requeue,
+    .reply_size = sizeof(struct task_details),
+    .encode = state_encode,
+};

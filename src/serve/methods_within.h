@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * methods_within: what the calls under way need of the service.
+ */
+#ifndef SERVE_METHODS_WITHIN_H
+#define SERVE_METHODS_WITHIN_H
+
+#include "serve/methods.h"
+#include "serve/rpc.h"
+
+uv_loop_t *methods_loop(const struct methods *m);
+struct batcher_home *methods_home(const struct methods *m);
+const struct api_house *methods_house(const struct methods *m);
+/* Where calls wait for commits; NULL: nothing waits. */
+struct hub_seat *methods_seat(const struct methods *m);
+
+void methods_begun(struct methods *m, struct rpc *rpc);
+/* The call has its outcome: it is counted, and told in a turn of the loop of its own. */
+void methods_over(struct methods *m, struct rpc *rpc);
+
+#endif

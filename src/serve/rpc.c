@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/rpc.h"
+
+#include <assert.h>
+
+#include "api/protojson.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/lease.h"
+#include "engine/idempotency.h"
+#include "serve/methods_within.h"
+
+static struct rpc *rpc_of(struct call *c)
+{
+    return c->server;
+}
+
+/* The end. */
+
+void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply)
+{
+    const struct api_action *action = rpc->row->action;
+
+    rpc->call->code = CODE_OK;
+    rpc->call->reply = reply;
+    if (reply && action->etag)
+        rpc->call->etag = action->etag(reply);
+    methods_over(rpc->methods, rpc);
+}
+
+void rpc_refuse(struct rpc *rpc, const struct batcher_answer *answer)
+{
+    struct call *c = rpc->call;
+
+    assert(answer->code != CODE_OK);
+    c->code = answer->code;
+    c->text = answer->text;
+    c->details = answer->details;
+    c->details_n = answer->details_n;
+    c->reply = NULL;
+    methods_over(rpc->methods, rpc);
+}
+
+void rpc_refuse_code(struct rpc *rpc, enum code code, const char *text)
+{
+    rpc_refuse(rpc, &(struct batcher_answer){.code = code, .text = str_of(text)});
+}
+
+void rpc_end_cancelled(struct rpc *rpc)
+{
+    if (clock_monotonic() >= rpc->call->deadline_us)
+        rpc_refuse_code(rpc, CODE_DEADLINE_EXCEEDED, "the time that the client gave has passed");
+    else
+        rpc_refuse_code(rpc, CODE_CANCELLED, "the client has cancelled the call");
+}
+
+/* One transaction. */
+
+/* A request with a key: the function, and around it the reply that is kept. */
+struct keyed {
+    struct idempotency idempotency;
+    const struct table_row *row;
+    const void *request;
+    ProtobufCMessage *reply;
+};
+
+static int keyed_again(struct tx *tx, const struct keyed *k, struct str kept,
+                       ProtobufCMessage **reply)
+{
+    struct doc_error error;
+
+    if (protojson_decode(tx->arena, k->row->method.reply, kept, reply, &error))
+        return tx_damaged(tx, "the reply that is kept for the key \"%.*s\" cannot be read",
+                          STR_ARG(k->idempotency.key));
+    return 0;
+}
+
+static int keyed_run(struct tx *tx, const void *request, void *reply)
+{
+    const struct keyed *k = request;
+    const struct api_action *action = k->row->action;
+    ProtobufCMessage **message = reply;
+    void *got = arena_alloc(tx->arena, action->reply_size);
+    struct str kept;
+    struct buf text;
+    int r = idempotency_find(tx, &k->idempotency, &kept);
+
+    if (r)
+        return r;
+    if (kept.n)
+        return keyed_again(tx, k, kept, message);
+    r = action->function(tx, k->request, got);
+    if (r)
+        return r;
+    *message = action->encode(tx->arena, k->request, got);
+    buf_init(&text, API_BYTES_MAX);
+    protojson_encode(*message, &text);
+    r = idempotency_keep(tx, &k->idempotency, buf_str(&text));
+    buf_deinit(&text);
+    return r;
+}
+
+static struct str digest_of(struct rpc *rpc)
+{
+    char *out = arena_alloc(rpc->api.arena, LEASE_DIGEST_BYTES);
+    struct str digest, bytes;
+    struct buf b;
+
+    buf_init(&b, API_BYTES_MAX);
+    codec_encode(rpc->call->request, &b);
+    bytes = buf_str(&b);
+    digest = lease_digest(&bytes, 1, out);
+    buf_deinit(&b);
+    return digest;
+}
+
+static struct batcher *batcher_for(const struct rpc *rpc)
+{
+    const struct api_house *house = rpc->api.house;
+
+    return rpc->row->method.kind == METHOD_READ ? house->reader : house->writer;
+}
+
+static int64_t patience(const struct rpc *rpc)
+{
+    int64_t left = rpc->call->deadline_us == INT64_MAX ? INT64_MAX
+                                                       : rpc->call->deadline_us - clock_monotonic();
+
+    return left < BATCHER_CALL_US ? left : BATCHER_CALL_US;
+}
+
+static void post(struct rpc *rpc, batcher_function *function, const void *request, void *reply,
+                 size_t reply_size, void (*done)(struct batcher_request *q))
+{
+    struct batcher_request *q = &rpc->q;
+
+    *q = (struct batcher_request){
+        .function = function,
+        .request = request,
+        .reply = reply,
+        .reply_size = reply_size,
+        .bytes = rpc->api.arena->bytes,
+        .patience_us = patience(rpc),
+        .home = methods_home(rpc->methods),
+        .done = done,
+        .context = rpc,
+    };
+    batcher_post(batcher_for(rpc), &q, 1);
+}
+
+void rpc_post(struct rpc *rpc, void (*done)(struct batcher_request *q))
+{
+    const struct api_action *action = rpc->row->action;
+
+    post(rpc, action->function, rpc->request, rpc->reply, action->reply_size, done);
+}
+
+static void answered(struct batcher_request *q)
+{
+    struct rpc *rpc = q->context;
+
+    arena_adopt(rpc->api.arena, &q->arena);
+    if (q->answer.code != CODE_OK)
+        rpc_refuse(rpc, &q->answer);
+    else
+        rpc_finish(rpc, rpc->row->action->encode(rpc->api.arena, rpc->request, rpc->reply));
+}
+
+static void keyed_answered(struct batcher_request *q)
+{
+    struct rpc *rpc = q->context;
+    const struct keyed *k = q->request;
+
+    arena_adopt(rpc->api.arena, &q->arena);
+    if (q->answer.code != CODE_OK)
+        rpc_refuse(rpc, &q->answer);
+    else
+        rpc_finish(rpc, k->reply);
+}
+
+static void post_keyed(struct rpc *rpc)
+{
+    struct keyed *k = ARENA_NEW(rpc->api.arena, struct keyed);
+
+    k->idempotency = (struct idempotency){
+        .key = rpc->call->idempotency_key,
+        .method = str_of(rpc->row->method.name),
+        .digest = digest_of(rpc),
+    };
+    k->row = rpc->row;
+    k->request = rpc->request;
+    post(rpc, keyed_run, k, &k->reply, sizeof(k->reply), keyed_answered);
+}
+
+/* More than one, on a thread of the pool. */
+
+static void work(uv_work_t *w)
+{
+    struct rpc *rpc = w->data;
+
+    rpc->api.answer = (struct batcher_answer){.code = CODE_OK};
+    rpc->row->action->work(&rpc->api, rpc->request, &rpc->worked);
+}
+
+static void worked(uv_work_t *w, int status)
+{
+    struct rpc *rpc = w->data;
+
+    if (status == UV_ECANCELED)
+        rpc_end_cancelled(rpc);
+    else if (rpc->api.answer.code != CODE_OK)
+        rpc_refuse(rpc, &rpc->api.answer);
+    else
+        rpc_finish(rpc, rpc->worked);
+}
+
+/* The beginning. */
+
+static void cancel(struct call *c)
+{
+    struct rpc *rpc = rpc_of(c);
+
+    if (rpc->cancelled)
+        return;
+    rpc->cancelled = true;
+    if (rpc->on_cancel)
+        rpc->on_cancel(rpc);
+    else if (rpc->row->action->work)
+        uv_cancel((uv_req_t *)&rpc->work);
+}
+
+static void pull(struct call *c)
+{
+    struct rpc *rpc = rpc_of(c);
+
+    if (rpc->on_pull && !rpc->cancelled)
+        rpc->on_pull(rpc);
+}
+
+static int check_key(struct rpc *rpc)
+{
+    struct str key = rpc->call->idempotency_key;
+
+    if (key.n > CALL_KEY_BYTES_MAX || !str_utf8(key, NULL) || str_find(key, '\0', NULL))
+        return api_refuse(&rpc->api, CODE_INVALID,
+                          "the idempotency key has at most %u bytes of UTF-8", CALL_KEY_BYTES_MAX);
+    return 0;
+}
+
+static int decode(struct rpc *rpc)
+{
+    const struct api_action *action = rpc->row->action;
+
+    rpc->request = arena_alloc(rpc->api.arena, action->request_size);
+    rpc->reply = arena_alloc(rpc->api.arena, action->reply_size);
+    if (check_key(rpc))
+        return API_E_REFUSED;
+    return action->decode ? action->decode(&rpc->api, rpc->call->request, rpc->request) : 0;
+}
+
+void rpc_start(struct methods *m, struct call *c)
+{
+    struct rpc *rpc = ARENA_NEW(&c->arena, struct rpc);
+    const struct api_action *action;
+
+    rpc->methods = m;
+    rpc->call = c;
+    rpc->row = table_row(c->method);
+    rpc->api = (struct api){.arena = &c->arena, .house = methods_house(m)};
+    rpc->begun_us = clock_monotonic();
+    c->server = rpc;
+    c->cancel = cancel;
+    c->pull = pull;
+    action = rpc->row->action;
+    methods_begun(m, rpc);
+    if (rpc->begun_us >= c->deadline_us) {
+        rpc_end_cancelled(rpc);
+    } else if (decode(rpc)) {
+        rpc_refuse(rpc, &rpc->api.answer);
+    } else if (action->begin) {
+        action->begin(rpc);
+    } else if (action->work) {
+        rpc->work.data = rpc;
+        uv_queue_work(methods_loop(m), &rpc->work, work, worked);
+    } else if (c->idempotency_key.n && rpc->row->method.kind == METHOD_WRITE) {
+        post_keyed(rpc);
+    } else {
+        rpc_post(rpc, answered);
+    }
+}

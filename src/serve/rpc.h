@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rpc: one call under way within the server.
+ *
+ *     DECODED --post--> in a batcher --answered--> ENCODED --(a turn of the loop)--> done
+ *        |  work: on uv's pool                        ^
+ *        |  begin: it waits, or is a stream           |
+ *        +--refused-----------------------------------+
+ *
+ * It lives in its call's arena, from rpc_start() to `done`. Everything happens on the loop's thread
+ * but the function (a store thread) and the work (uv's pool). The call's functions are never called
+ * from within rpc_start(), cancel or pull.
+ */
+#ifndef SERVE_RPC_H
+#define SERVE_RPC_H
+
+#include "api/call.h"
+#include "serve/api.h"
+#include "serve/table.h"
+
+struct methods;
+
+struct rpc {
+    struct methods *methods;
+    struct call *call;
+    const struct table_row *row;
+    struct api api;
+    void *request; /* the engine's */
+    void *reply;
+    int64_t begun_us; /* monotonic */
+
+    /* The transaction that is under way, or was. */
+    struct batcher_request q;
+    uv_work_t work;
+    ProtobufCMessage *worked;
+
+    /* Of a call that waits: what it does when the client has gone, and when the transport takes
+     * another message; NULL: nothing. */
+    void (*on_cancel)(struct rpc *rpc);
+    void (*on_pull)(struct rpc *rpc);
+    void *state;
+    bool cancelled;
+
+    struct list link; /* of those that are over, and are told so in a moment */
+};
+
+/* Begin a call of the table. */
+void rpc_start(struct methods *m, struct call *c);
+
+/* Post the row's function, or another one, to its batcher; `done` is called on the loop. Its
+ * request and reply are the rpc's. */
+void rpc_post(struct rpc *rpc, void (*done)(struct batcher_request *q));
+
+/* The end: with a reply (NULL for a stream that has ended), or refused with the answer. The call's
+ * `done` comes in a moment; nothing of the rpc may be under way. */
+void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply);
+void rpc_refuse(struct rpc *rpc, const struct batcher_answer *answer);
+void rpc_refuse_code(struct rpc *rpc, enum code code, const char *text);
+
+/* How the call is told to end, where it is: the client has gone, or its deadline has passed. */
+void rpc_end_cancelled(struct rpc *rpc);
+
+#endif
