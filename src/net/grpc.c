@@ -204,6 +204,12 @@ static void refuse_for_limit(struct stream *s, enum metrics_refusal which, enum 
     finish(s, &(struct ending){GRPC_RESOURCE_EXHAUSTED, code, text, retry_after_us});
 }
 
+static void refuse_late(struct stream *s)
+{
+    refuse(s, GRPC_DEADLINE_EXCEEDED, CODE_DEADLINE_EXCEEDED,
+           STR("the call's deadline has passed"));
+}
+
 /* What is no gRPC is answered in HTTP. */
 static void refuse_http(struct stream *s, struct str status)
 {
@@ -296,6 +302,10 @@ static void start(struct stream *s)
     ProtobufCMessage *request;
     struct str error;
 
+    if (now_us(s) >= c->deadline_us) {
+        refuse_late(s);
+        return;
+    }
     if (codec_decode(&c->arena, s->route->method->request, buf_str(&s->in.body), &request,
                      &error)) {
         refuse(s, GRPC_INVALID_ARGUMENT, CODE_INVALID, error);
@@ -527,8 +537,7 @@ static void deadline_passed(struct stream *s)
         shared_of(s)->metrics.refused[METRICS_WRITE_TIME]++;
         h2_reset(&s->h2, NGHTTP2_CANCEL);
     } else if (now >= s->call.deadline_us) {
-        refuse(s, GRPC_DEADLINE_EXCEEDED, CODE_DEADLINE_EXCEEDED,
-               STR("the call's deadline has passed"));
+        refuse_late(s);
         cancel(s);
     } else if (now < body_deadline(s)) {
         wait_for_body(s);
