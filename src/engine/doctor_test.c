@@ -54,6 +54,8 @@ static void each_damage_is_found(void **state)
         {"a holder that nobody knows",
          "UPDATE task SET worker = 99999 WHERE run = 2 AND state = 'RUNNING'",                                 " lease_holder"                                            },
         {"a holder that is over",             "UPDATE worker SET state = 'GONE'",                              " lease_holder"                                            },
+        {"a lease that nobody took back",
+         "UPDATE task SET expires_at = 1 WHERE run = 0 AND state = 'RUNNING'",                                 " lease_expired"                                           },
         {"a token used again",
          "UPDATE task SET token = (SELECT min(token) FROM attempt) WHERE run = 2 AND state = "
          "'RUNNING'",                                                                                          " token_reused"                                            },

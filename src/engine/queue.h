@@ -86,32 +86,26 @@ struct queue_statuses {
 };
 int queue_list(struct tx *tx, const struct queue_page *req, struct queue_statuses *reply);
 
-/* Where a page of tasks ended; zero: at the beginning. */
-struct queue_place {
-    int64_t rank; /* READY: minus the priority; DELAYED: due_at; else 0 */
-    int64_t id;
-};
-
 struct queue_tasks {
     struct str queue;
-    enum task_state state; /* READY in the order of claims, DELAYED as they are due, RUNNING (with
-                              LEASED) and FAILED by id */
-    bool go_on;            /* after this place */
-    struct queue_place after;
-    int64_t max; /* 1 … QUEUE_PAGE_MAX */
+    enum task_state state; /* READY in the order of claims, those that wait for others of their key
+                              last; DELAYED as they are due; RUNNING (with LEASED) and FAILED by
+                              id */
+    struct str after;      /* `next` of the page before; empty: the first page */
+    int64_t max;           /* 1 … QUEUE_PAGE_MAX */
 };
 struct queue_task {
     int64_t id;
     enum task_state state;
-    struct str payload, key, reason;
+    struct str payload; /* empty where it has more than QUEUE_PAYLOAD_SHOWN_MAX bytes */
+    struct str key, reason;
     struct str message; /* of the newest attempt that ended; of a held one: its newest progress */
     int64_t priority, attempts, created_at, due_at, ended_at;
 };
 struct queue_task_list {
     struct queue_task *list;
     size_t n;
-    bool more;
-    struct queue_place last; /* `after` of the next page */
+    struct str next; /* `after` of the next page; empty: this is the last */
 };
 int queue_tasks(struct tx *tx, const struct queue_tasks *req, struct queue_task_list *reply);
 
@@ -122,9 +116,9 @@ struct queue_requeue_item {
 };
 struct queue_requeue {
     struct str queue;
-    const struct queue_requeue_item *list; /* each once … */
+    const struct queue_requeue_item *list;
     size_t n;
-    int64_t max; /* … or, where n is 0, so many of the oldest dead letters; 0: QUEUE_REQUEUE_MAX */
+    int64_t max; /* where n is 0: so many of the oldest dead letters; 0: QUEUE_REQUEUE_MAX */
 };
 struct queue_requeued {
     struct tx_problem *results; /* one per task that was named, with CODE_OK where it went */

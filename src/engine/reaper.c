@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/reaper.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "engine/change.h"
 #include "engine/sets.h"
@@ -79,6 +80,37 @@ static int time_out(struct tx *tx, struct reaper_reply *reply)
     return r ? fault(r) : 0;
 }
 
+/* Leases that no heartbeat keeps. */
+static int expire(struct tx *tx, struct reaper_reply *reply)
+{
+    const struct task_result lost = {
+        .outcome = OUTCOME_LOST,
+        .reason = TASK_REASON_LOST,
+        .message = STR("the lease was not renewed in time"),
+        .exit_code = -1,
+    };
+    struct rows rows;
+    struct change c;
+    int r =
+        STORE_DO(tx->store, STMT_task_expired, tx->arena, &rows, INT(tx->now), INT(REAPER_BATCH));
+
+    if (r)
+        return fault(r);
+    reply->more |= rows.n == REAPER_BATCH;
+    change_init(&c, tx);
+    for (size_t i = 0; i < rows.n; i++) {
+        struct task_row row;
+
+        r = row_task(tx, &rows, i, &row);
+        if (r)
+            return fault(r);
+        if (!change_end_attempt(&c, &row, TASK_LOSE, &lost, STR("")))
+            reply->expired++;
+    }
+    r = change_write(&c);
+    return r ? fault(r) : 0;
+}
+
 static int silence(struct tx *tx, const struct worker_row *w, struct reaper_reply *reply)
 {
     struct worker_lose_reply lost;
@@ -137,8 +169,51 @@ int reaper_scan(struct tx *tx, const void *unused, struct reaper_reply *reply)
     if (!r)
         r = time_out(tx, reply);
     if (!r)
+        r = expire(tx, reply);
+    if (!r)
         r = watch_workers(tx, reply);
     if (!r)
         r = next_due(tx, &reply->next_due_at);
     return r ? fault(r) : 0;
+}
+
+/* A guest that claims again within the hour is the same one. */
+#define GUEST_IDLE_US  (3600 * CLOCK_S)
+#define WORKER_KEPT_US (7 * 86400 * CLOCK_S)
+
+static int forget_attempts(struct tx *tx, struct reaper_forgotten *reply)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    int r =
+        STORE_DO(tx->store, STMT_attempt_old, tx->arena, &rows, INT(tx->now), INT(REAPER_FORGET));
+
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < rows.n; i++)
+        SETS_ADD(&sets, tx->arena, INT(row_int(&rows, i, 0)));
+    reply->attempts = (int64_t)rows.n;
+    reply->more |= rows.n == REAPER_FORGET;
+    r = sets_run(&sets, tx, STMT_attempt_drop, 1, NULL);
+    return r ? fault(r) : 0;
+}
+
+int reaper_forget(struct tx *tx, const void *unused, struct reaper_forgotten *reply)
+{
+    struct rows guests, workers;
+    int r;
+
+    (void)unused;
+    *reply = (struct reaper_forgotten){0};
+    r = forget_attempts(tx, reply);
+    if (!r)
+        r = STORE_DO(tx->store, STMT_worker_guest_end, tx->arena, &guests,
+                     INT(tx->now - GUEST_IDLE_US), INT(tx->now), INT(REAPER_FORGET));
+    if (!r)
+        r = STORE_DO(tx->store, STMT_worker_drop, tx->arena, &workers,
+                     INT(tx->now - WORKER_KEPT_US), INT(REAPER_FORGET));
+    if (r)
+        return fault(r);
+    reply->more |= guests.changed == REAPER_FORGET || workers.changed == REAPER_FORGET;
+    return 0;
 }

@@ -3,9 +3,9 @@
  * reaper: the one periodic scan.
  *
  * It makes due tasks READY, moves silent workers to SUSPECT and LOST, and ends attempts past their
- * deadline. Local workers are only reported: whoever is on their machine proves their processes
- * dead first and then calls worker_lose(). Each kind of work is bounded per call; `more` asks for
- * another.
+ * deadline and leases past their end. Local workers are only reported: whoever is on their machine
+ * proves their processes dead first and then calls worker_lose(). Each kind of work is bounded per
+ * call; `more` asks for another.
  */
 #ifndef ENGINE_REAPER_H
 #define ENGINE_REAPER_H
@@ -20,6 +20,7 @@ struct reaper_reply {
     int64_t promoted;    /* DELAYED tasks that became READY */
     int64_t lost;        /* workers */
     int64_t timed_out;   /* attempts */
+    int64_t expired;     /* leases that no heartbeat keeps, and that were not renewed in time */
     int64_t next_due_at; /* of the tasks that are DELAYED now; 0: none. One that somebody else
                             is moving may be overdue; the next scan finds it */
     bool more;
@@ -27,5 +28,16 @@ struct reaper_reply {
 };
 
 int reaper_scan(struct tx *tx, const void *unused, struct reaper_reply *reply);
+
+#define REAPER_FORGET 2000 /* rows of one kind */
+
+struct reaper_forgotten {
+    int64_t attempts; /* that were kept for their queue's retention */
+    bool more;        /* another call finds more */
+};
+
+/* The slow scan, once a minute or so and again where there is more: forgets attempts of queues past
+ * their retention, guests that claim no more, and workers that were over a week ago. */
+int reaper_forget(struct tx *tx, const void *unused, struct reaper_forgotten *reply);
 
 #endif

@@ -1,0 +1,6 @@
+-- Leases that ended by themselves more than a minute ago and were not taken back.
+-- 1 now.
+-- Answers how many, and one of them as text.
+SELECT count(*), coalesce(min(x), '') FROM (
+    SELECT cast(id AS TEXT) AS x FROM task
+     WHERE expires_at <> 0 AND expires_at < $1::bigint - 60000000 AND state IN ('LEASED', 'RUNNING')) AS broken

@@ -1,0 +1,6 @@
+-- A page of the dead letters of a queue.
+-- 1 queue, 2 the id that they come after, 3 how many.
+-- A row of a list: id, state, payload (none where it is long), key, reason, message, priority, attempts, created_at, due_at, ended_at, turn.
+SELECT id, state, CASE WHEN length(cast(payload AS BLOB)) <= 16384 THEN payload END, key, reason, CASE WHEN token <> 0 THEN progress ELSE detail END, priority, attempts,
+       created_at, due_at, ended_at, turn
+  FROM task WHERE run = 0 AND queue = ?1 AND state = 'FAILED' AND id > ?2 ORDER BY id LIMIT ?3
