@@ -22,41 +22,39 @@
 
 struct tls;
 struct conn;
+struct peers;
 
-/* What connections of one loop share, and whom they tell of their end. */
+/* What connections of one loop have in common. */
 struct conn_owner {
     struct net_shared *shared;
     uv_loop_t *loop;
-    struct buf *out; /* of NET_OUT_BYTES */
-    char *in;        /* of CONN_IN_BYTES */
-    bool (*admit)(struct conn_owner *o, uint64_t peer, int64_t *ret_retry_after_us);
-    void (*gone)(struct conn_owner *o, uint64_t peer); /* its memory is about to be freed */
-    struct list conns;
+    struct peers *peers;
+    struct buf out;    /* of NET_OUT_BYTES: what one of them is about to write */
+    char *in;          /* of CONN_IN_BYTES: what one of them has just read */
+    struct list conns; /* all of them */
+    size_t conns_n;
+    size_t lingering;  /* of those, refused at once */
+    struct list woken; /* their turn comes when the one that is busy has ended its own */
+    bool busy;
+    void (*empty)(struct conn_owner *o); /* the last one has gone; may be NULL */
 };
 
-#define CONN_IN_BYTES ((size_t)64 << 10)
+#define CONN_IN_BYTES      ((size_t)64 << 10)
+#define CONN_LINGERING_MAX 256u /* more than these are refused without a word */
 
 enum conn_speaks { CONN_ANY, CONN_HTTP1, CONN_HTTP2 };
 
 struct conn_options {
-    struct conn_owner *owner;
     struct tls *tls; /* NULL: plain text */
     enum conn_speaks speaks;
     bool loopback;
 };
 
-/* Accept the listener's next connection; what it is called goes to *ret_peer. Returns 0 or a fault,
- * and then there is none. It frees itself. */
-int conn_accept(uv_stream_t *listener, const struct conn_options *options, struct conn **ret,
-                uint64_t *ret_peer);
+/* Accept the listener's next connection and begin to read, or refuse it where there are too many.
+ * It frees itself. */
+void conn_accept(struct conn_owner *o, uv_stream_t *listener, const struct conn_options *options);
 
-/* Say `reply` and close, before the first byte was read. */
-void conn_refuse(struct conn *c, struct str reply);
-
-/* Begin to read. */
-void conn_start(struct conn *c);
-
-/* All of them: finish what is under way (conn_retire), or close now. */
+/* All of them: finish what is under way, or close now. */
 void conn_retire_all(struct conn_owner *o);
 void conn_close_all(struct conn_owner *o);
 

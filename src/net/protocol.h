@@ -43,6 +43,11 @@ struct net_shared {
     size_t bodies_bytes; /* held now, against limits.bodies_bytes */
     bool retiring;       /* the server ends: nothing new is begun */
     struct grpc *grpc;   /* grpc.h */
+    struct buf scratch;  /* for a reply on its way from message to bytes */
+    /* Names, beside those of this machine, under which one that listens for this machine alone may
+     * be asked: those of a proxy before it. */
+    const char *const *hosts;
+    size_t hosts_n;
     int64_t (*now)(void);
     void (*idle)(struct net_shared *s); /* the last call under way has ended; may be NULL */
 };
@@ -92,5 +97,9 @@ struct protocol {
 /* Each start of a call and each `done` is told, for the metrics and for the server's end. */
 void protocol_call_begins(struct net_shared *s);
 void protocol_call_ended(struct net_shared *s);
+
+/* Whether a Host field ("localhost:7411") is a name of this machine, an address, or one of
+ * `hosts`. */
+bool protocol_is_local(const struct net_shared *s, struct str host);
 
 #endif

@@ -25,6 +25,8 @@ struct server_options {
     const struct call_service *service;
     const struct net_page *pages; /* each is read at every request: they may change what they say */
     size_t pages_n;
+    const char *const *hosts; /* names of proxies before an address of this machine alone */
+    size_t hosts_n;
 };
 
 /* Everything pointed to stays the caller's and must outlive the server. */
@@ -51,6 +53,9 @@ bool server_loopback(const char *address);
 
 /* For all that begins from now on. */
 void server_limit(struct server *s, const struct net_limits *limits);
+
+/* What gRPC's health service says: SERVING, until it is told otherwise or drains. */
+void server_serving(struct server *s, bool serving);
 
 /* Its part of /metrics. */
 void server_metrics(const struct server *s, struct buf *out);
