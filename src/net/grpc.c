@@ -255,17 +255,20 @@ static void pump(struct stream *s)
 static void on_message(struct call *c)
 {
     struct stream *s = c->transport;
+    struct h2 *h2 = s->h2.h2;
 
-    if (!s->h2.h2 || s->h2.ended_out)
+    if (!h2 || s->h2.ended_out)
         return; /* it has been cancelled */
-    if (!send(s, c->reply)) {
+    h2_hold(h2);
+    if (send(s, c->reply)) {
+        h2_flush(&s->h2);
+        s->wants_pull = true;
+        pump(s);
+    } else {
         reply_too_large(s);
         cancel(s);
-        return;
     }
-    h2_flush(&s->h2);
-    s->wants_pull = true;
-    pump(s);
+    h2_release(h2);
 }
 
 static void answer(struct stream *s)
@@ -285,15 +288,21 @@ static void answer(struct stream *s)
 static void on_done(struct call *c)
 {
     struct stream *s = c->transport;
+    struct h2 *h2 = s->h2.h2;
+    struct net_shared *shared = shared_of(s);
 
     assert(!s->done);
     s->done = true;
     s->connection->calls--;
-    if (s->h2.h2 && !s->h2.ended_out)
-        answer(s);
-    protocol_call_ended(shared_of(s));
-    if (!s->h2.h2)
+    if (h2) {
+        h2_hold(h2);
+        if (!s->h2.ended_out)
+            answer(s);
+        h2_release(h2);
+    } else {
         stream_free(s);
+    }
+    protocol_call_ended(shared);
 }
 
 static void start(struct stream *s)

@@ -17,8 +17,9 @@ struct h2 {
     struct list roomy;   /* those whose h2_out() fell below H2_AHEAD_BYTES */
     struct str leftover; /* of what nghttp2 gave, valid until it is asked again */
     int64_t now_us;
-    unsigned busy; /* calls under way that need no wake */
-    bool dead;     /* nothing is read or sent any more */
+    unsigned busy;  /* calls under way that need no wake, or want it later */
+    bool held_wake; /* one was asked for meanwhile */
+    bool dead;      /* nothing is read or sent any more */
 
     bool greeted; /* the client's SETTINGS are here */
     int64_t begun_us;
@@ -48,8 +49,22 @@ int64_t h2_now(const struct h2 *h)
 
 static void wake(struct h2 *h)
 {
-    if (!h->busy)
+    if (h->busy)
+        h->held_wake = true;
+    else
         h->o.wake(h->o.wake_context);
+}
+
+void h2_hold(struct h2 *h)
+{
+    if (h->busy++ == 0)
+        h->held_wake = false;
+}
+
+void h2_release(struct h2 *h)
+{
+    if (--h->busy == 0 && h->held_wake)
+        wake(h);
 }
 
 /* nghttp2 answers with a negative number when memory is short (the process has ended then) and when
@@ -462,7 +477,6 @@ void h2_shutdown(struct h2 *h, int64_t now_us)
     submitted(h, nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, notice_ping));
     streams_due(h, H2_DUE_DRAIN);
     h->busy--;
-    wake(h);
 }
 
 /* ---- the connection ---- */

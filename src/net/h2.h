@@ -118,6 +118,11 @@ void h2_shutdown(struct h2 *h, int64_t now_us);
 void *h2_context(const struct h2 *h);
 int64_t h2_now(const struct h2 *h);
 
+/* Between the two, nothing wakes the owner, who might drain and so end a stream; the last release
+ * does it where something asked for it. */
+void h2_hold(struct h2 *h);
+void h2_release(struct h2 *h);
+
 /* Answers. Names are literals, values are copied. */
 #define H2_FIELD(name_, value_)                                                                    \
     ((nghttp2_nv){(uint8_t *)(uintptr_t)(name_), (uint8_t *)(uintptr_t)(value_).p,                 \
