@@ -47,4 +47,16 @@ static inline void list_del(struct list *link)
     list_init(link);
 }
 
+/* Move all of `from` to the end of `to`. */
+static inline void list_move(struct list *to, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 #endif

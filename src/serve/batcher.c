@@ -13,85 +13,52 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "serve/batcher_home.h"
+#include "serve/batcher_run.h"
 
-/* A deadlock or a serialisation failure is run again so often before it counts as a lock. */
+/* A deadlock or a serialisation failure is run again so often, and for so long, before it counts as
+ * a lock. */
 #define RERUNS_MAX  20u
+#define RERUNS_US   (10 * CLOCK_S)
 #define WAIT_US_MIN (10 * CLOCK_MS)
 #define WAIT_US_MAX (1 * CLOCK_S)
 
-struct batcher {
+/* What a refused caller is told to wait. */
+#define RETRY_US_MIN (50 * CLOCK_MS)
+#define RETRY_US_MAX (30 * CLOCK_S)
+
+/* A connection and its thread. */
+struct worker {
+    struct batcher *batcher;
     pthread_t thread;
+    struct batcher_run run;
+    bool troubled; /* it has said so */
+};
+
+struct batcher {
+    struct arena memory; /* of the options */
+    size_t batch_max, waiting_max, waiting_bytes_max;
+    bool says_trouble;
+    struct worker workers[BATCHER_CONNECTIONS_MAX];
+    unsigned workers_n;   /* that have been started … */
+    unsigned connections; /* … of so many */
     pthread_mutex_t lock;
     pthread_cond_t posted;
     /* Under the lock. */
-    struct list waiting;
+    struct list waiting[BATCHER_LANE_N];
+    size_t waiting_n; /* in all lanes */
+    unsigned busy;    /* threads that have a batch */
+    unsigned idle;    /* threads that wait for a post */
     bool stop;
+    double per_us; /* requests answered in a microsecond, lately */
+    struct batcher_stats stats;
     enum code trouble;
     char trouble_text[BATCHER_TROUBLE_BYTES];
-    /* The store thread's. */
-    struct store_options options;
-    struct store *store; /* one that could not be opened is kept for its error */
-    bool open;
-    struct tx tx;
-    struct prng prng;
-    struct arena arena; /* of the transaction itself, outside the requests */
-    struct arena url;
 };
-
-struct batcher_home {
-    uv_async_t async;
-    pthread_mutex_t lock;
-    struct list arrived;
-};
-
-/* Requests that share a transaction. */
-struct batch {
-    struct list requests;
-    size_t n;
-    size_t bytes;
-    bool in_doubt; /* they ran, and nobody knows yet whether they were committed */
-};
-
-/* What the edge does about a fault of the store. */
-enum remedy {
-    REMEDY_NONE,  /* waiting does not cure it */
-    REMEDY_RERUN, /* at once, with jitter */
-    REMEDY_WAIT,  /* it comes back by itself: whoever has patience waits */
-    REMEDY_ROOM,  /* somebody has to make room or let go: who waits for ever waits */
-};
-
-static const struct remedy_row {
-    int fault;
-    enum code code;
-    enum remedy remedy;
-} remedies[] = {
-    {-EAGAIN,       CODE_STORE_LOCKED,      REMEDY_RERUN},
-    {-ENOENT,       CODE_STORE_NOT_FOUND,   REMEDY_NONE },
-    {-ECONNRESET,   CODE_STORE_UNAVAILABLE, REMEDY_WAIT },
-    {-EHOSTUNREACH, CODE_STORE_UNAVAILABLE, REMEDY_WAIT },
-    {-EBUSY,        CODE_STORE_LOCKED,      REMEDY_ROOM },
-    {-ENOSPC,       CODE_STORE_FULL,        REMEDY_ROOM },
-    {-EIO,          CODE_STORE_UNAVAILABLE, REMEDY_NONE },
-    {-EROFS,        CODE_STORE_READ_ONLY,   REMEDY_NONE },
-    {-EUCLEAN,      CODE_STORE_CORRUPT,     REMEDY_NONE },
-    {-EACCES,       CODE_PERMISSION_DENIED, REMEDY_NONE },
-    {-EPROTO,       CODE_STORE_NEWER,       REMEDY_NONE },
-    {-EINVAL,       CODE_INVALID,           REMEDY_NONE },
-};
-
-/* NULL: a fault that is not the store's condition but somebody's bug. */
-static const struct remedy_row *remedy_of(int fault)
-{
-    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++) {
-        if (remedies[i].fault == fault)
-            return &remedies[i];
-    }
-    return NULL;
-}
 
 enum code batcher_code(int fault)
 {
-    const struct remedy_row *row = remedy_of(fault);
+    const struct batcher_remedy *row = batcher_run_remedy(fault);
 
     return row ? row->code : CODE_INTERNAL;
 }
@@ -99,81 +66,6 @@ enum code batcher_code(int fault)
 static struct batcher_request *request_of(struct list *link)
 {
     return LIST_OF(link, struct batcher_request, link);
-}
-
-/* Homes. */
-
-static void home_arrived(uv_async_t *async)
-{
-    struct batcher_home *h = async->data;
-    struct list mine;
-
-    list_init(&mine);
-    pthread_mutex_lock(&h->lock);
-    while (!list_empty(&h->arrived)) {
-        struct list *link = h->arrived.next;
-
-        list_del(link);
-        list_add(&mine, link);
-    }
-    pthread_mutex_unlock(&h->lock);
-    while (!list_empty(&mine)) {
-        struct batcher_request *q = request_of(mine.next);
-
-        list_del(&q->link);
-        q->done(q);
-    }
-}
-
-static void home_closed(uv_handle_t *handle)
-{
-    struct batcher_home *h = handle->data;
-
-    pthread_mutex_destroy(&h->lock);
-    free(h);
-}
-
-int batcher_home_new(uv_loop_t *loop, struct batcher_home **ret)
-{
-    struct batcher_home *h = memory_new(sizeof(*h));
-    int r = uv_async_init(loop, &h->async, home_arrived);
-
-    if (r) {
-        free(h);
-        return fault(r);
-    }
-    h->async.data = h;
-    pthread_mutex_init(&h->lock, NULL);
-    list_init(&h->arrived);
-    *ret = h;
-    return 0;
-}
-
-struct batcher_home *batcher_home_free(struct batcher_home *h)
-{
-    if (h) {
-        assert(list_empty(&h->arrived));
-        uv_close((uv_handle_t *)&h->async, home_closed);
-    }
-    return NULL;
-}
-
-static void deliver(struct batcher_request *q)
-{
-    struct batcher_home *h = q->home;
-    bool first;
-
-    if (!h) {
-        q->done(q);
-        return;
-    }
-    pthread_mutex_lock(&h->lock);
-    first = list_empty(&h->arrived);
-    list_add(&h->arrived, &q->link);
-    /* Under the lock, so that the loop cannot have closed the handle meanwhile. */
-    if (first)
-        uv_async_send(&h->async);
-    pthread_mutex_unlock(&h->lock);
 }
 
 /* Batches. */
@@ -192,45 +84,87 @@ static void batch_del(struct batch *batch, struct batcher_request *q)
     batch->bytes -= q->bytes;
 }
 
-/* Answer one for good. Its memory may be gone afterwards. */
-static void finish(struct batch *batch, struct batcher_request *q)
-{
-    batch_del(batch, q);
-    deliver(q);
-}
-
 static void answer_text(struct batcher_request *q, enum code code, struct str text)
 {
+    arena_reset(&q->arena);
     q->answer = (struct batcher_answer){.code = code, .text = str_copy(&q->arena, text)};
 }
 
-/* Take of what waits, as far as one transaction goes. Under the lock. */
-static void take_more(struct batcher *b, struct batch *batch)
+/* What waits. Under the lock. */
+
+static bool nothing_waits(const struct batcher *b)
 {
-    while (!list_empty(&b->waiting) && batch->n < BATCHER_REQUESTS_MAX) {
-        struct batcher_request *q = request_of(b->waiting.next);
+    return b->waiting_n == 0;
+}
+
+static void wait_add(struct batcher *b, struct batcher_request *q)
+{
+    list_add(&b->waiting[q->lane], &q->link);
+    b->waiting_n++;
+    if (q->lane == BATCHER_CALLS) {
+        b->stats.waiting++;
+        b->stats.waiting_bytes += q->bytes;
+    }
+}
+
+static void wait_del(struct batcher *b, struct batcher_request *q)
+{
+    list_del(&q->link);
+    b->waiting_n--;
+    if (q->lane == BATCHER_CALLS) {
+        b->stats.waiting--;
+        b->stats.waiting_bytes -= q->bytes;
+    }
+}
+
+static bool late(const struct batcher_request *q, int64_t now)
+{
+    return q->deadline_us && q->deadline_us <= now;
+}
+
+static void take_lane(struct batcher *b, enum batcher_lane lane, struct batch *batch, size_t max)
+{
+    while (!list_empty(&b->waiting[lane]) && batch->n < max) {
+        struct batcher_request *q = request_of(b->waiting[lane].next);
 
         if (batch->n && batch->bytes + q->bytes > BATCHER_BYTES_MAX)
             break;
-        list_del(&q->link);
+        wait_del(b, q);
         batch_add(batch, q);
     }
+}
+
+/* Take as far as one transaction goes, and leave their share to threads that have nothing to do. */
+static void take_more(struct batcher *b, struct batch *batch)
+{
+    size_t others = b->connections - b->busy;
+    size_t max = batch->n + (b->waiting_n + others) / (others + 1);
+
+    max = max < b->batch_max ? max : b->batch_max;
+    take_lane(b, BATCHER_OWN, batch, max);
+    take_lane(b, BATCHER_CALLS, batch, max);
 }
 
 /* Wait for requests; false when the batcher stops and none is left. */
 static bool take(struct batcher *b, struct batch *batch)
 {
     pthread_mutex_lock(&b->lock);
-    while (list_empty(&b->waiting) && !b->stop)
+    while (nothing_waits(b) && !b->stop) {
+        b->idle++;
         pthread_cond_wait(&b->posted, &b->lock);
+        b->idle--;
+    }
+    b->busy++;
     take_more(b, batch);
+    /* There may be more than one takes, and others to take it. */
+    if (!nothing_waits(b) && b->idle)
+        pthread_cond_signal(&b->posted);
     pthread_mutex_unlock(&b->lock);
     return batch->n > 0;
 }
 
-/* Sleep, or until the batcher stops; then take what came meanwhile, unless it would be counted to a
- * transaction that has run. False when it stops. */
-static bool wait_and_take_more(struct batcher *b, struct batch *batch, int64_t wait_us)
+/* Sleep, or until the batcher stops. False when it stops. */
+static bool wait_a_while(struct batcher *b, int64_t wait_us)
 {
     struct timespec until;
     bool go_on;
@@ -243,17 +177,17 @@ static bool wait_and_take_more(struct batcher *b, struct batch *batch, int64_t w
     while (!b->stop && pthread_cond_timedwait(&b->posted, &b->lock, &until) != ETIMEDOUT) {
     }
     go_on = !b->stop;
-    if (!batch->in_doubt)
-        take_more(b, batch);
     pthread_mutex_unlock(&b->lock);
     return go_on;
 }
 
-static void set_trouble(struct batcher *b, enum code code, struct str text)
+static void set_trouble(struct worker *w, enum code code, struct str text)
 {
+    struct batcher *b = w->batcher;
     struct buf out;
     bool changed;
 
+    w->troubled = code != CODE_OK;
     pthread_mutex_lock(&b->lock);
     changed = b->trouble != code;
     b->trouble = code;
@@ -261,8 +195,10 @@ static void set_trouble(struct batcher *b, enum code code, struct str text)
     buf_add(&out, str_sub(text, 0, sizeof(b->trouble_text) - 1));
     pthread_mutex_unlock(&b->lock);
     if (changed)
-        log_say(LOG_DEBUG, "store_trouble", LOG_TEXT("code", code_text(code)),
-                LOG_TEXT("text", text));
+        log_say(!b->says_trouble  ? LOG_DEBUG
+                : code == CODE_OK ? LOG_INFO
+                                  : LOG_ERROR,
+                "store_trouble", LOG_TEXT("code", code_text(code)), LOG_TEXT("text", text));
 }
 
 enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYTES])
@@ -276,184 +212,97 @@ enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYT
     return code;
 }
 
-/* One transaction over a batch. */
+/* Failures. */
 
-enum { ATTEMPT_E_SPLIT = 1 }; /* one failed, and what it wrote has to be undone: use savepoints */
+/* What keeps requests from going on. */
+struct obstacle {
+    enum code code;
+    enum remedy remedy;
+    struct str text;
+    int64_t now;
+};
 
-/* Damage that a row shows has its own sentence; the store knows those of its files. */
-static struct str say_fault(struct tx *tx, int r)
+static bool patient(const struct batcher_request *q, const struct obstacle *o)
 {
-    if (r == -EUCLEAN && tx->problem.code == CODE_STORE_CORRUPT)
-        return tx->problem.text;
-    return store_error(tx->store);
+    if (o->remedy == REMEDY_NONE || late(q, o->now))
+        return false;
+    if (o->remedy == REMEDY_ROOM)
+        return q->patience_us == BATCHER_FOR_EVER;
+    return o->now - q->posted_us < q->patience_us;
 }
 
-static void answer_refusal(struct tx *tx, struct batcher_request *q, int r)
+/* Answer those that do not wait for it to pass. */
+static void answer_impatient(struct batch *batch, const struct obstacle *o)
 {
-    if (r == ENGINE_E_REFUSED) {
-        q->answer = (struct batcher_answer){.code = tx->problem.code,
-                                            .text = tx->problem.text,
-                                            .details = tx->problem.details,
-                                            .details_n = tx->problem.details_n};
-        return;
-    }
-    answer_text(q, batcher_code(r),
-                batcher_code(r) == CODE_INTERNAL ? STR("weft made a mistake; its log says where")
-                                                 : say_fault(tx, r));
-    log_say(LOG_ERROR, "request_failed", LOG_NUMBER("errno", -r),
-            LOG_TEXT("text", say_fault(tx, r)), LOG_TEXT("way", str_of(fault_take())));
-}
+    struct list answered;
 
-/* The store as a whole is in the way, so that no request of the batch can go on. Damage is not:
- * other pages are sound. */
-static bool ends_batch(int r)
-{
-    return remedy_of(r) && r != -EUCLEAN && r != -EINVAL && r != -ENOENT;
-}
-
-/* Run one request. Returns 0 when it is answered, ATTEMPT_E_SPLIT, or a fault that ends the batch.
- */
-static int attempt_one(struct batcher *b, struct batcher_request *q, enum tx_savepoint how,
-                       bool alone)
-{
-    struct tx *tx = &b->tx;
-    struct tx_place place;
-    int64_t written;
-    int r;
-
-    arena_reset(&q->arena);
-    if (q->reply)
-        memset(q->reply, 0, q->reply_size);
-    q->answer = (struct batcher_answer){.code = CODE_OK};
-    tx->arena = &q->arena;
-    tx->problem = (struct tx_problem){.code = CODE_OK};
-    r = tx_mark(tx, how, &place);
-    if (r)
-        return fault(r);
-    written = store_written(b->store);
-    r = q->function(tx, q->request, q->reply);
-    if (r == 0)
-        return 0;
-    if (r > ENGINE_E_REFUSED)
-        r = fault(r); /* an outcome that somebody forgot */
-    if (ends_batch(r))
-        return fault(r);
-    if (how == TX_SAVEPOINT) {
-        int undone = tx_undo(tx, &place);
-
-        if (undone)
-            return fault(undone);
-    } else if (!alone && (r < 0 || store_written(b->store) != written ||
-                          tx->events_n != place.events_n || tx->tallies_n != place.tallies_n)) {
-        return ATTEMPT_E_SPLIT;
-    }
-    answer_refusal(tx, q, r);
-    return 0;
-}
-
-static int attempt_all(struct batcher *b, struct batch *batch, enum tx_savepoint how)
-{
-    size_t good = 0;
-    int r = tx_begin(&b->tx);
-    int64_t begun_us = clock_monotonic();
-
-    if (r)
-        return fault(r);
-    LIST_EACH(link, &batch->requests)
-    {
-        request_of(link)->begun_us = begun_us;
-        r = attempt_one(b, request_of(link), how, batch->n == 1);
-        if (r)
-            return r;
-        good += request_of(link)->answer.code == CODE_OK;
-    }
-    b->tx.arena = &b->arena;
-    if (good == 0) {
-        tx_rollback(&b->tx);
-        return 0;
-    }
-    r = tx_commit(&b->tx);
-    /* On Postgres a request that was refused by a unique key has broken the transaction. */
-    if (r && !ends_batch(r) && how == TX_NO_SAVEPOINT && batch->n > 1)
-        return ATTEMPT_E_SPLIT;
-    return r ? fault(r) : 0;
-}
-
-static int attempt(struct batcher *b, struct batch *batch)
-{
-    int r;
-
-    if (!b->open) {
-        b->store = store_free(b->store);
-        r = store_open(&b->options, &b->store);
-        if (r)
-            return fault(r);
-        b->open = true;
-    }
-    b->tx.store = b->store;
-    b->tx.prng = &b->prng;
-    b->tx.arena = &b->arena;
-    arena_reset(&b->arena);
-    r = attempt_all(b, batch, TX_NO_SAVEPOINT);
-    if (r)
-        tx_rollback(&b->tx);
-    if (r != ATTEMPT_E_SPLIT)
-        return r;
-    fault_take();
-    arena_reset(&b->arena);
-    b->tx.arena = &b->arena;
-    r = attempt_all(b, batch, TX_SAVEPOINT);
-    if (r)
-        tx_rollback(&b->tx);
-    return r;
-}
-
-/* A commit of which nobody knows is asked about until somebody does: run again, it might take
- * effect twice, and leases that were granted would never be heard of. */
-static int attempt_or_settle(struct batcher *b, struct batch *batch)
-{
-    int r = batch->in_doubt ? store_settle(b->store) : attempt(b, batch);
-
-    batch->in_doubt = r && b->open && store_in_doubt(b->store);
-    return r;
-}
-
-/* Answer those that do not wait for the store's condition to pass, and say which code that was. */
-static enum code answer_impatient(struct batcher *b, struct batch *batch, int r, enum remedy remedy)
-{
-    const struct remedy_row *row = remedy_of(r);
-    enum code code = row ? row->code : CODE_INTERNAL;
-    struct str text = b->store ? store_error(b->store) : STR("the store cannot be opened");
-    int64_t now = clock_monotonic();
-
+    list_init(&answered);
     LIST_EACH_SAFE(link, &batch->requests)
     {
         struct batcher_request *q = request_of(link);
-        bool patient = remedy == REMEDY_ROOM ? q->patience_us == BATCHER_FOR_EVER
-                                             : now - q->posted_us < q->patience_us;
 
-        if (remedy != REMEDY_NONE && patient)
+        if (patient(q, o))
             continue;
-        arena_reset(&q->arena);
-        if (row)
-            answer_text(q, code, text);
-        else
-            answer_text(q, code, STR("weft made a mistake; its log says where"));
-        finish(batch, q);
+        batch_del(batch, q);
+        answer_text(q, o->code, o->text);
+        list_add(&answered, &q->link);
     }
-    return code;
+    batcher_home_deliver(&answered);
+}
+
+/* The same for what comes while a batch goes on that takes no more. */
+static void answer_impatient_waiting(struct batcher *b, const struct obstacle *o)
+{
+    struct list answered;
+
+    list_init(&answered);
+    pthread_mutex_lock(&b->lock);
+    for (size_t lane = 0; lane < BATCHER_LANE_N; lane++)
+        LIST_EACH_SAFE(link, &b->waiting[lane])
+        {
+            struct batcher_request *q = request_of(link);
+
+            if (patient(q, o))
+                continue;
+            wait_del(b, q);
+            answer_text(q, o->code, o->text);
+            list_add(&answered, &q->link);
+        }
+    pthread_mutex_unlock(&b->lock);
+    batcher_home_deliver(&answered);
 }
 
 static void answer_rest(struct batch *batch)
 {
+    answer_impatient(
+        batch, &(struct obstacle){CODE_STORE_UNAVAILABLE, REMEDY_NONE, STR("weft is ending"), 0});
+}
+
+/* Whose deadline has passed is not begun. */
+static void answer_late(struct batcher *b, struct batch *batch)
+{
+    int64_t now = clock_monotonic();
+    struct list answered;
+    uint64_t n = 0;
+
+    list_init(&answered);
     LIST_EACH_SAFE(link, &batch->requests)
     {
         struct batcher_request *q = request_of(link);
 
-        arena_reset(&q->arena);
-        answer_text(q, CODE_STORE_UNAVAILABLE, STR("weft is ending"));
-        finish(batch, q);
+        if (!late(q, now))
+            continue;
+        batch_del(batch, q);
+        answer_text(q, CODE_DEADLINE_EXCEEDED, STR("its deadline passed while it waited"));
+        list_add(&answered, &q->link);
+        n++;
     }
+    if (!n)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->stats.late += n;
+    pthread_mutex_unlock(&b->lock);
+    batcher_home_deliver(&answered);
 }
 
 static int64_t jitter(struct prng *prng, int64_t us)
@@ -461,126 +310,296 @@ static int64_t jitter(struct prng *prng, int64_t us)
     return us / 2 + (int64_t)prng_below(prng, (uint64_t)us / 2 + 1);
 }
 
-/* Run a batch until every request in it is answered. */
-static void run_batch(struct batcher *b, struct batch *batch)
+static struct str store_says(const struct worker *w)
 {
-    unsigned reruns = 0;
-    int64_t wait_us = WAIT_US_MIN;
+    return w->run.store ? store_error(w->run.store) : STR("the store cannot be opened");
+}
 
+/* Answer and wait after a failure. False: the batcher stops. */
+static bool overcome(struct worker *w, struct batch *batch, int r, enum remedy remedy,
+                     int64_t *wait_us)
+{
+    const struct batcher_remedy *row = batcher_run_remedy(r);
+    struct batcher *b = w->batcher;
+    struct obstacle o = {
+        .code = row ? row->code : CODE_INTERNAL,
+        .remedy = remedy,
+        .text = row ? store_says(w) : STR("weft made a mistake; its log says where"),
+        .now = clock_monotonic(),
+    };
+    int64_t step = *wait_us;
+
+    if (!row)
+        log_say(LOG_ERROR, "transaction_failed", LOG_NUMBER("errno", -r),
+                LOG_TEXT("way", str_of(fault_take())));
+    fault_take();
+    answer_impatient(batch, &o);
+    if (!batch->n)
+        return true;
+    set_trouble(w, o.code, store_says(w));
+    if (batch->in_doubt || batch->n >= b->batch_max)
+        answer_impatient_waiting(b, &o);
+    *wait_us = step * 2 < WAIT_US_MAX ? step * 2 : WAIT_US_MAX;
+    return wait_a_while(b, jitter(&w->run.prng, step));
+}
+
+static void more_while_waiting(struct batcher *b, struct batch *batch)
+{
+    if (batch->in_doubt) /* they would be counted to a transaction that has run */
+        return;
+    pthread_mutex_lock(&b->lock);
+    take_more(b, batch);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void count(struct batcher *b, uint64_t *what)
+{
+    pthread_mutex_lock(&b->lock);
+    ++*what;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* A deadlock is no trouble yet; it is run again after a moment. False: it is time to call it one.
+ */
+static bool rerun(struct worker *w, unsigned *reruns, int64_t since)
+{
+    struct batcher *b = w->batcher;
+
+    if (*reruns == RERUNS_MAX || clock_monotonic() - since > RERUNS_US)
+        return false;
+    log_say(LOG_INFO, "store_rerun", LOG_NUMBER("again", *reruns + 1),
+            LOG_TEXT("text", store_says(w)), LOG_TEXT("way", str_of(fault_take())));
+    count(b, &b->stats.reruns);
+    return wait_a_while(b, jitter(&w->run.prng, WAIT_US_MIN << ((*reruns)++ / 4)));
+}
+
+static void answer_all(struct batcher *b, struct batch *batch, int64_t since)
+{
+    int64_t took = clock_monotonic() - since;
+    double rate = (double)batch->n / (double)(took > 0 ? took : 1);
+
+    pthread_mutex_lock(&b->lock);
+    b->per_us = b->per_us > 0 ? b->per_us * 0.9 + rate * 0.1 : rate;
+    b->stats.requests += batch->n;
+    b->stats.commits++;
+    pthread_mutex_unlock(&b->lock);
+    batch->n = batch->bytes = 0;
+    batcher_home_deliver(&batch->requests);
+}
+
+/* Run a batch until every request in it is answered. */
+static void run_batch(struct worker *w, struct batch *batch)
+{
+    struct batcher *b = w->batcher;
+    int64_t since = clock_monotonic(), wait_us = WAIT_US_MIN;
+    unsigned reruns = 0;
+
+    answer_late(b, batch);
     while (batch->n) {
-        int r = attempt_or_settle(b, batch);
-        const struct remedy_row *row = remedy_of(r);
+        int r = batcher_run(&w->run, batch);
+        const struct batcher_remedy *row = batcher_run_remedy(r);
         enum remedy remedy = row ? row->remedy : REMEDY_NONE;
-        enum code code;
 
         if (r == 0) {
-            LIST_EACH_SAFE(link, &batch->requests) finish(batch, request_of(link));
+            answer_all(b, batch, since);
             break;
         }
-        if (remedy == REMEDY_RERUN && reruns < RERUNS_MAX) {
-            log_say(LOG_INFO, "store_rerun", LOG_NUMBER("requests", batch->n),
-                    LOG_NUMBER("again", reruns + 1),
-                    LOG_TEXT("text", b->store ? store_error(b->store) : STR("")),
-                    LOG_TEXT("way", str_of(fault_take())));
-            wait_and_take_more(b, batch, jitter(&b->prng, WAIT_US_MIN << (reruns++ / 4)));
+        if (remedy == REMEDY_RERUN && rerun(w, &reruns, since)) {
+            more_while_waiting(b, batch);
             continue;
         }
+        count(b, &b->stats.faults);
         if (remedy == REMEDY_RERUN)
             remedy = REMEDY_ROOM;
-        if (!row)
-            log_say(LOG_ERROR, "transaction_failed", LOG_NUMBER("errno", -r),
-                    LOG_TEXT("way", str_of(fault_take())));
-        code = answer_impatient(b, batch, r, remedy);
-        if (batch->n)
-            set_trouble(b, code, b->store ? store_error(b->store) : STR(""));
-        fault_take();
-        if (batch->n && !wait_and_take_more(b, batch, jitter(&b->prng, wait_us))) {
+        if (!overcome(w, batch, r, remedy, &wait_us)) {
             answer_rest(batch);
             break;
         }
-        wait_us = wait_us * 2 < WAIT_US_MAX ? wait_us * 2 : WAIT_US_MAX;
+        more_while_waiting(b, batch);
+        if (!batch->in_doubt)
+            answer_late(b, batch);
     }
     batch->in_doubt = false;
-    if (b->trouble != CODE_OK)
-        set_trouble(b, CODE_OK, STR(""));
+    if (w->troubled)
+        set_trouble(w, CODE_OK, STR(""));
 }
 
 static void *work(void *context)
 {
-    struct batcher *b = context;
+    struct worker *w = context;
     struct batch batch = {.n = 0};
 
     list_init(&batch.requests);
-    while (take(b, &batch))
-        run_batch(b, &batch);
-    b->store = store_free(b->store);
-    arena_deinit(&b->arena);
+    while (take(w->batcher, &batch)) {
+        run_batch(w, &batch);
+        pthread_mutex_lock(&w->batcher->lock);
+        w->batcher->busy--;
+        pthread_mutex_unlock(&w->batcher->lock);
+    }
+    batcher_run_deinit(&w->run);
     return NULL;
 }
 
-static void destroy(struct batcher *b)
+/* Life. */
+
+static void stop(struct batcher *b)
 {
-    arena_deinit(&b->url);
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_broadcast(&b->posted);
+    pthread_mutex_unlock(&b->lock);
+    for (unsigned i = 0; i < b->workers_n; i++)
+        pthread_join(b->workers[i].thread, NULL);
+    arena_deinit(&b->memory);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->posted);
     free(b);
+}
+
+static int start(struct batcher *b, const struct batcher_options *options)
+{
+    struct worker *w = &b->workers[b->workers_n];
+    uint64_t seed;
+    ssize_t n = getrandom(&seed, sizeof(seed), 0);
+    int r;
+
+    assert(n == sizeof(seed));
+    w->batcher = b;
+    w->run.options = options->store;
+    w->run.options.url = str_copy(&b->memory, options->store.url);
+    w->run.hub = options->hub;
+    prng_seed(&w->run.prng, seed);
+    r = pthread_create(&w->thread, NULL, work, w);
+    if (r)
+        return fault(-r);
+    pthread_setname_np(w->thread, options->name);
+    b->workers_n++;
+    return 0;
+}
+
+static size_t or_default(size_t value, size_t otherwise)
+{
+    return value ? value : otherwise;
 }
 
 int batcher_new(const struct batcher_options *options, struct batcher **ret)
 {
     struct batcher *b = memory_new(sizeof(*b));
     pthread_condattr_t attr;
-    uint64_t seed;
-    ssize_t n = getrandom(&seed, sizeof(seed), 0);
-    int r;
+    int r = 0;
 
-    assert(n == sizeof(seed));
-    prng_seed(&b->prng, seed);
-    b->options = options->store;
-    b->options.url = str_copy(&b->url, options->store.url);
-    list_init(&b->waiting);
+    b->connections = options->connections ? options->connections : 1;
+    assert(b->connections <= BATCHER_CONNECTIONS_MAX);
+    b->says_trouble = options->says_trouble;
+    b->batch_max = or_default(options->batch_max, BATCHER_REQUESTS_MAX);
+    b->waiting_max = or_default(options->waiting_max, BATCHER_WAITING_MAX);
+    b->waiting_bytes_max = or_default(options->waiting_bytes_max, BATCHER_WAITING_BYTES_MAX);
+    for (size_t i = 0; i < BATCHER_LANE_N; i++)
+        list_init(&b->waiting[i]);
     pthread_mutex_init(&b->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&b->posted, &attr);
     pthread_condattr_destroy(&attr);
-    r = pthread_create(&b->thread, NULL, work, b);
+    while (!r && b->workers_n < b->connections)
+        r = start(b, options);
     if (r) {
-        destroy(b);
-        return fault(-r);
+        stop(b);
+        return fault(r);
     }
-    pthread_setname_np(b->thread, options->name);
     *ret = b;
     return 0;
 }
 
 struct batcher *batcher_free(struct batcher *b)
 {
-    if (!b)
-        return NULL;
-    pthread_mutex_lock(&b->lock);
-    b->stop = true;
-    pthread_cond_signal(&b->posted);
-    pthread_mutex_unlock(&b->lock);
-    pthread_join(b->thread, NULL);
-    destroy(b);
+    if (b)
+        stop(b);
     return NULL;
+}
+
+/* Posting. */
+
+/* How long what waits will take, by what was answered lately; under the lock. */
+static int64_t retry_after(const struct batcher *b)
+{
+    double us = b->per_us > 0 ? (double)b->stats.waiting / b->per_us : (double)CLOCK_S;
+
+    if (b->trouble != CODE_OK && us < (double)CLOCK_S)
+        us = (double)CLOCK_S;
+    if (us < (double)RETRY_US_MIN)
+        return RETRY_US_MIN;
+    return us < (double)RETRY_US_MAX ? (int64_t)us : RETRY_US_MAX;
+}
+
+/* Room for all of them, or for none. One that is larger than all room is let in where nothing
+ * waits. */
+static bool has_room(const struct batcher *b, struct batcher_request *const *list, size_t n)
+{
+    size_t calls = 0, bytes = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->lane == BATCHER_CALLS) {
+            calls++;
+            bytes += list[i]->bytes;
+        }
+    return !calls || !b->stats.waiting ||
+           (b->stats.waiting + calls <= b->waiting_max &&
+            b->stats.waiting_bytes + bytes <= b->waiting_bytes_max);
+}
+
+static void refuse(struct batcher_request *const *list, size_t n, int64_t retry_after_us)
+{
+    struct list refused;
+
+    list_init(&refused);
+    for (size_t i = 0; i < n; i++) {
+        answer_text(list[i], CODE_RESOURCE_EXHAUSTED,
+                    STR("too many requests wait for the store; try again later"));
+        list[i]->answer.retry_after_us = retry_after_us;
+        list_add(&refused, &list[i]->link);
+    }
+    batcher_home_deliver(&refused);
+}
+
+static void post(struct batcher *b, struct batcher_request *const *list, size_t n, bool in_order)
+{
+    int64_t now = clock_monotonic(), retry_us = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        list[i]->posted_us = now;
+        list[i]->in_order = in_order;
+    }
+    pthread_mutex_lock(&b->lock);
+    assert(!b->stop);
+    if (has_room(b, list, n)) {
+        for (size_t i = 0; i < n; i++)
+            wait_add(b, list[i]);
+        if (b->idle)
+            pthread_cond_signal(&b->posted);
+    } else {
+        retry_us = retry_after(b);
+        b->stats.refused += n;
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (retry_us)
+        refuse(list, n, retry_us);
 }
 
 void batcher_post(struct batcher *b, struct batcher_request *const *list, size_t n)
 {
-    int64_t now = clock_monotonic();
-    bool first;
+    post(b, list, n, n > 1);
+}
 
+void batcher_post_each(struct batcher *b, struct batcher_request *const *list, size_t n)
+{
+    post(b, list, n, false);
+}
+
+void batcher_stats(struct batcher *b, struct batcher_stats *ret)
+{
     pthread_mutex_lock(&b->lock);
-    assert(!b->stop);
-    first = list_empty(&b->waiting);
-    for (size_t i = 0; i < n; i++) {
-        list[i]->posted_us = now;
-        list_add(&b->waiting, &list[i]->link);
-    }
-    if (first)
-        pthread_cond_signal(&b->posted);
+    *ret = b->stats;
     pthread_mutex_unlock(&b->lock);
 }
 

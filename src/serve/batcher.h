@@ -2,18 +2,22 @@
 /*
  * batcher: group commit.
  *
- * A batcher is one store connection and the thread that owns it. Any thread posts requests; the
- * store thread takes all that wait, runs them in one transaction in the order in which they came,
- * commits once, and then answers them all. One that fails is undone alone:
+ * A batcher is a store connection (a reader may have several), each with the thread that owns it.
+ * Any thread posts requests; a store thread takes all that wait, runs them in one transaction,
+ * commits once, tells the hub, and then answers them all. One that fails is undone alone:
  *
  *     waiting --taken--> running --committed--> answered
- *                          |  one failed after the batch had written: roll back, run the batch
- *                          |  again with a savepoint around each request (undone alone)
- *                          |  the store had a deadlock: roll back, run again with jitter
- *                          |  nobody knows whether it was committed: ask until it is known, then
- *                          |  answer, or run again
- *                          +- the store is away, locked or full: who is patient waits, with
- *                             backoff, beside what comes meanwhile; the others are answered
+ *       |                  |  one failed after the batch had written: roll back, run the batch
+ *       |                  |  again with a savepoint around each request (undone alone)
+ *       |                  |  the store had a deadlock: roll back, run again with jitter
+ *       |                  |  nobody knows whether it was committed: ask until it is known, then
+ *       |                  |  answer, or run again
+ *       |                  +- the store is away, locked or full: who is patient waits, with
+ *       |                     backoff, beside what comes meanwhile; the others are answered
+ *       +--too much waits, or its deadline passed--> answered, without having been run
+ *
+ * What one post brings runs in its order. Requests that came alone are independent of each other:
+ * those of the same `many` are gathered and run as one, before the others, by their `turn`.
  *
  * The connection is opened by the thread for the first request, and a store that cannot be opened
  * is a store that is away. Nothing is answered before the commit that holds its effect.
@@ -28,8 +32,12 @@
 
 #define BATCHER_REQUESTS_MAX 1024u      /* in one transaction */
 #define BATCHER_BYTES_MAX    (8u << 20) /* likewise, of request data; a larger one comes alone */
-#define BATCHER_CALL_US      (10LL * 1000000)
-#define BATCHER_FOR_EVER     INT64_MAX
+/* What waits beyond these is answered RESOURCE_EXHAUSTED at once, where the options say nothing. */
+#define BATCHER_WAITING_MAX       65536u
+#define BATCHER_WAITING_BYTES_MAX (64u << 20)
+#define BATCHER_CONNECTIONS_MAX   8u
+#define BATCHER_CALL_US           (10LL * 1000000)
+#define BATCHER_FOR_EVER          INT64_MAX
 
 /* An engine function behind one type; see BATCHER_FUNCTION. */
 typedef int batcher_function(struct tx *tx, const void *request, void *reply);
@@ -41,40 +49,72 @@ typedef int batcher_function(struct tx *tx, const void *request, void *reply);
         return function(tx, request, reply);                                                       \
     }
 
-/* How a request came out; the texts live in the request's arena. */
+/* An engine function for requests of different callers at once (engine/task.h): one that is refused
+ * has its problem set and has written nothing, a fault is all of theirs; see BATCHER_MANY. */
+typedef int batcher_many(struct tx *tx, const void *const *requests, void *const *replies,
+                         struct tx_problem *problems, size_t n);
+
+#define BATCHER_MANY(name, function)                                                               \
+    static int name(struct tx *tx, const void *const *requests, void *const *replies,              \
+                    struct tx_problem *problems, size_t n)                                         \
+    {                                                                                              \
+        return function(tx, (void *)requests, (void *)replies, problems, n);                       \
+    }
+
+/* How a request came out; the texts live where its reply does. */
 struct batcher_answer {
     enum code code; /* CODE_OK: it is durable, and the reply is set */
     struct str text;
     const struct doc_error *details;
     size_t details_n;
+    int64_t retry_after_us; /* of RESOURCE_EXHAUSTED: when there may be room again */
 };
 
+/* CALLS are refused when too much waits. OWN is never refused and goes first: for what is bounded
+ * by its nature, as the reports of this program's own worker and heartbeats. */
+enum batcher_lane { BATCHER_CALLS, BATCHER_OWN, BATCHER_LANE_N };
+
 struct batcher_home;
+struct batcher_shared;
+struct hub;
 
 /*
  * Filled by the poster, who also owns it and what it points to, until `done`. Between post and
  * `done` the store thread alone touches it. The reply is zeroed before each try, and what it points
- * to lives in `arena`, which the owner gives back.
+ * to lives in `arena` or, where it ran together with others, in memory shared with them; the owner
+ * gives back both with batcher_release().
  */
 struct batcher_request {
     batcher_function *function;
+    batcher_many *many; /* does the same for several; NULL: it runs alone */
+    int turn;           /* among those that are gathered, the smaller first */
+    enum batcher_lane lane;
     const void *request;
     void *reply;
     size_t reply_size;
-    size_t bytes;        /* about what the request's data weigh */
+    size_t bytes; /* about what the request's data weigh, with some 100 for each item */
+    int64_t
+        deadline_us; /* monotonic: it is not begun later, but answered DEADLINE_EXCEEDED; 0: none */
     int64_t patience_us; /* waits so long for a store that is away; BATCHER_FOR_EVER also for one
                             that is full or locked */
-    struct batcher_home *home; /* the loop that `done` is called on; NULL: the store thread */
+    struct batcher_home *home; /* the loop that `done` is called on; NULL: the store thread, or
+                                  the poster's where it is refused at once */
     void (*done)(struct batcher_request *q);
     void *context; /* the poster's */
 
     struct batcher_answer answer;
     struct arena arena;
-    int64_t begun_us; /* monotonic: when its transaction began, which is the `now` that it saw */
+    int64_t begun_us; /* monotonic: when its transaction began, … */
+    int64_t now;      /* … which is this time of the store */
 
     struct list link; /* the batcher's, as what follows */
+    struct batcher_shared *shared;
     int64_t posted_us;
+    bool in_order; /* it came with others */
 };
+
+/* Give back the memory of the answer. It may be called again, and before a post. */
+void batcher_release(struct batcher_request *q);
 
 /* The way back to a uv loop: many answers, one wakeup. It belongs to the loop's thread. */
 int batcher_home_new(uv_loop_t *loop, struct batcher_home **ret);
@@ -84,6 +124,14 @@ struct batcher_home *batcher_home_free(struct batcher_home *h);
 struct batcher_options {
     struct store_options store; /* the URL is copied */
     const char *name;           /* of the thread, at most 15 bytes */
+    unsigned connections;       /* of a reader, or of a writer on Postgres; 0: 1 */
+    size_t batch_max;         /* requests in a transaction; 0: BATCHER_REQUESTS_MAX. Few of them for
+                                 readers, where a quick one would wait for a slow one before it */
+    size_t waiting_max;       /* 0: BATCHER_WAITING_MAX */
+    size_t waiting_bytes_max; /* 0: BATCHER_WAITING_BYTES_MAX */
+    bool says_trouble;        /* requests that wait for the store are an error in the log: nobody
+                                 else tells of them */
+    struct hub *hub;          /* hears of every commit; NULL: nobody does */
 };
 
 struct batcher;
@@ -94,8 +142,11 @@ int batcher_new(const struct batcher_options *options, struct batcher **ret);
  * the thread ends. Nothing may be posted any more. */
 struct batcher *batcher_free(struct batcher *b);
 
-/* Post `n` requests that stay neighbours and in this order. Any thread. */
+/* Post `n` requests that stay neighbours and in this order; if there is no room, all are refused.
+ * Any thread. */
 void batcher_post(struct batcher *b, struct batcher_request *const *list, size_t n);
+/* Post `n` that are independent of each other. */
+void batcher_post_each(struct batcher *b, struct batcher_request *const *list, size_t n);
 
 /* Post one and wait for its answer; `home` and `done` are not used. Not from the store thread. */
 void batcher_call(struct batcher *b, struct batcher_request *q);
@@ -104,6 +155,17 @@ void batcher_call(struct batcher *b, struct batcher_request *q);
  * CODE_OK and no text. Any thread. */
 #define BATCHER_TROUBLE_BYTES 512
 enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYTES]);
+
+struct batcher_stats {
+    size_t waiting, waiting_bytes; /* of BATCHER_CALLS, not yet taken */
+    uint64_t requests; /* that were answered after a commit or a refusal of their own … */
+    uint64_t commits;  /* … by so many transactions */
+    uint64_t refused;  /* because too much waited */
+    uint64_t late;     /* because their deadline had passed */
+    uint64_t reruns;   /* after a deadlock */
+    uint64_t faults;   /* transactions that the store ended otherwise */
+};
+void batcher_stats(struct batcher *b, struct batcher_stats *ret);
 
 /* The code that a store's fault is answered with; INTERNAL for one that is none of them. */
 enum code batcher_code(int fault);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "serve/hub.h"
 
 #define ROWS_N(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -41,6 +42,7 @@ struct put {
     sem_t *started; /* posted when it runs … */
     sem_t *go_on;   /* … and waited for then */
     int calls;
+    size_t group; /* ran with so many, where they were gathered */
 };
 
 struct put_reply {
@@ -106,6 +108,39 @@ static int get(struct tx *tx, const void *request, void *reply)
 
     *(bool *)reply = !r && rows.n;
     return r;
+}
+
+/* The same for many; each notes how many it ran with. */
+static int put_many(struct tx *tx, const void *const *requests, void *const *replies,
+                    struct tx_problem *problems, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct put *p = *(struct put *const *)requests[i];
+        struct put_reply *out = replies[i];
+        int r;
+
+        p->calls++;
+        p->group = n;
+        out->text = str_printf(tx->arena, "put %s", p->name);
+        if (p->ending == END_REFUSED) {
+            problems[i] = (struct tx_problem){.code = CODE_TASK_STATE, .text = out->text};
+            continue;
+        }
+        r = STORE_DO(tx->store, STMT_queue_put, tx->arena, NULL, TEXT(str_of(p->name)), INT(0),
+                     INT(1), INT(tx->now));
+        if (!r)
+            r = end(tx, p);
+        if (r)
+            return r;
+        tx_count(tx, 0, STR("wanted"), TASK_READY, 1);
+    }
+    return 0;
+}
+
+static int put_counted(struct tx *tx, const void *request, void *reply)
+{
+    tx_count(tx, 0, STR("wanted"), TASK_READY, 1);
+    return put(tx, request, reply);
 }
 
 /* A store in a folder of its own, and a batcher that writes to it. */
@@ -187,11 +222,10 @@ static void answered(struct batcher_request *q)
         sem_post(&g->all);
 }
 
-static struct group_test *group_post(struct batcher *b, struct put *puts, size_t n,
-                                     int64_t patience_us, struct batcher_home *home)
+static struct group_test *group_make(struct put *puts, size_t n, int64_t patience_us,
+                                     struct batcher_home *home)
 {
     struct group_test *g = memory_new(sizeof(*g));
-    struct batcher_request *list[GROUP_MAX];
 
     sem_init(&g->all, 0, 0);
     g->n = n;
@@ -208,16 +242,38 @@ static struct group_test *group_post(struct batcher *b, struct put *puts, size_t
             .done = answered,
             .context = g,
         };
-        list[i] = &g->requests[i];
     }
+    return g;
+}
+
+static struct group_test *group_post(struct batcher *b, struct put *puts, size_t n,
+                                     int64_t patience_us, struct batcher_home *home)
+{
+    struct group_test *g = group_make(puts, n, patience_us, home);
+    struct batcher_request *list[GROUP_MAX];
+
+    for (size_t i = 0; i < n; i++)
+        list[i] = &g->requests[i];
     batcher_post(b, list, n);
     return g;
+}
+
+/* Post them as different callers would. */
+static void group_post_each(struct batcher *b, struct group_test *g)
+{
+    struct batcher_request *list[GROUP_MAX];
+
+    for (size_t i = 0; i < g->n; i++) {
+        list[i] = &g->requests[i];
+        list[i]->many = put_many;
+    }
+    batcher_post_each(b, list, g->n);
 }
 
 static void group_free(struct group_test *g)
 {
     for (size_t i = 0; i < g->n; i++)
-        arena_deinit(&g->requests[i].arena);
+        batcher_release(&g->requests[i]);
     sem_destroy(&g->all);
     free(g);
 }
@@ -471,6 +527,267 @@ static void a_loop_gets_its_answers_on_its_thread(void **state)
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* What several callers post is run as one; each has its own answer. */
+static void callers_are_gathered(void **state)
+{
+    static const struct {
+        const char *name;
+        enum ending ending; /* of the second of four */
+        enum code code;
+        size_t group; /* that the others ran in at last */
+    } rows[] = {
+        {"all well",   END_WELL,     CODE_OK,            4},
+        {"a refusal",  END_REFUSED,  CODE_TASK_STATE,    4},
+        {"a bug",      END_BUG,      CODE_INTERNAL,      0},
+        {"a bad page", END_CORRUPT,  CODE_STORE_CORRUPT, 0},
+        {"a deadlock", END_DEADLOCK, CODE_OK,            4},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        char names[4][32];
+        struct put puts[4];
+        struct group_test *g;
+        struct hold h;
+
+        for (size_t n = 0; n < 4; n++) {
+            snprintf(names[n], sizeof(names[n]), "%s %zu", rows[i].name, n);
+            puts[n] = (struct put){.name = names[n]};
+        }
+        puts[1].ending = rows[i].ending;
+        puts[1].times = rows[i].ending == END_DEADLOCK ? 1 : 0;
+        g = group_make(puts, 4, 0, NULL);
+        hold_begin(f->writer, &h);
+        group_post_each(f->writer, g);
+        hold_end(&h);
+        sem_wait(&g->all);
+        for (size_t n = 0; n < 4; n++) {
+            struct str text = g->replies[n].text;
+            bool good = n != 1 || rows[i].code == CODE_OK;
+
+            if (g->requests[n].answer.code != (good ? CODE_OK : rows[i].code) ||
+                is_there(f->writer, names[n]) != good)
+                fail_msg("%s: %zu: %d", rows[i].name, n, g->requests[n].answer.code);
+            if (good && !str_eq(str_sub(text, 4, text.n), str_of(names[n])))
+                fail_msg("%s: %zu: the reply is " STR_FMT, rows[i].name, n, STR_ARG(text));
+            if (rows[i].group && puts[n].group != rows[i].group)
+                fail_msg("%s: ran with %zu", rows[i].name, puts[n].group);
+        }
+        group_free(g);
+    }
+}
+
+/* A neighbour that has to be undone does not take the group apart. */
+static void a_group_stays_one_beside_a_failure(void **state)
+{
+    struct fixture *f = *state;
+    struct put puts[] = {{.name = "a"}, {.name = "b"}}, bad = {"bad", .ending = END_REFUSED};
+    struct group_test *g = group_make(puts, 2, 0, NULL), *other;
+    struct hold h;
+
+    hold_begin(f->writer, &h);
+    group_post_each(f->writer, g);
+    other = group_post(f->writer, &bad, 1, 0, NULL);
+    hold_end(&h);
+    sem_wait(&g->all);
+    sem_wait(&other->all);
+    assert_int_equal(other->requests[0].answer.code, CODE_TASK_STATE);
+    assert_int_equal(g->requests[1].answer.code, CODE_OK);
+    assert_int_equal(puts[1].group, 2);
+    assert_int_equal(puts[1].calls, 2);
+    assert_true(is_there(f->writer, "a"));
+    assert_false(is_there(f->writer, "bad"));
+    group_free(g);
+    group_free(other);
+}
+
+static void what_came_together_is_not_gathered(void **state)
+{
+    struct fixture *f = *state;
+    struct put puts[] = {{.name = "a"}, {.name = "b"}};
+    struct group_test *g = group_make(puts, 2, 0, NULL);
+    struct batcher_request *list[] = {&g->requests[0], &g->requests[1]};
+
+    list[0]->many = list[1]->many = put_many;
+    batcher_post(f->writer, list, 2);
+    sem_wait(&g->all);
+    assert_int_equal(puts[0].group, 0);
+    assert_int_equal(g->replies[1].written, 1);
+    group_free(g);
+}
+
+/* A batcher of its own, with these limits. */
+static struct batcher *batcher_limited(struct fixture *f, size_t waiting_max,
+                                       size_t waiting_bytes_max)
+{
+    struct batcher_options o = {
+        .name = "store",
+        .waiting_max = waiting_max,
+        .waiting_bytes_max = waiting_bytes_max,
+        .store = {.url = str_of(f->url), .mode = STORE_WRITE}
+    };
+    struct batcher *b;
+
+    assert_int_equal(batcher_new(&o, &b), 0);
+    return b;
+}
+
+/* beyond the limit a caller hears at once when to try again, and what is our own goes in. */
+static void too_much_waiting_is_refused_at_once(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t waiting_max, waiting_bytes_max, room;
+    } rows[] = {
+        {"requests", 10,  1000000, 10},
+        {"bytes",    100, 1250,    12},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct batcher *b = batcher_limited(f, rows[i].waiting_max, rows[i].waiting_bytes_max);
+        struct put own = {.name = "own"}, puts[20];
+        struct group_test *posted[20], *mine;
+        struct batcher_stats stats;
+        struct hold h;
+
+        hold_begin(b, &h);
+        for (size_t n = 0; n < ROWS_N(puts); n++) {
+            puts[n] = (struct put){.name = "q"};
+            posted[n] = group_post(b, &puts[n], 1, BATCHER_FOR_EVER, NULL);
+            if ((sem_trywait(&posted[n]->all) == 0) != (n >= rows[i].room))
+                fail_msg("%s: at %zu", rows[i].name, n);
+        }
+        mine = group_make(&own, 1, 0, NULL);
+        mine->requests[0].lane = BATCHER_OWN;
+        batcher_post(b, &(struct batcher_request *){&mine->requests[0]}, 1);
+        batcher_stats(b, &stats);
+        assert_int_equal(stats.waiting, rows[i].room);
+        hold_end(&h);
+        sem_wait(&mine->all);
+        assert_int_equal(mine->requests[0].answer.code, CODE_OK);
+        for (size_t n = 0; n < ROWS_N(puts); n++) {
+            const struct batcher_answer *a = &posted[n]->requests[0].answer;
+
+            if (n < rows[i].room)
+                sem_wait(&posted[n]->all);
+            assert_int_equal(a->code, n < rows[i].room ? CODE_OK : CODE_RESOURCE_EXHAUSTED);
+            assert_true(a->code == CODE_OK || a->retry_after_us > 0);
+            group_free(posted[n]);
+        }
+        batcher_stats(b, &stats);
+        assert_int_equal(stats.refused, ROWS_N(puts) - rows[i].room);
+        assert_int_equal(stats.waiting + stats.waiting_bytes, 0);
+        group_free(mine);
+        batcher_free(b);
+    }
+}
+
+static void who_is_too_late_is_not_run(void **state)
+{
+    struct fixture *f = *state;
+    struct put puts[] = {{.name = "late"}, {.name = "early"}};
+    struct group_test *g = group_make(puts, 2, 0, NULL);
+    struct batcher_stats stats;
+    struct hold h;
+
+    g->requests[0].deadline_us = clock_monotonic() - 1;
+    g->requests[1].deadline_us = clock_monotonic() + 1000 * CLOCK_S;
+    hold_begin(f->writer, &h);
+    group_post_each(f->writer, g);
+    hold_end(&h);
+    sem_wait(&g->all);
+    assert_int_equal(g->requests[0].answer.code, CODE_DEADLINE_EXCEEDED);
+    assert_int_equal(g->requests[1].answer.code, CODE_OK);
+    assert_int_equal(puts[0].calls, 0);
+    batcher_stats(f->writer, &stats);
+    assert_int_equal(stats.late, 1);
+    group_free(g);
+}
+
+static int hold_read(struct tx *tx, const void *request, void *reply)
+{
+    (void)tx;
+    (void)reply;
+    sem_wait(*(sem_t *const *)request);
+    return 0;
+}
+
+/* A slow list holds one connection; a quick look goes by the other. */
+static void a_slow_reader_does_not_stop_others(void **state)
+{
+    struct fixture *f = *state;
+    struct batcher_options o = {
+        .name = "readers",
+        .connections = 2,
+        .batch_max = 16,
+        .store = {.url = str_of(f->url), .mode = STORE_READ}
+    };
+    struct group_test *slow = group_make(&(struct put){0}, 1, 0, NULL);
+    struct batcher *readers;
+    sem_t go_on, *held = &go_on;
+
+    sem_init(&go_on, 0, 0);
+    assert_false(is_there(f->writer, "x"));
+    assert_int_equal(batcher_new(&o, &readers), 0);
+    slow->requests[0].function = hold_read;
+    slow->requests[0].request = &held;
+    batcher_post(readers, &(struct batcher_request *){&slow->requests[0]}, 1);
+    for (int i = 0; i < 100; i++)
+        assert_false(is_there(readers, "x"));
+    assert_int_equal(sem_trywait(&slow->all), -1);
+    sem_post(&go_on);
+    sem_wait(&slow->all);
+    group_free(slow);
+    batcher_free(readers);
+    sem_destroy(&go_on);
+}
+
+static void note_woken(struct hub_wait *w)
+{
+    *(bool *)w->context = true;
+}
+
+/* Who waits is woken by the commit, and not by one that did not take place. */
+static void the_hub_hears_of_commits(void **state)
+{
+    struct fixture *f = *state;
+    struct hub *hub = hub_new(NULL);
+    struct batcher_options o = {
+        .name = "store", .hub = hub, .store = {.url = str_of(f->url), .mode = STORE_WRITE}
+    };
+    struct put bad = {.name = "bad", .ending = END_REFUSED}, good = {.name = "good"};
+    struct group_test *g = group_make(&good, 1, 0, NULL), *refused;
+    struct hub_wait wait = {.queue = STR("wanted"), .woken = note_woken};
+    struct batcher *b;
+    bool woken = false;
+    uv_loop_t loop;
+
+    uv_loop_init(&loop);
+    assert_int_equal(hub_seat_new(hub, &loop, &wait.seat), 0);
+    assert_int_equal(batcher_new(&o, &b), 0);
+    wait.context = &woken;
+    hub_look(&wait);
+    hub_sleep(&wait, NULL);
+    refused = group_post(b, &bad, 1, 0, NULL);
+    sem_wait(&refused->all);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    assert_false(woken);
+    g->requests[0].function = put_counted;
+    batcher_post(b, &(struct batcher_request *){&g->requests[0]}, 1);
+    while (!woken)
+        uv_run(&loop, UV_RUN_ONCE);
+    sem_wait(&g->all);
+    hub_forget(&wait, 1);
+    hub_seat_free(wait.seat);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    batcher_free(b);
+    hub_free(hub);
+    group_free(refused);
+    group_free(g);
+}
+
 static void *call_often(void *context)
 {
     struct fixture *f = context;
@@ -514,6 +831,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_store_is_said_to_be_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_batcher_that_ends_answers_who_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_loop_gets_its_answers_on_its_thread, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(callers_are_gathered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_group_stays_one_beside_a_failure, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_came_together_is_not_gathered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_much_waiting_is_refused_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_is_too_late_is_not_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_slow_reader_does_not_stop_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_hub_hears_of_commits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_threads_call_at_once, set_up, tear_down),
     };
 

@@ -81,7 +81,7 @@ int jsoncall(struct methods *m, uv_loop_t *loop, const char *method, const json_
         methods_start(m, &c);
         while (!over)
             uv_run(loop, UV_RUN_ONCE);
-        answer = (struct batcher_answer){c.code, c.text, c.details, c.details_n};
+        answer = (struct batcher_answer){c.code, c.text, c.details, c.details_n, c.retry_after_us};
         r = c.code == CODE_OK ? 0 : jsoncall_refused(&answer, ret_problem);
     }
     if (!r)
