@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The .proto files: they compile with the public tools, keep our rules, and are what is served."""
 import glob
@@ -126,6 +126,15 @@ def every_rpc_has_one_row_in_the_table_of_methods():
     missing = sorted(set(told) - set(rows))
     if missing:
         raise tap.Skip(f"{len(missing)} methods are not there, the first {missing[0][0]}")
+
+
+@tap.case
+def the_page_lists_every_code_with_its_statuses():
+    with open(f"{SOURCE}/src/core/code.h", encoding="utf-8") as f:
+        codes = re.findall(r'X\(\w+, "(\w+)", (\d+), (\d+), (\d+)\)', f.read())
+    with open(f"{SOURCE}/docs/wire.md", encoding="utf-8") as f:
+        told = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (\d+) [A-Z_]+ \| \S", f.read(), re.M)
+    tap.equal(told, codes)
 
 
 def document():

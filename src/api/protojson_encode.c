@@ -7,6 +7,7 @@
 
 #include "api/codec.h"
 #include "api/protojson.h"
+#include "api/protojson_scan.h"
 #include "base/clock.h"
 
 #define EXACT_MAX                                                                                  \
@@ -53,13 +54,9 @@ static void encode_real(double v, struct buf *out)
 /* Letters, digits and most else of ASCII; buf_json() does the others. */
 static void encode_text(struct str s, struct buf *out)
 {
-    size_t i = 0;
     char *p;
 
-    while (i < s.n && (signed char)s.p[i] >= ' ' && s.p[i] != '"' && s.p[i] != '\\' &&
-           s.p[i] != 0x7f)
-        i++;
-    if (i < s.n) {
+    if (s.n && (protojson_scan_plain(s.p, s.p + s.n) < s.p + s.n || str_find(s, 0x7f, NULL))) {
         buf_json(out, s);
         return;
     }

@@ -2,6 +2,7 @@
 #include "api/protojson_scan.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdint.h>
 
 #include "api/protojson.h"
@@ -14,18 +15,33 @@ static const char *wrong(const char *at, const char **ret_bad)
     return NULL;
 }
 
-/* Whether some of eight bytes is not ASCII, a control character, a quote or a backslash. */
-static bool any_special(const char *p)
+/* A bit within each of eight bytes that is not ASCII, a control character, a quote or a backslash.
+ * x - 1 borrows into the top bit of a byte that is 0, x - 32 of one below 32. A borrow from the
+ * byte before happens only where that one is special, so that the lowest bit is always right. */
+static uint64_t special(const char *p)
 {
     uint64_t v, quote, slash;
 
     memcpy(&v, p, sizeof(v));
+    v = le64toh(v);
     quote = v ^ EACH_BYTE('"');
     slash = v ^ EACH_BYTE('\\');
-    /* x - 1 borrows into the top bit of a byte that is 0, x - 32 of one below 32; a borrow from the
-     * byte before happens only where that one is special. */
-    return ((v | (v - EACH_BYTE(32)) | (quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1))) &
-            EACH_BYTE(0x80)) != 0;
+    return (v | (v - EACH_BYTE(32)) | (quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1))) &
+           EACH_BYTE(0x80);
+}
+
+const char *protojson_scan_plain(const char *p, const char *end)
+{
+    while (end - p >= 8) {
+        uint64_t bits = special(p);
+
+        if (bits)
+            return p + __builtin_ctzll(bits) / 8;
+        p += 8;
+    }
+    while (p < end && (signed char)*p >= ' ' && *p != '"' && *p != '\\')
+        p++;
+    return p;
 }
 
 /* Four hexadecimal digits; -1 where they are not there, and *p is the first that is none. */
@@ -87,10 +103,7 @@ const char *protojson_scan_text(const char *p, const char *end, bool *ret_plain,
 {
     *ret_plain = true;
     while (p) {
-        while (end - p >= 8 && !any_special(p))
-            p += 8;
-        while (p < end && (signed char)*p >= ' ' && *p != '"' && *p != '\\')
-            p++;
+        p = protojson_scan_plain(p, end);
         if (p == end)
             return wrong(p, ret_bad);
         if (*p == '"')

@@ -17,6 +17,9 @@ static inline const char *protojson_scan_blank(const char *p, const char *end)
     return p;
 }
 
+/* The first byte that is not ASCII, a control character, a quote or a backslash; or the end. */
+const char *protojson_scan_plain(const char *p, const char *end);
+
 /* From behind the opening quote to the closing one, which is not taken. *ret_plain: what stands
  * between them is what it says, without escapes. */
 const char *protojson_scan_text(const char *p, const char *end, bool *ret_plain,

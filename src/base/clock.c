@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <time.h>
 
-#include "base/buf.h"
 
 #define DAY_S 86400LL
 
@@ -60,11 +59,20 @@ static void date_of(int64_t days, int *ret_year, int *ret_month, int *ret_day)
     *ret_year = (int)(year + (era - 1) * 400 + (*ret_month <= 2));
 }
 
+/* A number of `n` digits and a byte behind it. */
+static char *put_digits(char *out, int v, size_t n, char behind)
+{
+    for (size_t i = n; i-- > 0; v /= 10)
+        out[i] = (char)('0' + v % 10);
+    out[n] = behind;
+    return out + n + 1;
+}
+
 struct str clock_text(int64_t at, char out[static CLOCK_TEXT_BYTES])
 {
     int64_t seconds, days;
     int year, month, day, of_day;
-    struct buf b;
+    char *p;
 
     if (at < CLOCK_AT_MIN)
         at = CLOCK_AT_MIN;
@@ -74,11 +82,15 @@ struct str clock_text(int64_t at, char out[static CLOCK_TEXT_BYTES])
     days = seconds / DAY_S - (seconds % DAY_S < 0);
     of_day = (int)(seconds - days * DAY_S);
     date_of(days, &year, &month, &day);
-    buf_fixed(&b, out, CLOCK_TEXT_BYTES);
-    buf_printf(&b, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day, of_day / 3600,
-               of_day / 60 % 60, of_day % 60, (int)(at - seconds * CLOCK_S));
-    assert(!b.full);
-    return buf_str(&b);
+    p = put_digits(out, year, 4, '-');
+    p = put_digits(p, month, 2, '-');
+    p = put_digits(p, day, 2, 'T');
+    p = put_digits(p, of_day / 3600, 2, ':');
+    p = put_digits(p, of_day / 60 % 60, 2, ':');
+    p = put_digits(p, of_day % 60, 2, '.');
+    p = put_digits(p, (int)(at - seconds * CLOCK_S), 6, 'Z');
+    *p = '\0';
+    return (struct str){out, (size_t)(p - out)};
 }
 
 /* Take `n` digits from the start of *s; -1 where they are not there. */
