@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <time.h>
 
-
 #define DAY_S 86400LL
 
 /* The times that RFC 3339 can write: the years 0 … 9999. */
