@@ -164,9 +164,10 @@ def cancelling_reaches_the_server():
 def a_vanished_client_is_noticed():
     with fake.Server() as s:
         with Client(s.address) as c:
-            c.get_later("hang")
+            call = c.get_later("hang")  # forgotten, it would be cancelled
             wait_for(lambda: s.status()["started"], 1)
         wait_for(lambda: s.status()["cancelled"], 1)
+        assert call.done()
 
 
 @tap.case
