@@ -878,6 +878,8 @@ static void end(struct protocol *p)
     struct http1 *h = (struct http1 *)p;
 
     h->ended = true;
+    /* A head that stays a beginning is looked at once more: it may be none. */
+    h->looked = 0;
     if (h->state == BODY) {
         drop(h);
         h->p.closing = true;
