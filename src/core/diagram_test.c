@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/test.h"
+#include "core/breaker.h"
 #include "core/run.h"
 #include "core/task.h"
 #include "core/worker.h"
@@ -40,9 +41,10 @@ static void the_documentation_shows_the_tables(void **state)
         const char *name;
         void (*print)(struct buf *out);
     } rows[] = {
-        {"task",   task_diagram  },
-        {"run",    run_diagram   },
-        {"worker", worker_diagram},
+        {"task",    task_diagram   },
+        {"run",     run_diagram    },
+        {"worker",  worker_diagram },
+        {"breaker", breaker_diagram},
     };
     const char *source = getenv("WEFT_SOURCE");
     struct arena a = {0};

@@ -49,6 +49,18 @@ struct retry_policy retry_asked(void)
     return p;
 }
 
+struct retry_policy retry_call(void)
+{
+    return (struct retry_policy){
+        .max_attempts = 4,
+        .base_us = 100 * 1000LL,
+        .cap_us = 5 * 1000000LL,
+        .factor = 2,
+        .jitter = 0.25,
+        .outcomes = 1u << OUTCOME_FAILED | 1u << OUTCOME_TIMED_OUT,
+    };
+}
+
 static bool sensible(const struct retry_policy *p)
 {
     return p->max_attempts >= 1 && p->max_attempts <= RETRY_ATTEMPTS_MAX && p->base_us >= 0 &&

@@ -51,6 +51,10 @@ struct retry_policy retry_default(void);
  * wait; factor 2, cap 1 h. */
 struct retry_policy retry_asked(void);
 
+/* Of a call to a store or a server: four tries, 0.1, 0.2 and 0.4 s between them, each shortened at
+ * random by up to a quarter so that those who failed together do not come again together. */
+struct retry_policy retry_call(void);
+
 /* Whether the task may try again after attempt `attempt` (from 1) ended so; *ret_wait_us is then
  * the wait before the next one. */
 bool retry_decide(const struct retry_policy *p, int64_t attempt, enum outcome o, int exit_code,

@@ -309,10 +309,27 @@ static void outcomes_are_read_back(void **state)
     assert_false(retry_outcome_parse(STR("FAILED"), &(enum outcome){0}));
 }
 
+/* B-07: contention is tried again after 0.1, 0.2 and 0.4 s, and then reported. */
+static void calls_are_tried_again(void **state)
+{
+    const struct retry_policy p = retry_call();
+    int64_t wait_us;
+    struct prng prng;
+
+    (void)state;
+    prng_seed(&prng, 3);
+    for (int64_t attempt = 1, most = 100000; attempt <= 3; attempt++, most *= 2) {
+        assert_true(retry_decide(&p, attempt, OUTCOME_FAILED, -1, &prng, &wait_us));
+        assert_true(wait_us <= most && wait_us >= most / 4 * 3);
+    }
+    assert_false(retry_decide(&p, 4, OUTCOME_FAILED, -1, &prng, &wait_us));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decisions),
+        cmocka_unit_test(calls_are_tried_again),
         cmocka_unit_test(jitter_draws_its_share),
         cmocka_unit_test(jitter_of_the_longest_wait_stays_inside),
         cmocka_unit_test(defaults),
