@@ -61,7 +61,7 @@ static int64_t random_int(struct prng *prng, int64_t min, int64_t max)
     case 2:
         return 0;
     default:
-        return min + (int64_t)prng_below(prng, (uint64_t)max - (uint64_t)min);
+        return (int64_t)((uint64_t)min + prng_below(prng, (uint64_t)max - (uint64_t)min));
     }
 }
 

@@ -8,7 +8,7 @@
 #include "api/codec.h"
 
 #include <assert.h>
-#include <inttypes.h>
+#include <stdlib.h>
 
 #include "api/protojson.h"
 #include "base/clock.h"
@@ -16,6 +16,7 @@
 #define SENTENCE_BYTES_MAX 500u
 #define VARINT_BYTES_MAX   10u
 #define TAG_BYTES_MAX      5u
+#define NO_INDEX           SIZE_MAX /* the field as a whole */
 
 /* Where in the message, for the sentence. */
 struct place {
@@ -41,7 +42,7 @@ static void write_place(struct buf *b, const struct place *at)
         return;
     write_place(b, at->above);
     buf_printf(b, "%s%s", b->n ? "." : "", at->field->name);
-    if (at->field->label == PROTOBUF_C_LABEL_REPEATED)
+    if (at->field->label == PROTOBUF_C_LABEL_REPEATED && at->index != NO_INDEX)
         buf_printf(b, "[%zu]", at->index);
 }
 
@@ -283,6 +284,47 @@ size_t codec_item_size(ProtobufCType type)
     }
 }
 
+/* All maps of the API have texts as keys, which are the first field. */
+static int by_key(const void *a, const void *b)
+{
+    const Weft__V1__Worker__LabelsEntry *const *x = a, *const *y = b;
+
+    return strcmp((*x)->key, (*y)->key);
+}
+
+const char *codec_map_again(struct arena *a, ProtobufCMessage *const *entries, size_t n)
+{
+    Weft__V1__Worker__LabelsEntry **sorted;
+
+    if (n < 2)
+        return NULL;
+    sorted = ARENA_ARRAY(a, Weft__V1__Worker__LabelsEntry *, n);
+    memcpy(sorted, entries, n * sizeof(*sorted));
+    qsort(sorted, n, sizeof(*sorted), by_key);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
+            return sorted[i]->key;
+    return NULL;
+}
+
+static bool check_maps(struct guard *g, const ProtobufCMessage *m)
+{
+    const ProtobufCMessageDescriptor *d = m->descriptor;
+
+    for (unsigned i = 0; i < d->n_fields; i++) {
+        const struct place at = {
+            .above = &(struct place){0}, .field = &d->fields[i], .index = NO_INDEX};
+        const char *member = (const char *)m + at.field->offset;
+        const char *n = (const char *)m + at.field->quantifier_offset;
+
+        if (is_map_entry(&at) &&
+            codec_map_again(g->a, *(ProtobufCMessage *const *const *)(const void *)member,
+                            *(const size_t *)(const void *)n))
+            return bad(g, &at, "a key stands there twice");
+    }
+    return true;
+}
+
 static void *allocate(void *arena, size_t size)
 {
     return arena_alloc(arena, size);
@@ -310,6 +352,8 @@ int codec_decode(struct arena *a, const ProtobufCMessageDescriptor *d, struct st
         *ret_error = STR("the message is malformed");
         return CODEC_E_BAD;
     }
+    if (!check_maps(&g, m))
+        return CODEC_E_BAD;
     *ret = m;
     return 0;
 }

@@ -57,6 +57,8 @@ bool codec_duration_us(const Weft__V1__Duration *d, int64_t *ret);
 
 /* Whether a repeated field is a map: its message has a key and a value. */
 bool codec_map_entry(const ProtobufCFieldDescriptor *f);
+/* A key that stands twice among the entries of a map, or NULL. */
+const char *codec_map_again(struct arena *a, ProtobufCMessage *const *entries, size_t n);
 /* Bytes of each item of a repeated field. */
 size_t codec_item_size(ProtobufCType type);
 

@@ -121,6 +121,9 @@ static void what_is_refused_and_why(void **state)
          "duplicates[0]: its list ends in the middle of a value"                                                                                                            },
         {"a map",                 &weft__v1__start_run_request__descriptor, STR("\x1a\x06\x0a\x01k\x12\x01v"),
          NULL                                                                                                                                                               },
+        {"a map's key twice",     &weft__v1__start_run_request__descriptor,
+         STR("\x1a\x06\x0a\x01k\x12\x01v\x1a\x06\x0a\x01k\x12\x01w"),
+         "params: a key stands there twice"                                                                                                                                 },
         {"a map without value",   &weft__v1__start_run_request__descriptor, STR("\x1a\x03\x0a\x01k"),
          "params[0]: an entry of a map needs a key and a value"                                                                                                             },
     };

@@ -493,29 +493,6 @@ static bool take_key(struct reader *r, const struct place *at, struct str *ret)
     return true;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const Weft__V1__Worker__LabelsEntry *const *x = a, *const *y = b;
-
-    return strcmp((*x)->key, (*y)->key);
-}
-
-/* A key that stands twice, or NULL. All maps of the API have texts as keys, as the first field. */
-static const char *map_again(struct arena *a, const struct list *l)
-{
-    Weft__V1__Worker__LabelsEntry **sorted;
-
-    if (l->n < 2)
-        return NULL;
-    sorted = arena_alloc(a, l->n * l->size);
-    memcpy(sorted, l->items, l->n * l->size);
-    qsort(sorted, l->n, l->size, by_key);
-    for (size_t i = 1; i < l->n; i++)
-        if (strcmp(sorted[i - 1]->key, sorted[i]->key) == 0)
-            return sorted[i]->key;
-    return NULL;
-}
-
 static void set_present(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f)
 {
     if (f->quantifier_offset)
@@ -554,7 +531,7 @@ static bool decode_map(struct reader *r, const struct place *at, const ProtobufC
             !take_separator(r, at, '}', &more))
             return false;
     }
-    again = map_again(r->a, &l);
+    again = codec_map_again(r->a, (ProtobufCMessage *const *)l.items, l.n);
     if (again)
         return bad(r, begin, at, "the key " STR_FMT " stands there twice",
                    STR_ARG(sentence_quote(r->a, str_of(again))));
