@@ -441,13 +441,13 @@ static void problem(struct writer *w)
     open(w, '{');
     member(w, "type", "object");
     key(w, STR("required"));
-    raw(w, "[\"type\",\"title\",\"detail\",\"code\"]");
+    raw(w, "[\"type\",\"title\",\"status\",\"code\",\"detail\"]");
     key(w, STR("properties"));
     raw(w, "{\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
            "\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
-           "\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
+           "\"details\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
            "\"line\":{\"type\":\"integer\"},\"column\":{\"type\":\"integer\"},"
-           "\"detail\":{\"type\":\"string\"}}}},\"code\":{\"type\":\"string\",\"enum\":[");
+           "\"text\":{\"type\":\"string\"}}}},\"code\":{\"type\":\"string\",\"enum\":[");
     w->comma = false;
     for (int i = CODE_OK + 1; i < CODE_N; i++)
         text(w, code_text((enum code)i));
@@ -495,4 +495,12 @@ void openapi_write(const struct method *const *methods, size_t n, struct buf *ou
     paths(&w, methods, n);
     components(&w);
     close(&w, '}');
+}
+
+int openapi_page(void *context, struct buf *body)
+{
+    const struct call_service *service = context;
+
+    openapi_write(service->methods, service->methods_n, body);
+    return 200;
 }
