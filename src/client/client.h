@@ -61,11 +61,13 @@ struct client {
 
 /* What a transport needs to know; NULL and 0 mean the defaults. */
 struct client_settings {
-    const char *store; /* "sqlite:PATH" or "postgres://…"; default sqlite:DATA/weft.db */
-    const char *data;  /* the folder of the store and the logs; default ./.weft */
-    unsigned slots;    /* tasks at once when carrying; default: the number of processors */
-    bool carry;        /* this process will carry a run: the guardian is started */
-    bool create;       /* the store is made where there is none; else it is a problem */
+    const char *server; /* "http://127.0.0.1:7411": across the network, and what follows but `carry`
+                           is not looked at; NULL: within this process */
+    const char *store;  /* "sqlite:PATH" or "postgres://…"; default sqlite:DATA/weft.db */
+    const char *data;   /* the folder of the store and the logs; default ./.weft */
+    unsigned slots;     /* tasks at once when carrying; default: the number of processors */
+    bool carry;         /* this process will carry a run: the guardian is started */
+    bool create;        /* the store is made where there is none; else it is a problem */
 };
 
 /* Given by main to the command line: opens a transport. Returns 0 or CLIENT_E_REFUSED with a

@@ -550,6 +550,23 @@ bool config_same(const struct config *a, const struct config *b, enum config_key
                                : number_of(a, key) == number_of(b, key);
 }
 
+void config_keep(struct config *c, const struct config *old, struct arena *a)
+{
+    for (int key = 0; key < CONFIG_N; key++) {
+        const char *from = (const char *)old + rows[key].offset;
+        char *to = (char *)c + rows[key].offset;
+
+        if (rows[key].reload == RELOAD)
+            continue;
+        c->from[key] = old->from[key];
+        c->from[key].where = str_copy(a, old->from[key].where);
+        if (is_text(&rows[key]))
+            *(struct str *)(void *)to = str_copy(a, text_of(old, key));
+        else
+            memcpy(to, from, sizeof(int64_t));
+    }
+}
+
 /* A value as the file would have it; what is secret in it is left out. */
 static struct str value_text(struct arena *a, const struct config *c, enum config_key key)
 {

@@ -83,6 +83,9 @@ bool config_reloadable(enum config_key key);
 const char *config_name(enum config_key key);
 bool config_same(const struct config *a, const struct config *b, enum config_key key);
 
+/* Put the values of `old` where a change needs a restart; copied into the arena. */
+void config_keep(struct config *c, const struct config *old, struct arena *a);
+
 /* {"file", "settings": [{"key", "value", "from", "where", "default", "reload", "help"}]}. */
 json_t *config_show(const struct config *c, const char *file);
 

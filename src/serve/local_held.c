@@ -170,6 +170,7 @@ static void held_resolve(struct local_held *h)
     q->request = &h->names;
     q->reply = &h->outputs;
     q->reply_size = sizeof(h->outputs);
+    q->lane = BATCHER_OWN;
     q->patience_us = BATCHER_FOR_EVER;
     q->home = l->o.home;
     q->done = outputs_answered;

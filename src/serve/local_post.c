@@ -106,6 +106,7 @@ void local_post_add(struct local *l, struct local_post *post, enum local_op op)
     q->request = (char *)l + row->request;
     q->reply = (char *)l + row->reply;
     q->reply_size = row->reply_size;
+    q->lane = BATCHER_OWN;
     q->patience_us = BATCHER_FOR_EVER;
     q->home = l->o.home;
     q->done = op_answered;

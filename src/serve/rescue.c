@@ -73,6 +73,7 @@ static void cleaned(uv_work_t *work, int status)
     q->request = &j->lose;
     q->reply = &j->reply;
     q->reply_size = sizeof(j->reply);
+    q->lane = BATCHER_OWN;
     q->patience_us = BATCHER_FOR_EVER;
     q->home = r->home;
     q->done = lost;

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve/pages.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "api/openapi.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "serve/table.h"
+
+enum { HTTP_OK = 200, HTTP_UNAVAILABLE = 503 };
+
+/* The process runs, and its loop turns. */
+static int livez(void *context, struct buf *body)
+{
+    (void)context;
+    buf_add(body, STR("ok\n"));
+    return HTTP_OK;
+}
+
+/* It takes new work, and the store takes it down. */
+static int readyz(void *context, struct buf *body)
+{
+    struct pages *p = context;
+    char text[BATCHER_TROUBLE_BYTES];
+    enum code trouble = batcher_trouble(p->writer, text);
+
+    if (p->draining) {
+        buf_add(body, STR("draining\n"));
+        return HTTP_UNAVAILABLE;
+    }
+    if (trouble != CODE_OK) {
+        buf_printf(body, STR_FMT ": %s\n", STR_ARG(code_text(trouble)), text);
+        return HTTP_UNAVAILABLE;
+    }
+    buf_add(body, STR("ready\n"));
+    return HTTP_OK;
+}
+
+/* Metrics. */
+
+static void family(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void single(struct buf *out, const char *name, const char *type, const char *help,
+                   int64_t value)
+{
+    family(out, name, type, help);
+    buf_printf(out, "%s %" PRId64 "\n", name, value);
+}
+
+/* The second number of /proc/self/statm: pages in memory. */
+static int64_t resident_bytes(void)
+{
+    struct arena a = {0};
+    int64_t n = 0;
+    struct str text, rest;
+    size_t at;
+
+    if (file_read(&a, "/proc/self/statm", 4096, &text) == 0 && str_find(text, ' ', &at)) {
+        rest = str_sub(text, at + 1, text.n);
+        if (str_find(rest, ' ', &at) && !str_int64(str_sub(rest, 0, at), &n))
+            n = 0;
+    }
+    arena_deinit(&a);
+    return n * sysconf(_SC_PAGESIZE);
+}
+
+static void process_metrics(const struct pages *p, struct buf *out)
+{
+    int64_t up_us = clock_monotonic() - p->begun_us;
+
+    family(out, "weft_info", "gauge", "The version that runs.");
+    buf_add(out, STR("weft_info{version=\"" WEFT_VERSION "\"} 1\n"));
+    family(out, "weft_uptime_seconds", "gauge", "Since the server started.");
+    buf_printf(out, "weft_uptime_seconds %" PRId64 ".%03" PRId64 "\n", (int64_t)(up_us / CLOCK_S),
+               (int64_t)(up_us % CLOCK_S / CLOCK_MS));
+    single(out, "weft_resident_bytes", "gauge", "Memory of the process.", resident_bytes());
+    single(out, "weft_ready", "gauge", "1: it takes new work.", !p->draining);
+}
+
+/* Names of queues are their users' own. */
+static void label(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\n') {
+            buf_add(out, STR("\\n"));
+            continue;
+        }
+        if (s.p[i] == '"' || s.p[i] == '\\')
+            buf_byte(out, '\\');
+        buf_byte(out, s.p[i]);
+    }
+}
+
+static void store_metrics(const struct pages_seen *seen, struct buf *out)
+{
+    family(out, "weft_runs", "gauge", "Runs, by state.");
+    for (int s = 0; s < RUN_STATE_N; s++)
+        buf_printf(out, "weft_runs{state=\"" STR_FMT "\"} %" PRId64 "\n",
+                   STR_ARG(run_state_text((enum run_state)s)), seen->all.runs[s]);
+    family(out, "weft_workers", "gauge", "Workers that live.");
+    buf_printf(out, "weft_workers %zu\n", seen->all.workers.n);
+    family(out, "weft_queue_tasks", "gauge", "Tasks of queues, by state.");
+    for (size_t i = 0; i < seen->queues.n; i++) {
+        const struct queue_status *q = &seen->queues.list[i];
+
+        for (int s = 0; s < TASK_STATE_N; s++) {
+            buf_add(out, STR("weft_queue_tasks{queue=\""));
+            label(out, q->name);
+            buf_printf(out, "\",state=\"" STR_FMT "\"} %" PRId64 "\n",
+                       STR_ARG(task_state_text((enum task_state)s)), q->counts[s]);
+        }
+    }
+}
+
+static int look(struct tx *tx, const void *request, void *reply)
+{
+    struct pages_seen *seen = reply;
+    struct queue_page page = {.max = PAGES_QUEUES_MAX};
+    int r = doctor_status(tx, NULL, &seen->all);
+
+    (void)request;
+    return r ? r : queue_list(tx, &page, &seen->queues);
+}
+
+static void looked(struct batcher_request *q)
+{
+    struct pages *p = q->context;
+
+    p->looking = false;
+    if (q->answer.code != CODE_OK)
+        return;
+    /* The answer's memory is kept; the next look gets that of the one before. */
+    arena_deinit(&p->seen_arena);
+    p->seen_arena = q->arena;
+    q->arena = (struct arena){0};
+    p->seen = ARENA_NEW(&p->seen_arena, struct pages_seen);
+    *p->seen = p->reply;
+}
+
+static void look_again(struct pages *p)
+{
+    struct batcher_request *q = &p->look;
+
+    if (p->looking || p->draining)
+        return;
+    p->looking = true;
+    *q = (struct batcher_request){
+        .function = look,
+        .reply = &p->reply,
+        .reply_size = sizeof(p->reply),
+        .patience_us = BATCHER_CALL_US,
+        .home = p->home,
+        .done = looked,
+        .context = p,
+        .arena = q->arena,
+    };
+    batcher_post(p->reader, &q, 1);
+}
+
+static int metrics(void *context, struct buf *body)
+{
+    struct pages *p = context;
+
+    process_metrics(p, body);
+    methods_metrics(p->methods, body);
+    server_metrics(p->server, body);
+    if (p->seen)
+        store_metrics(p->seen, body);
+    look_again(p);
+    return HTTP_OK;
+}
+
+/* It never changes while a program runs; whoever wants it gets it made. */
+static int openapi(void *context, struct buf *body)
+{
+    size_t n;
+    const struct method *const *methods = table_methods(&n);
+
+    (void)context;
+    openapi_write(methods, n, body);
+    return HTTP_OK;
+}
+
+const struct net_page *pages_list(struct pages *p, size_t *ret_n)
+{
+    const struct net_page list[PAGES_N] = {
+        {"/livez",        "text/plain; charset=utf-8",                livez,   p},
+        {"/readyz",       "text/plain; charset=utf-8",                readyz,  p},
+        {"/metrics",      "text/plain; version=0.0.4; charset=utf-8", metrics, p},
+        {"/openapi.json", "application/json",                         openapi, p},
+    };
+
+    memcpy(p->list, list, sizeof(list));
+    *ret_n = PAGES_N;
+    /* So that the first look at /metrics has counts. */
+    look_again(p);
+    return p->list;
+}
+
+void pages_deinit(struct pages *p)
+{
+    arena_deinit(&p->look.arena);
+    arena_deinit(&p->seen_arena);
+}
