@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "serve/daemon.h"
 #include "serve/embedded.h"
 
 /* Files that are opened later must not become 0, 1 or 2, which are written to. */
@@ -20,7 +21,9 @@ static void fill_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-    const struct cli_world world = {embedded_connect, stdout, stderr};
+    static const struct server server = {daemon_up, daemon_config};
+    const struct cli_world world = {
+        .connect = embedded_connect, .server = &server, .out = stdout, .err = stderr};
 
     fill_standard_descriptors();
     /* A reader that goes away shows as a failed write, and a run that is carried goes on. */

@@ -127,6 +127,7 @@ int cli_problem(struct cli *c, struct client_problem *p, const char *file)
 int cli_connect(struct cli *c, enum cli_need need)
 {
     struct client_settings settings = {
+        .server = c->options.server,
         .store = c->options.store,
         .data = c->options.data,
         .slots = (unsigned)c->options.jobs,
@@ -225,7 +226,7 @@ void cli_json_list(struct cli *c, const char *key, const json_t *list)
 
 /* ---- beginning and end ---- */
 
-static const char *setting(const char *name)
+const char *cli_setting(const char *name)
 {
     const char *value = getenv(name);
 
@@ -234,10 +235,10 @@ static const char *setting(const char *name)
 
 static void look_around(struct cli *c)
 {
-    const char *term = setting("TERM");
+    const char *term = cli_setting("TERM");
 
     c->terminal = isatty(fileno(c->out)) && term && strcmp(term, "dumb");
-    c->color = c->terminal && !setting("NO_COLOR");
+    c->color = c->terminal && !cli_setting("NO_COLOR");
     /* The user's locale says which glyphs the terminal has; widths are then counted in UTF-8, which
      * all texts are in. */
     c->utf8 = setlocale(LC_CTYPE, "") && !strcmp(nl_langinfo(CODESET), "UTF-8");
@@ -271,12 +272,15 @@ static int dispatch(struct parse *l)
     struct cli *c = l->c;
     int status;
 
+    c->server_given = c->options.server;
     c->store_given = c->options.store;
     c->data_given = c->options.data;
+    if (!c->options.server && !c->store_given && !c->data_given)
+        c->options.server = cli_setting("WEFT_SERVER");
     if (!c->options.store)
-        c->options.store = setting("WEFT_STORE");
+        c->options.store = cli_setting("WEFT_STORE");
     if (!c->options.data)
-        c->options.data = setting("WEFT_DATA");
+        c->options.data = cli_setting("WEFT_DATA");
     if (c->options.version)
         return help_version_command(c);
     if (c->options.help)
@@ -291,7 +295,8 @@ static int dispatch(struct parse *l)
 
 int cli_main(const struct cli_world *world, int argc, char **argv)
 {
-    struct cli c = {.connect = world->connect, .out = world->out, .err = world->err};
+    struct cli c = {
+        .connect = world->connect, .server = world->server, .out = world->out, .err = world->err};
     struct parse line;
     int status;
 

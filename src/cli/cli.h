@@ -11,10 +11,12 @@
 #include <stdio.h>
 
 #include "client/client.h"
+#include "client/server.h"
 
 /* Where the command line meets the world. */
 struct cli_world {
     client_connect *connect;
+    const struct server *server; /* NULL: it cannot become one */
     FILE *out;
     FILE *err;
 };

@@ -11,55 +11,90 @@ static const char *const formats[] = {"mermaid", "dot", NULL};
 
 const struct option command_options[OPTION_N] = {
     [OPTION_PARAM] = {"param",    'p', KIND_LIST,   FIELD(params),      "NAME=VALUE", 0,         NULL,
-                      "set a parameter of the workflow; once for each"                                                    },
+                      "set a parameter of the workflow; once for each"                                                              },
     [OPTION_JOBS] = {"jobs",     'j', KIND_COUNT,  FIELD(jobs),        "N",          4096,      NULL,
-                      "run so many tasks at once (as many as there are processors)"                                       },
+                      "run so many tasks at once (as many as there are processors)"                                                 },
     [OPTION_FORMAT] = {"format",   0,   KIND_CHOICE, FIELD(format),      "FORMAT",     0,         formats,
-                      "mermaid or dot (mermaid)"                                                                          },
+                      "mermaid or dot (mermaid)"                                                                                    },
     [OPTION_STATE] = {"state",    0,   KIND_TEXT,   FIELD(state),       "STATE",      0,         NULL,
-                      "only runs in this state, for instance FAILED"                                                      },
+                      "only runs in this state, for instance FAILED"                                                                },
     [OPTION_WORKFLOW] = {"workflow", 0,   KIND_TEXT,   FIELD(workflow),    "NAME",       0,         NULL,
-                      "only runs of this workflow"                                                                        },
+                      "only runs of this workflow"                                                                                  },
     [OPTION_LIMIT] = {"limit",    'n', KIND_COUNT,  FIELD(limit),       "N",          INT64_MAX, NULL,
-                      "show at most so many (50)"                                                                         },
+                      "show at most so many (50)"                                                                                   },
     [OPTION_ATTEMPT] = {"attempt",  0,   KIND_COUNT,  FIELD(attempt),     "N",          INT64_MAX, NULL,
-                      "of this attempt (the newest)"                                                                      },
+                      "of this attempt (the newest)"                                                                                },
     [OPTION_STDOUT] = {"stdout",   0,   KIND_FLAG,   FIELD(only_stdout), NULL,         0,         NULL,
-                      "only what went to stdout"                                                                          },
+                      "only what went to stdout"                                                                                    },
     [OPTION_STDERR] = {"stderr",   0,   KIND_FLAG,   FIELD(only_stderr), NULL,         0,         NULL,
-                      "only what went to stderr"                                                                          },
+                      "only what went to stderr"                                                                                    },
     [OPTION_FOLLOW] = {"follow",   'f', KIND_FLAG,   FIELD(follow),      NULL,         0,         NULL,
-                      "go on as more is written, until the task or the run ends"                                          },
+                      "go on as more is written, until the task or the run ends"                                                    },
     [OPTION_WAIT] = {"wait",     0,   KIND_FLAG,   FIELD(wait),        NULL,         0,         NULL,
-                      "return when the run has ended"                                                                     },
+                      "return when the run has ended"                                                                               },
     [OPTION_AT] = {"at",       0,   KIND_COUNT,  FIELD(at),          "VERSION",    INT64_MAX, NULL,
-                      "this version (the newest)"                                                                         },
+                      "this version (the newest)"                                                                                   },
     [OPTION_SOURCE] = {"source",   0,   KIND_FLAG,   FIELD(source),      NULL,         0,         NULL,
-                      "print the file as it was stored"                                                                   },
+                      "print the file as it was stored"                                                                             },
     [OPTION_REPAIR] = {"repair",   0,   KIND_FLAG,   FIELD(repair),      NULL,         0,         NULL,
-                      "put right what can be put right"                                                                   },
+                      "put right what can be put right"                                                                             },
     [OPTION_MAN] = {"man",      0,   KIND_FLAG,   FIELD(man),         NULL,         0,         NULL,
-                      "print the manual page, for man"                                                                    },
+                      "print the manual page, for man"                                                                              },
+    [OPTION_CONFIG] = {"config",   0,   KIND_TEXT,   FIELD(config),      "FILE",       0,         NULL,
+                      "read the settings of the server from this file (WEFT_CONFIG)"                                                },
+    [OPTION_LISTEN] = {"listen",   0,   KIND_TEXT,   FIELD(listen),      "ADDRESS",    0,         NULL,
+                      "serve HTTP and gRPC here (WEFT_LISTEN; 127.0.0.1:7411)"                                                      },
+    [OPTION_GRPC] = {"grpc",     0,   KIND_TEXT,   FIELD(grpc),        "ADDRESS",    0,         NULL,
+                      "serve gRPC here, too (WEFT_GRPC)"                                                                            },
+    [OPTION_SET] = {"set",      0,   KIND_LIST,   FIELD(settings),    "KEY=VALUE",  0,         NULL,
+                      "set any setting of the server; once for each"                                                                },
+    [OPTION_WORKER] = {"worker",   0,   KIND_TEXT,   FIELD(worker),      "NAME",       0,         NULL,
+                      "who takes them: a name, or the id of a worker that is registered"                                            },
+    [OPTION_PATIENCE] = {"patience", 0,   KIND_TEXT,   FIELD(patience),    "DURATION",   0,         NULL,
+                      "where there is nothing, wait so long for it, at most 60s (0s)"                                               },
+    [OPTION_TTL] = {"ttl",      0,   KIND_TEXT,   FIELD(ttl),         "DURATION",   0,         NULL,
+                      "how long a lease lives (as the queue says)"                                                                  },
+    [OPTION_PRIORITY] = {"priority", 0,   KIND_TEXT,   FIELD(priority),    "N",          0,         NULL,
+                      "-1000 to 1000, the higher first (0)"                                                                         },
+    [OPTION_DELAY] = {"delay",    0,   KIND_TEXT,   FIELD(delay),       "DURATION",   0,         NULL,
+                      "not before so long from now"                                                                                 },
+    [OPTION_KEY] = {"key",      0,   KIND_TEXT,   FIELD(key),         "KEY",        0,         NULL,
+                      "what belongs together, for order and fair shares"                                                            },
+    [OPTION_UNIQUE] = {"unique",   0,   KIND_TEXT,   FIELD(unique),      "KEY",        0,         NULL,
+                      "add none while there is one of this key"                                                                     },
+    [OPTION_MESSAGE] = {"message",  'm', KIND_TEXT,   FIELD(message),     "TEXT",       0,         NULL,
+                      "why it failed"                                                                                               },
+    [OPTION_RESULT] = {"result",   0,   KIND_TEXT,   FIELD(result),      "JSON",       0,         NULL,
+                      "what it gave, any JSON"                                                                                      },
+    [OPTION_PAYLOAD] = {"payload",  0,   KIND_TEXT,   FIELD(payload),     "JSON",       0,         NULL,
+                      "instead of the payload that it had"                                                                          },
+    [OPTION_ALL] = {"all",      'a', KIND_FLAG,   FIELD(all),         NULL,         0,         NULL,    "with those that are over"},
+    [OPTION_SERVER] = {"server",   0,   KIND_TEXT,   FIELD(server),      "URL",        0,         NULL,
+                      "ask this server, as http://127.0.0.1:7411 (WEFT_SERVER)"                                                     },
     [OPTION_STORE] = {"store",    0,   KIND_TEXT,   FIELD(store),       "URL",        0,         NULL,
-                      "sqlite:PATH or postgres://… (WEFT_STORE; sqlite:DATA/weft.db)"                                   },
+                      "sqlite:PATH or postgres://… (WEFT_STORE; sqlite:DATA/weft.db)"                                             },
     [OPTION_DATA] = {"data",     0,   KIND_TEXT,   FIELD(data),        "DIR",        0,         NULL,
-                      "the folder of the store and the logs (WEFT_DATA; ./.weft)"                                         },
+                      "the folder of the store and the logs (WEFT_DATA; ./.weft)"                                                   },
     [OPTION_OUTPUT] = {"output",   'o', KIND_CHOICE, FIELD(output),      "FORMAT",     0,         outputs,
-                      "table, json or jsonl (table)"                                                                      },
+                      "table, json or jsonl (table)"                                                                                },
     [OPTION_QUIET] = {"quiet",    'q', KIND_FLAG,   FIELD(quiet),       NULL,         0,         NULL,
-                      "say only what was asked for, and errors"                                                           },
-    [OPTION_HELP] = {"help",     'h', KIND_FLAG,   FIELD(help),        NULL,         0,         NULL,    "show this help"},
+                      "say only what was asked for, and errors"                                                                     },
+    [OPTION_HELP] = {"help",     'h', KIND_FLAG,   FIELD(help),        NULL,         0,         NULL,    "show this help"          },
     [OPTION_VERSION] = {"version",  0,   KIND_FLAG,   FIELD(version),     NULL,         0,         NULL,
-                      "show the version of weft"                                                                          },
+                      "show the version of weft"                                                                                    },
 };
 
 const char *const command_groups[COMMANDS_N] = {
     [COMMANDS_RUN] = "Run work",
     [COMMANDS_LOOK] = "See what happened, and why",
+    [COMMANDS_SERVE] = "Serve, and work through queues",
     [COMMANDS_KEEP] = "Keep workflows and the store",
     [COMMANDS_HELP] = "Help",
 };
 
+#define SERVER_BITS                                                                                \
+    (OPTION_BIT(CONFIG) | OPTION_BIT(LISTEN) | OPTION_BIT(GRPC) | OPTION_BIT(JOBS) |               \
+     OPTION_BIT(SET))
 #define CARRY_BITS OPTION_BIT(JOBS)
 #define CARRY_TEXT                                                                                 \
     "Ctrl-C cancels the run and waits for its tasks to stop; a second Ctrl-C kills them.\n\n"      \
@@ -85,6 +120,23 @@ const struct command command_rows[] = {
             "\n\nThe exit status is 0 if the run succeeded and 1 if it failed or was cancelled.", .example = "weft run etl.yaml -p day=2026-03-08\n"
                    "weft run ci.yaml -j 4 -o json | jq .state\n"
                    "generate-workflow | weft run -", .run = run_command,
+     },
+    {
+     .path = "up",
+     .group = COMMANDS_SERVE,
+     .arguments = "",
+     .options = SERVER_BITS,
+     .help = "serve: HTTP, gRPC, and the runs that are started there",
+     .text = "Settings come from --config FILE, the environment and the options, the later ones"
+                " first; `weft config show` lists them all. The address is said on stderr; with -o"
+                " json as an object, {\"listening\": URL, …}.\n\n"
+                "SIGTERM, SIGINT and SIGQUIT drain: nothing new is taken, what is under way has"
+                " time to end (--set drain=30s), and the exit status is 0. A second one ends it at"
+                " once, with all of its processes. SIGHUP reads the settings again; a file with a"
+                " mistake changes nothing.\n\n"
+                "Paths and folders in workflows are those of the server's machine.",                                                                                                                                               .example = "weft up\n"
+                   "weft up --listen 127.0.0.1:0 -o json\n"
+                   "weft up --store postgres://weft@db/weft --config /etc/weft.yaml",                                                                                       .run = up_command,
      },
     {
      .path = "runs resume",
@@ -120,7 +172,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(WAIT),
      .help = "ask for a run to end",
      .text = "Waiting tasks are cancelled at once; the program that carries the run stops"
-                " those that it has started (SIGTERM, after their grace time SIGKILL).",                                                                                                                                .example = "weft runs cancel 12 --wait",
+                " those that it has started (SIGTERM, after their grace time SIGKILL).",                                                                                                                                                                                                                           .example = "weft runs cancel 12 --wait",
      .run = runs_cancel_command,
      },
     {
@@ -131,7 +183,7 @@ const struct command command_rows[] = {
      .most = 1,
      .help = "give a failed, skipped or cancelled task another try",
      .text = "TASK is an id, or RUN/NAME. The task gets a new budget of attempts; `weft runs"
-                " resume` then carries its run.",                                                 .example = "weft task requeue 12/extract",
+                " resume` then carries its run.",                                                                           .example = "weft task requeue 12/extract",
      .run = task_requeue_command,
      },
     {
@@ -151,7 +203,7 @@ const struct command command_rows[] = {
      .most = 1,
      .help = "show a run with its tasks",
      .example = "weft runs show 12\n"
-                   "weft runs show 12 -o json | jq '.tasks[] | select(.state == \"FAILED\")'",                                                         .run = runs_show_command,
+                   "weft runs show 12 -o json | jq '.tasks[] | select(.state == \"FAILED\")'",                                                                                   .run = runs_show_command,
      },
     {
      .path = "runs watch",
@@ -174,7 +226,7 @@ const struct command command_rows[] = {
             OPTION_BIT(ATTEMPT) | OPTION_BIT(STDOUT) | OPTION_BIT(STDERR) | OPTION_BIT(FOLLOW),
      .help = "print what the tasks of a run wrote",
      .text = "TASK is a task's name; without it the logs of all tasks come one after another."
-                " Headings part them, unless one stream of one task was asked for.",                                                                                                           .example = "weft runs logs 12 extract --stderr\n"
+                " Headings part them, unless one stream of one task was asked for.",                                                                                                                                                                                                                                                        .example = "weft runs logs 12 extract --stderr\n"
                    "weft runs logs 12 extract -f", .run = logs_command,
      },
     {
@@ -229,6 +281,207 @@ const struct command command_rows[] = {
      .run = status_command,
      },
     {
+     .path = "queue put",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE [SETTING=VALUE…]",
+     .least = 1,
+     .most = SIZE_MAX,
+     .help = "make a queue, or change its settings",
+     .text = "The settings: paused, tasks_max, concurrency_max, key_concurrency, rate, "
+                "rate_burst, fair, claim_ttl, retention, task_timeout, and retry.max_attempts, "
+                ".backoff_base, .backoff_factor, .backoff_cap, .jitter, .retry_on (outcomes, "
+                "parted by commas). Those that are not given stay as they are.",                                                                                                     .example = "weft queue put mail rate=100 fair=true retry.max_attempts=5",
+     .run = queue_put_command,
+     },
+    {
+     .path = "queue list",
+     .group = COMMANDS_SERVE,
+     .arguments = "",
+     .most = 0,
+     .help = "list the queues with their counts",
+     .example = "weft queue list",
+     .run = queue_list_command,
+     },
+    {
+     .path = "queue status",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE",
+     .least = 1,
+     .most = 1,
+     .help = "show a queue's counts and settings",
+     .example = "weft queue status mail",
+     .run = queue_status_command,
+     },
+    {
+     .path = "queue add",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE PAYLOAD…",
+     .least = 2,
+     .most = SIZE_MAX,
+     .options = OPTION_BIT(PRIORITY) | OPTION_BIT(DELAY) | OPTION_BIT(KEY) | OPTION_BIT(UNIQUE),
+     .help = "add tasks, one for each payload",
+     .text = "A payload is JSON; - stands for stdin, of which each line is a payload. At most "
+                "1000 go in one request, all of it or none.",                                                                                                                                                                                                                             .example = "weft queue add mail '{\"to\": \"a@example.org\"}'\ngenerate | weft queue add "
+                   "mail - --key customer-7", .run = queue_add_command,
+     },
+    {
+     .path = "queue claim",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE",
+     .least = 1,
+     .most = 1,
+     .options = OPTION_BIT(WORKER) | OPTION_BIT(LIMIT) | OPTION_BIT(PATIENCE) | OPTION_BIT(TTL),
+     .help = "take tasks, with a lease on each",
+     .text = "The tokens are what complete, fail and release need. A lease without a registered "
+                "worker lives for its --ttl; what has not ended by then is given to others.",                                                                                                                                                                                                             .example = "weft queue claim mail --worker me -n 10 --patience 30s -o jsonl",
+     .run = queue_claim_command,
+     },
+    {
+     .path = "queue complete",
+     .group = COMMANDS_SERVE,
+     .arguments = "TOKEN…",
+     .least = 1,
+     .most = SIZE_MAX,
+     .options = OPTION_BIT(RESULT),
+     .help = "say that leased tasks succeeded",
+     .example = "weft queue complete 12.345 --result '{\"sent\": 1}'",
+     .run = queue_complete_command,
+     },
+    {
+     .path = "queue fail",
+     .group = COMMANDS_SERVE,
+     .arguments = "TOKEN…",
+     .least = 1,
+     .most = SIZE_MAX,
+     .options = OPTION_BIT(MESSAGE),
+     .help = "say that leased tasks failed",
+     .text = "They are tried again as their retry policy says, and are dead letters after that.",
+     .example = "weft queue fail 12.345 -m 'no such address'",
+     .run = queue_fail_command,
+     },
+    {
+     .path = "queue release",
+     .group = COMMANDS_SERVE,
+     .arguments = "TOKEN…",
+     .least = 1,
+     .most = SIZE_MAX,
+     .help = "give leased tasks back unworked",
+     .text = "The attempt does not count.",
+     .example = "weft queue release 12.345",
+     .run = queue_release_command,
+     },
+    {
+     .path = "queue pause",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE",
+     .least = 1,
+     .most = 1,
+     .help = "let nothing be claimed any more",
+     .text = "What is leased goes on.",
+     .example = "weft queue pause mail",
+     .run = queue_pause_command,
+     },
+    {
+     .path = "queue resume",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE",
+     .least = 1,
+     .most = 1,
+     .help = "let a paused queue go on",
+     .example = "weft queue resume mail",
+     .run = queue_resume_command,
+     },
+    {
+     .path = "queue dead",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE",
+     .least = 1,
+     .most = 1,
+     .options = OPTION_BIT(LIMIT),
+     .help = "list the tasks that failed for good",
+     .example = "weft queue dead mail -n 20",
+     .run = queue_dead_command,
+     },
+    {
+     .path = "queue requeue",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE [TASK…]",
+     .least = 1,
+     .most = SIZE_MAX,
+     .options = OPTION_BIT(LIMIT) | OPTION_BIT(PAYLOAD),
+     .help = "give dead letters another try",
+     .text = "Without TASK: the oldest, at most 10000. --payload is for one TASK.",
+     .example = "weft queue requeue mail\nweft queue requeue mail 77 --payload '{\"to\": "
+                   "\"b@example.org\"}'", .run = queue_requeue_command,
+     },
+    {
+     .path = "queue purge",
+     .group = COMMANDS_SERVE,
+     .arguments = "QUEUE",
+     .least = 1,
+     .most = 1,
+     .options = OPTION_BIT(STATE),
+     .help = "cancel what waits in a queue",
+     .text = "--state is READY, DELAYED or FAILED, which forgets the dead letters; without it, "
+                "what is READY and DELAYED.",                                                                                                                                                                                                                             .example = "weft queue purge mail --state FAILED",
+     .run = queue_purge_command,
+     },
+    {
+     .path = "queue watch",
+     .group = COMMANDS_SERVE,
+     .arguments = "[QUEUE]",
+     .most = 1,
+     .help = "show counts and rates as they change",
+     .text = "Once a second, until Ctrl-C.",
+     .example = "weft queue watch",
+     .run = queue_watch_command,
+     },
+    {
+     .path = "workers list",
+     .group = COMMANDS_SERVE,
+     .arguments = "",
+     .most = 0,
+     .options = OPTION_BIT(ALL),
+     .help = "list the workers that live",
+     .example = "weft workers list -o json",
+     .run = workers_list_command,
+     },
+    {
+     .path = "workers drain",
+     .group = COMMANDS_SERVE,
+     .arguments = "WORKER",
+     .least = 1,
+     .most = 1,
+     .help = "let a worker end what it holds, and take nothing more",
+     .text = "WORKER is the id of an incarnation, as `weft workers list` shows it.",
+     .example = "weft workers drain 17",
+     .run = workers_drain_command,
+     },
+    {
+     .path = "config check",
+     .group = COMMANDS_SERVE,
+     .arguments = "[FILE]",
+     .most = 1,
+     .kind = ARGUMENT_FILE,
+     .options = SERVER_BITS,
+     .help = "check the settings of a server, and name every error with its place",
+     .text = "FILE is that of --config.",
+     .example = "weft config check /etc/weft.yaml",
+     .run = config_check_command,
+     },
+    {
+     .path = "config show",
+     .group = COMMANDS_SERVE,
+     .arguments = "[FILE]",
+     .most = 1,
+     .kind = ARGUMENT_FILE,
+     .options = SERVER_BITS,
+     .help = "show the settings that a server would have, and where each comes from",
+     .text = "A setting is what the last of these says: its default, the file, the environment,"
+                " the options. Passwords are not shown.",                                                                                                                                                                                          .example = "weft config show --config weft.yaml",
+     .run = config_show_command,
+     },
+    {
      .path = "check",
      .group = COMMANDS_KEEP,
      .arguments = "FILE…",
@@ -238,7 +491,7 @@ const struct command command_rows[] = {
      .help = "check workflow files, and name every error with its place",
      .text = "Nothing is stored. A folder stands for the workflow files below it (*.yaml, *.yml"
                 " and *.json with a `weft` key), - for stdin. What is wrong goes to stdout as"
-                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                    .example = "weft check etl.yaml\nweft check workflows/ -o json",
+                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                                                                                                                                                .example = "weft check etl.yaml\nweft check workflows/ -o json",
      .run = check_command,
      },
     {
@@ -264,7 +517,7 @@ const struct command command_rows[] = {
      .help = "store workflows, each change as a new version",
      .text = "A folder stands for the workflow files below it (*.yaml, *.yml and *.json with a"
                 " `weft` key), - for stdin. A file that is faulty is reported, the others are"
-                " stored.",                                                                                                                                      .example = "weft workflows put workflows/",
+                " stored.",                                                                                                                                                                                                                              .example = "weft workflows put workflows/",
      .run = workflows_put_command,
      },
     {

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "client/client.h"
+#include "client/server.h"
 
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
 enum graph_format { GRAPH_MERMAID, GRAPH_DOT };
@@ -26,18 +27,33 @@ struct text_list {
 
 /* What the options said; a field that was not given keeps its zero. */
 struct options {
+    const char *server;
     const char *store;
     const char *data;
+    const char *config;
+    const char *listen;
+    const char *grpc;
     const char *state;
     const char *workflow;
     struct text_list params;
+    struct text_list settings;
+    const char *worker;
+    const char *patience;
+    const char *ttl;
+    const char *priority;
+    const char *delay;
+    const char *key;
+    const char *unique;
+    const char *message;
+    const char *result;
+    const char *payload;
     int64_t jobs;
     int64_t attempt;
     int64_t limit;
     int64_t at;
     int output; /* enum output */
     int format; /* enum graph_format */
-    bool quiet, follow, only_stdout, only_stderr, wait, repair, source, man, help, version;
+    bool all, quiet, follow, only_stdout, only_stderr, wait, repair, source, man, help, version;
 };
 
 enum option_kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_CHOICE, KIND_LIST };
@@ -58,7 +74,23 @@ enum option_name {
     OPTION_AT,
     OPTION_SOURCE,
     OPTION_REPAIR,
+    OPTION_CONFIG,
+    OPTION_LISTEN,
+    OPTION_GRPC,
+    OPTION_SET,
+    OPTION_WORKER,
+    OPTION_PATIENCE,
+    OPTION_TTL,
+    OPTION_PRIORITY,
+    OPTION_DELAY,
+    OPTION_KEY,
+    OPTION_UNIQUE,
+    OPTION_MESSAGE,
+    OPTION_RESULT,
+    OPTION_PAYLOAD,
+    OPTION_ALL,
     OPTION_MAN,
+    OPTION_SERVER,
     OPTION_STORE,
     OPTION_DATA,
     OPTION_OUTPUT,
@@ -67,7 +99,7 @@ enum option_name {
     OPTION_VERSION,
     OPTION_N
 };
-#define OPTION_BIT(name) (1u << OPTION_##name)
+#define OPTION_BIT(name) (1ull << OPTION_##name)
 
 struct option {
     const char *name; /* without the dashes */
@@ -83,10 +115,17 @@ extern const struct option command_options[OPTION_N];
 
 /* The options that every command takes. */
 #define OPTION_BITS_ALL                                                                            \
-    (OPTION_BIT(STORE) | OPTION_BIT(DATA) | OPTION_BIT(OUTPUT) | OPTION_BIT(QUIET) |               \
-     OPTION_BIT(HELP) | OPTION_BIT(VERSION))
+    (OPTION_BIT(SERVER) | OPTION_BIT(STORE) | OPTION_BIT(DATA) | OPTION_BIT(OUTPUT) |              \
+     OPTION_BIT(QUIET) | OPTION_BIT(HELP) | OPTION_BIT(VERSION))
 
-enum command_group { COMMANDS_RUN, COMMANDS_LOOK, COMMANDS_KEEP, COMMANDS_HELP, COMMANDS_N };
+enum command_group {
+    COMMANDS_RUN,
+    COMMANDS_LOOK,
+    COMMANDS_SERVE,
+    COMMANDS_KEEP,
+    COMMANDS_HELP,
+    COMMANDS_N
+};
 extern const char *const command_groups[COMMANDS_N];
 
 /* What a positional argument is, for completion. */
@@ -99,7 +138,7 @@ struct command {
     const char *arguments; /* as shown in the usage line */
     size_t least, most;    /* how many of them */
     enum argument_kind kind;
-    uint32_t options;    /* bits, beside those of every command */
+    uint64_t options;    /* bits, beside those of every command */
     const char *help;    /* one line, without a full stop */
     const char *text;    /* paragraphs; an empty line parts them */
     const char *example; /* lines */
@@ -116,6 +155,7 @@ bool command_is_family(const char *word);
 /* What a command works with. */
 struct cli {
     client_connect *connect;
+    const struct server *server; /* that this program may become; NULL: none */
     FILE *out, *err;
     bool terminal; /* stdout is one that can be redrawn, and people read it */
     bool color;
@@ -127,7 +167,7 @@ struct cli {
     struct arena arena;
     struct client client;
     bool connected;
-    bool store_given, data_given; /* on the line, not by the environment */
+    bool server_given, store_given, data_given; /* on the line, not by the environment */
 };
 
 /* Say what went wrong, as a sentence or as an object (`-o json`), on stderr; returns the exit
@@ -144,6 +184,9 @@ int cli_connect(struct cli *c, enum cli_need need);
 
 /* A call; 0, or the exit status after saying why not. `request` is stolen. */
 int cli_call(struct cli *c, const char *method, json_t *request, json_t **ret_reply);
+
+/* A variable of the environment; NULL where there is none, or an empty one. */
+const char *cli_setting(const char *name);
 
 /* An id as the user gave it: digits. 0, or the exit status after saying what it should be. */
 int cli_id(struct cli *c, const char *what, const char *text, int64_t *ret);
@@ -163,6 +206,25 @@ static inline bool cli_wants_table(const struct cli *c)
 }
 
 int run_command(struct cli *c);
+int up_command(struct cli *c);
+int config_check_command(struct cli *c);
+int config_show_command(struct cli *c);
+int queue_put_command(struct cli *c);
+int queue_list_command(struct cli *c);
+int queue_status_command(struct cli *c);
+int queue_add_command(struct cli *c);
+int queue_claim_command(struct cli *c);
+int queue_complete_command(struct cli *c);
+int queue_fail_command(struct cli *c);
+int queue_release_command(struct cli *c);
+int queue_pause_command(struct cli *c);
+int queue_resume_command(struct cli *c);
+int queue_dead_command(struct cli *c);
+int queue_requeue_command(struct cli *c);
+int queue_purge_command(struct cli *c);
+int queue_watch_command(struct cli *c);
+int workers_list_command(struct cli *c);
+int workers_drain_command(struct cli *c);
 int check_command(struct cli *c);
 int graph_command(struct cli *c);
 int runs_list_command(struct cli *c);

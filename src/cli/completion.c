@@ -51,12 +51,12 @@ static void add_second_words(struct buf *out, const char *first, size_t len)
         }
 }
 
-static void add_options(struct buf *out, uint32_t options)
+static void add_options(struct buf *out, uint64_t options)
 {
     const char *gap = "";
 
     for (int i = 0; i < OPTION_N; i++)
-        if (options & 1u << i) {
+        if (options & 1ull << i) {
             buf_printf(out, "%s--%s", gap, command_options[i].name);
             if (command_options[i].letter)
                 buf_printf(out, " -%c", command_options[i].letter);
@@ -281,7 +281,7 @@ static void fish_command(struct buf *out, size_t at)
         buf_add(out, STR("'\n"));
     }
     for (int i = 0; i < OPTION_N; i++)
-        if (row->options & 1u << i) {
+        if (row->options & 1ull << i) {
             buf_add(out, STR("complete -c weft"));
             fish_condition(out, row);
             fish_option(out, &command_options[i]);
@@ -295,7 +295,7 @@ static void fish(struct buf *out)
     for (size_t i = 0; i < command_rows_n; i++)
         fish_command(out, i);
     for (int i = 0; i < OPTION_N; i++)
-        if (OPTION_BITS_ALL & 1u << i) {
+        if (OPTION_BITS_ALL & 1ull << i) {
             buf_add(out, STR("complete -c weft"));
             fish_option(out, &command_options[i]);
         }

@@ -28,12 +28,12 @@ static void two_columns(struct buf *out, struct str left, size_t column, const c
     buf_printf(out, "%*s%s\n", width + 2 > column ? 2 : (int)(column - width), "", right);
 }
 
-static void add_options(struct buf *out, uint32_t options)
+static void add_options(struct buf *out, uint64_t options)
 {
     for (int i = 0; i < OPTION_N; i++) {
         struct buf left;
 
-        if (!(options & 1u << i))
+        if (!(options & 1ull << i))
             continue;
         buf_init(&left, 256);
         if (!command_options[i].letter)
@@ -149,12 +149,12 @@ static void roff(struct buf *out, struct str s)
     }
 }
 
-static void roff_options(struct buf *out, uint32_t options)
+static void roff_options(struct buf *out, uint64_t options)
 {
     for (int i = 0; i < OPTION_N; i++) {
         struct buf left;
 
-        if (!(options & 1u << i))
+        if (!(options & 1ull << i))
             continue;
         buf_init(&left, 256);
         help_option(&left, &command_options[i]);

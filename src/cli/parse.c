@@ -102,9 +102,9 @@ static int set_option(struct parse *l, int at, const char *value)
     const struct option *o = &command_options[at];
     void *field = (char *)&l->c->options + o->offset;
 
-    if (l->given & 1u << at && o->kind != KIND_LIST && o->kind != KIND_FLAG)
+    if (l->given & 1ull << at && o->kind != KIND_LIST && o->kind != KIND_FLAG)
         return cli_refuse(l->c, CODE_INVALID, "--%s is given twice", o->name);
-    l->given |= 1u << at;
+    l->given |= 1ull << at;
     switch (o->kind) {
     case KIND_FLAG:
         *(bool *)field = true;
@@ -252,14 +252,15 @@ int parse_command(struct parse *l)
     struct cli *c = l->c;
     size_t used = 0;
     const struct command *command = command_find(l->words, l->words_n, &used);
-    uint32_t extra;
+    uint64_t extra;
 
     if (!command)
         return refuse_command(l);
     extra = l->given & ~(command->options | OPTION_BITS_ALL);
     if (extra)
         return cli_refuse(c, CODE_INVALID, "weft %s takes no option --%s (weft %s --help)",
-                          command->path, command_options[__builtin_ctz(extra)].name, command->path);
+                          command->path, command_options[__builtin_ctzll(extra)].name,
+                          command->path);
     c->command = command;
     c->args = l->words + used;
     c->args_n = l->words_n - used;

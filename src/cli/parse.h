@@ -14,7 +14,7 @@ struct parse {
     int at;
     const char **words; /* what is no option, the command's path first */
     size_t words_n;
-    uint32_t given; /* bits of the options that were there */
+    uint64_t given; /* bits of the options that were there */
 };
 
 /* Read the options into c->options and the rest into words. 0, or the exit status after saying what

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * workers: who holds leases.
+ */
+#include "base/buf.h"
+#include "cli/format.h"
+#include "cli/queue.h"
+#include "cli/report.h"
+#include "cli/table.h"
+
+static void show(struct cli *c, const json_t *workers)
+{
+    static const char *const titles[] = {
+        "WORKER", "NAME", "KIND", "STATE", "BUSY", "SLOTS", "LAST HEARD (UTC)", "HOST"};
+    const json_t *w;
+    struct table t;
+    struct buf b;
+    size_t i;
+
+    table_init(&t, &c->arena, titles, 8);
+    json_array_foreach(workers, i, w)
+    {
+        table_add(&t, format_text(w, "id"));
+        table_add(&t, format_text(w, "name"));
+        table_add(&t, format_text(w, "kind"));
+        table_add(&t, format_text(w, "state"));
+        table_number(&t, format_number(w, "busy", 0));
+        table_number(&t, format_number(w, "slots", 0));
+        table_add(&t, format_time(&c->arena, format_text(w, "beat_at")));
+        table_add(&t, format_text(w, "host"));
+    }
+    buf_init(&b, QUEUE_BYTES_MAX);
+    table_render(&t, &b, report_columns(c), c->color, c->utf8);
+    fwrite(b.p, 1, b.n, c->out);
+    buf_deinit(&b);
+}
+
+int workers_list_command(struct cli *c)
+{
+    json_t *request = json_object(), *all;
+    int status = cli_connect(c, CLI_EXISTING);
+
+    if (c->options.all)
+        json_object_set_new(request, "all", json_true());
+    if (status)
+        json_decref(request);
+    else
+        status = queue_pages(c, "workers.list", request, "workers", 0, &all);
+    if (status)
+        return status;
+    if (cli_wants_table(c))
+        show(c, all);
+    else
+        cli_json_list(c, "workers", all);
+    json_decref(all);
+    return 0;
+}
+
+int workers_drain_command(struct cli *c)
+{
+    json_t *request = json_pack("{s:o}", "worker", format_json(str_of(c->args[0]))), *worker;
+    int status = cli_connect(c, CLI_EXISTING);
+
+    if (status)
+        json_decref(request);
+    else
+        status = cli_call(c, "workers.drain", request, &worker);
+    if (status)
+        return status;
+    if (!cli_wants_table(c))
+        cli_json(c, worker);
+    else if (!c->options.quiet)
+        fprintf(c->out, "worker " STR_FMT " is " STR_FMT "\n", STR_ARG(format_text(worker, "id")),
+                STR_ARG(format_text(worker, "state")));
+    json_decref(worker);
+    return 0;
+}
