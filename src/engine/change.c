@@ -70,6 +70,28 @@ static void note_move(struct change *c, const struct task_row *row, enum task_st
         add_end(c, row);
 }
 
+/* What a task's move means for others of its queue: of its key, or with its unique key. */
+static void note_queue(struct change *c, struct task_row *row)
+{
+    struct arena *a = c->tx->arena;
+    bool final = task_final(row->task.state);
+    const struct lane_entry e = {row->id,       row->queue, row->key,
+                                 row->priority, row->turn,  LANE_FREE};
+
+    if (final && row->unique_key.n)
+        SETS_ADD(&c->uniques, a, TEXT(row->queue), TEXT(row->unique_key), INT(row->id));
+    if (final && row->gate == LANE_PLACE) {
+        ARENA_ROOM(a, c->leaves, c->leaves_n, c->leaves_cap, 32);
+        c->leaves[c->leaves_n++] = e;
+    }
+    if (final)
+        row->gate = LANE_FREE;
+    if (row->task.state == TASK_READY && row->gate == LANE_FREE && (row->key.n || !row->turn)) {
+        ARENA_ROOM(a, c->enters, c->enters_n, c->enters_cap, 32);
+        c->enters[c->enters_n++] = e;
+    }
+}
+
 /* The row of a task that nobody holds now. A finished task of a queue leaves, unless it is a dead
  * letter. */
 static void note_put(struct change *c, struct task_row *row, struct str detail, int64_t last_token)
@@ -77,6 +99,8 @@ static void note_put(struct change *c, struct task_row *row, struct str detail, 
     const struct task *t = &row->task;
     bool final = task_final(t->state);
 
+    if (row->run == 0)
+        note_queue(c, row);
     if (row->run == 0 && (t->state == TASK_SUCCEEDED || t->state == TASK_CANCELLED)) {
         SETS_ADD(&c->drops, c->tx->arena, INT(row->id));
         return;
@@ -87,7 +111,7 @@ static void note_put(struct change *c, struct task_row *row, struct str detail, 
     SETS_ADD(&c->puts, c->tx->arena, INT(row->id), TEXT(task_state_text(t->state)),
              TEXT(task_reason_text(t->reason)), TEXT(detail), INT(t->attempts), INT(t->budget_from),
              INT(t->due_at), INT(final ? 0 : t->cancel), INT(last_token), INT(row->ready_at),
-             INT(final ? c->tx->now : 0), INT(row->groups_open));
+             INT(final ? c->tx->now : 0), INT(row->groups_open), INT(row->gate));
 }
 
 static void note_event(struct change *c, const struct task_row *row, enum task_state from,
@@ -247,7 +271,7 @@ static int write_rows(struct change *c)
     if (!r)
         r = sets_run(&c->holds, c->tx, STMT_task_hold, 10, NULL);
     if (!r)
-        r = sets_run(&c->puts, c->tx, STMT_task_put, 12, NULL);
+        r = sets_run(&c->puts, c->tx, STMT_task_put, 13, NULL);
     if (!r)
         r = sets_run(&c->stops, c->tx, STMT_task_stop, 1, NULL);
     if (!r)
@@ -572,6 +596,20 @@ static int settle_runs(struct change *c)
     return r ? fault(r) : 0;
 }
 
+/* Places of keys come after the tasks in the order of locks. */
+static int settle_lanes(struct change *c)
+{
+    int r = sets_run(&c->uniques, c->tx, STMT_unique_end, 3, NULL);
+
+    if (!r)
+        r = lane_leave(c->tx, c->leaves, c->leaves_n);
+    if (!r)
+        r = lane_enter(c->tx, c->enters, c->enters_n);
+    c->leaves = c->enters = NULL;
+    c->leaves_n = c->leaves_cap = c->enters_n = c->enters_cap = 0;
+    return r ? fault(r) : 0;
+}
+
 int change_write(struct change *c)
 {
     int r = write_rows(c);
@@ -581,6 +619,8 @@ int change_write(struct change *c)
         if (!r)
             r = write_rows(c);
     }
+    if (!r)
+        r = settle_lanes(c);
     if (!r)
         r = settle_runs(c);
     return r ? fault(r) : 0;

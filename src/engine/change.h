@@ -11,6 +11,7 @@
 #ifndef ENGINE_CHANGE_H
 #define ENGINE_CHANGE_H
 
+#include "engine/lane.h"
 #include "engine/row.h"
 #include "engine/sets.h"
 #include "engine/task.h"
@@ -29,7 +30,9 @@ struct change_run {
 
 struct change {
     struct tx *tx;
-    struct sets holds, puts, stops, drops, attempts;
+    struct sets holds, puts, stops, drops, attempts, uniques;
+    struct lane_entry *enters, *leaves;
+    size_t enters_n, enters_cap, leaves_n, leaves_cap;
     struct change_end *ends;
     size_t ends_n, ends_cap;
     struct change_run *runs;

@@ -6,9 +6,10 @@
 #include "base/fault.h"
 #include "core/definition.h"
 #include "core/retry.h"
+#include "engine/lane.h"
 #include "engine/sets.h"
 
-static int check_name(struct tx *tx, struct str name)
+int queue_check_name(struct tx *tx, struct str name)
 {
     if (name.n < 1 || name.n > QUEUE_NAME_BYTES_MAX || !str_utf8(name, NULL) ||
         str_find(name, '\0', NULL))
@@ -55,7 +56,7 @@ static int64_t number(const struct queue_status *q, size_t i)
 static int check_put(struct tx *tx, const struct queue_put *req)
 {
     struct retry_policy policy;
-    int r = check_name(tx, req->name);
+    int r = queue_check_name(tx, req->name);
 
     if (r)
         return r;
@@ -174,6 +175,8 @@ int queue_put(struct tx *tx, const struct queue_put *req, struct queue_status *r
     apply(&q, req);
     if (!same_settings(&was, &q))
         r = write_settings(tx, &q);
+    if (!r && (was.key_concurrency != q.key_concurrency || was.fair != q.fair))
+        r = lane_rebuild(tx, q.name, q.key_concurrency);
     return r ? fault(r) : queue_get(tx, &req->name, reply);
 }
 

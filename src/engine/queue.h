@@ -66,6 +66,8 @@ struct queue_put {
     int64_t version;         /* 0: any; else QUEUE_CHANGED where the settings have another */
 };
 
+/* 0, or refused: a queue cannot have that name. */
+int queue_check_name(struct tx *tx, struct str name);
 /* Make the queue with the defaults where there is none, and change the settings given. */
 int queue_put(struct tx *tx, const struct queue_put *req, struct queue_status *reply);
 int queue_get(struct tx *tx, const struct str *name, struct queue_status *reply);

@@ -229,12 +229,11 @@ static void bad_tasks_are_refused(void **state)
             CODE_INVALID);
     REFUSED(w, task_enqueue(&w->tx, &(struct task_enqueue){STR("no"), &rows[1].task, 1}, &ids),
             CODE_INVALID);
-    REFUSED(
-        w,
-        task_enqueue(&w->tx,
-                     &(struct task_enqueue){STR("no"), &(struct task_new){.payload = STR("1")}, 1},
-                     &ids),
-        CODE_QUEUE_NOT_FOUND);
+    REFUSED(w,
+            task_enqueue(
+                &w->tx, &(struct task_enqueue){STR(""), &(struct task_new){.payload = STR("1")}, 1},
+                &ids),
+            CODE_INVALID);
     assert_int_equal(get(w, "mail").counts[TASK_READY], 0);
 }
 

@@ -25,6 +25,11 @@ int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *
         .ready_at = c[15].i,
         .leased_at = c[16].i,
         .started_at = c[17].i,
+        .priority = c[18].i,
+        .key = c[19].s,
+        .unique_key = c[20].s,
+        .turn = c[21].i,
+        .gate = c[22].i,
     };
     if (!task_state_parse(c[4].s, &ret->task.state))
         return tx_damaged(tx, "task %" PRId64 " has the state \"%.*s\", which there is not",

@@ -16,11 +16,12 @@
 #include "engine/worker.h"
 
 /* What the statements that say "a task row" answer, in their order. */
-#define ROW_TASK_COLUMNS 18
+#define ROW_TASK_COLUMNS 23
 
 struct task_row {
     int64_t id, run, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at;
-    struct str queue, name;
+    int64_t priority, turn, gate;
+    struct str queue, name, key, unique_key;
     struct str retry_text; /* read into task.retry by row_retry(), when an attempt ends */
     struct task task;
 };

@@ -71,7 +71,7 @@ struct making {
 
 static int write_chunk(struct making *m)
 {
-    int r = sets_run(&m->tasks, m->tx, STMT_task_add, 14, NULL);
+    int r = sets_run(&m->tasks, m->tx, STMT_task_add, 18, NULL);
 
     if (!r)
         r = sets_run(&m->groups, m->tx, STMT_group_add, 6, NULL);
@@ -115,7 +115,8 @@ static int make_task(struct making *m, size_t i)
              TEXT(t->name), TEXT(task_state_text(core.state)), TEXT(task_reason_text(core.reason)),
              INT(t->priority), TEXT(str_copy(tx->arena, retry_format(&t->retry, text))),
              INT(core.due_at), INT(t->groups_n), INT(t->timeout_us),
-             INT(core.state == TASK_READY ? tx->now : 0), INT(tx->now), TEXT(payload));
+             INT(core.state == TASK_READY ? tx->now : 0), INT(tx->now), INT(0), INT(0),
+             TEXT(STR("")), TEXT(STR("")), TEXT(payload));
     if (core.state == TASK_READY)
         tx_event(tx, m->run->id, m->task_ids[i], t->name, STR("task_READY"),
                  STR("{\"from\":\"BLOCKED\",\"reason\":\"waiting_for_worker\"}"));

@@ -168,6 +168,24 @@ int tx_refuse(struct tx *tx, enum code code, const char *format, ...)
     return ENGINE_E_REFUSED;
 }
 
+int tx_refuse_one(struct tx *tx, int r, struct tx_problem *ret)
+{
+    *ret = (struct tx_problem){0};
+    if (r != ENGINE_E_REFUSED)
+        return r ? fault(r) : 0;
+    *ret = tx->problem;
+    tx->problem = (struct tx_problem){0};
+    return 0;
+}
+
+int tx_refused(struct tx *tx, const struct tx_problem *problem)
+{
+    if (problem->code == CODE_OK)
+        return 0;
+    tx->problem = *problem;
+    return ENGINE_E_REFUSED;
+}
+
 int tx_damaged(struct tx *tx, const char *format, ...)
 {
     va_list args;

@@ -91,6 +91,12 @@ int tx_undo(struct tx *tx, const struct tx_place *place);
 int tx_refuse(struct tx *tx, enum code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* For engine functions that take requests of many callers: a refusal, tx->problem, becomes that of
+ * one of them, *ret (CODE_OK: it was done), and 0 is returned; a fault stays one. */
+int tx_refuse_one(struct tx *tx, int r, struct tx_problem *ret);
+/* And back: refuse the request that has this problem; 0 where it has none. */
+int tx_refused(struct tx *tx, const struct tx_problem *problem);
+
 /* For engine functions: a row says what cannot be. Returns the fault -EUCLEAN; tx->problem says
  * what was found ("task 12 has the state \"REEDY\"") and what to do. */
 int tx_damaged(struct tx *tx, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -580,31 +580,64 @@ int worker_join(struct tx *tx, const struct worker_join *req, struct worker_join
  * writes it. */
 #define GUEST_SEEN_US (60 * CLOCK_S)
 
-int worker_guest(struct tx *tx, const struct str *name, int64_t *reply)
+static int check_guest(struct tx *tx, struct str name)
+{
+    int64_t number;
+    int r = check_name(tx, name);
+
+    if (!r && str_int64(name, &number))
+        r = tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker " STR_FMT " is not registered",
+                      STR_ARG(name));
+    return r;
+}
+
+/* It is made, or is there already and is seen again. */
+static int see_guest(struct tx *tx, struct str name, int64_t *ret)
 {
     struct rows rows;
-    int64_t number, id;
-    int r = check_name(tx, *name);
+    int64_t id;
+    int r = store_ids(tx->store, 1, &id);
 
-    if (r)
-        return r;
-    if (str_int64(*name, &number))
-        return tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker " STR_FMT " is not registered",
-                         STR_ARG(*name));
-    r = STORE_DO(tx->store, STMT_worker_guest, tx->arena, &rows, TEXT(*name));
-    if (r)
-        return fault(r);
-    if (rows.n && tx->now - row_int(&rows, 0, 1) < GUEST_SEEN_US) {
-        *reply = row_int(&rows, 0, 0);
-        return 0;
-    }
-    r = store_ids(tx->store, 1, &id);
     if (!r)
-        r = STORE_DO(tx->store, STMT_worker_guest_add, tx->arena, &rows, INT(id), TEXT(*name),
+        r = STORE_DO(tx->store, STMT_worker_guest_add, tx->arena, &rows, INT(id), TEXT(name),
                      INT(WORKER_SLOTS_MAX), INT(WORKER_TTL_US_MAX), INT(tx->now),
                      TEXT(worker_state_text(WORKER_READY)));
+    *ret = r ? 0 : row_int(&rows, 0, 0);
+    return r ? fault(r) : 0;
+}
+
+int worker_guest_many(struct tx *tx, const struct str *names, int64_t *ret,
+                      struct tx_problem *problems, size_t n)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++) {
+        ret[i] = 0;
+        r = tx_refuse_one(tx, check_guest(tx, names[i]), &problems[i]);
+        if (problems[i].code == CODE_OK)
+            SETS_ADD(&sets, tx->arena, TEXT(names[i]));
+    }
+    if (!r)
+        r = sets_run(&sets, tx, STMT_worker_guest, 1, &rows);
     if (r)
         return fault(r);
-    *reply = row_int(&rows, 0, 0);
-    return 0;
+    for (size_t i = 0; i < rows.n; i++)
+        for (size_t j = 0; j < n; j++)
+            if (tx->now - row_int(&rows, i, 1) < GUEST_SEEN_US &&
+                str_eq(row_text(&rows, i, 2), names[j]))
+                ret[j] = row_int(&rows, i, 0);
+    for (size_t i = 0; !r && i < n; i++)
+        if (problems[i].code == CODE_OK && ret[i] == 0)
+            r = see_guest(tx, names[i], &ret[i]);
+    return r ? fault(r) : 0;
+}
+
+int worker_guest(struct tx *tx, const struct str *name, int64_t *reply)
+{
+    struct tx_problem problem;
+    int r = worker_guest_many(tx, name, reply, &problem, 1);
+
+    return r ? fault(r) : tx_refused(tx, &problem);
 }

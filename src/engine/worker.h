@@ -178,5 +178,8 @@ int worker_page(struct tx *tx, const struct worker_page *req, struct worker_view
 /* The incarnation under which a guest of this name claims; it is made where there is none. The name
  * is one that a worker may have and no number, since a number is the id of an incarnation. */
 int worker_guest(struct tx *tx, const struct str *name, int64_t *reply);
+/* Of several names, each once; one that is refused has its problem set. */
+int worker_guest_many(struct tx *tx, const struct str *names, int64_t *ret,
+                      struct tx_problem *problems, size_t n);
 
 #endif

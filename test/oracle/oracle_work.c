@@ -45,9 +45,9 @@ int oracle_queue_get(struct oracle *o, const struct str *name, struct queue_stat
 int oracle_task_enqueue(struct oracle *o, const struct task_enqueue *req, struct task_ids *reply)
 {
     const int64_t year = 366LL * 86400 * CLOCK_S;
-    const struct o_queue *q;
+    struct o_queue *q;
 
-    if (req->n < 1 || req->n > TASK_BATCH_MAX)
+    if (bad_name(req->queue) || req->n < 1 || req->n > TASK_BATCH_MAX)
         return oracle_refuse(o, CODE_INVALID);
     for (size_t i = 0; i < req->n; i++) {
         const struct task_new *n = &req->list[i];
@@ -59,8 +59,12 @@ int oracle_task_enqueue(struct oracle *o, const struct task_enqueue *req, struct
             return oracle_refuse(o, CODE_INVALID);
     }
     q = oracle_queue(o, req->queue);
-    if (!q)
-        return oracle_refuse(o, CODE_QUEUE_NOT_FOUND);
+    if (!q) {
+        q = O_ADD(o, queue);
+        *q = (struct o_queue){.name = str_copy(&o->arena, req->queue),
+                              .tasks_max = QUEUE_TASKS_DEFAULT,
+                              .created_at = o->now};
+    }
     if (oracle_open(o, 0, req->queue) + (int64_t)req->n > q->tasks_max)
         return oracle_refuse(o, CODE_QUEUE_FULL);
     reply->n = req->n;
@@ -206,12 +210,12 @@ static bool bad_duration(int64_t us)
 }
 
 /* A request that names a token twice is taken one by one. */
-static bool repeats(const struct task_complete *req)
+/* Whether the lease of result `at` was named since `from`. */
+static bool repeats(const struct task_complete *req, size_t from, size_t at)
 {
-    for (size_t i = 0; i < req->n; i++)
-        for (size_t j = 0; j < i; j++)
-            if (req->list[i].lease.token == req->list[j].lease.token)
-                return true;
+    for (size_t j = from; j < at; j++)
+        if (req->list[at].lease.token == req->list[j].lease.token)
+            return true;
     return false;
 }
 
@@ -229,7 +233,7 @@ int oracle_task_complete(struct oracle *o, const struct task_complete *req,
                          struct task_codes *reply)
 {
     struct o_ids ends = {0};
-    bool singly = repeats(req);
+    size_t from = 0;
 
     if (req->n < 1 || req->n > TASK_BATCH_MAX)
         return oracle_refuse(o, CODE_INVALID);
@@ -248,12 +252,14 @@ int oracle_task_complete(struct oracle *o, const struct task_complete *req,
         struct task_result res = keep(o, &req->list[i]);
         struct o_task *t = oracle_task(o, res.lease.task);
 
+        if (repeats(req, from, i)) {
+            oracle_settle(o, &ends);
+            from = i;
+        }
         if (t && t->token && t->token == res.lease.token)
             oracle_end(o, t, &res, true, &ends);
         else
             reply->list[i] = judge_ended(o, &res);
-        if (singly)
-            oracle_settle(o, &ends);
     }
     oracle_settle(o, &ends);
     return 0;

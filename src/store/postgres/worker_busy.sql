@@ -1,4 +1,5 @@
--- How many tasks a worker holds; its row is locked.
+-- many
+-- How many tasks workers hold; their rows are locked.
 -- 1 incarnation.
--- Answers n.
-SELECT count(*) FROM task WHERE worker = $1::bigint AND state IN ('LEASED', 'RUNNING')
+-- Answers incarnation, n.
+SELECT w, (SELECT count(*) FROM task WHERE worker = w AND state IN ('LEASED', 'RUNNING')) FROM unnest($1::bigint[]) AS u (w)

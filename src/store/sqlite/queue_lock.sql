@@ -1,4 +1,5 @@
--- A queue, locked.
+-- many
+-- Queues, locked by name.
 -- 1 name.
 -- A queue row: name, paused, tasks_max, concurrency_max, key_concurrency, rate_milli, rate_burst, fair, claim_ttl_us, retention_us,
 -- retry, task_timeout_us, created_at, version.

@@ -1,7 +1,8 @@
+-- many
 -- The tasks to be given out next, locked; those that another program is giving out are passed over.
 -- 1 run, 2 queue, 3 how many.
--- A task row: id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at. Then payload.
-SELECT id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at,
+-- A task row: id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at, priority, key, unique_key, turn, gate. Then payload.
+SELECT id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at, priority, key, unique_key, turn, gate,
        payload
   FROM task WHERE run = ?1 AND queue = ?2 AND state = 'READY' AND gate < 2
  ORDER BY priority DESC, turn, id LIMIT ?3

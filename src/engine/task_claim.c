@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claiming, for many callers at once. Queues whose leases are limited are locked, then the workers,
+ * and then the first tasks of each queue are taken for all of its callers together and dealt out in
+ * their order. A claim never waits for a task that somebody else has locked.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/fault.h"
+#include "engine/change.h"
+#include "engine/lease.h"
+#include "engine/queue_rules.h"
+#include "engine/sets.h"
+#include "engine/task.h"
+
+/* A worker of some of the claims, or a guest. */
+struct taker {
+    int64_t incarnation;
+    struct str guest;          /* empty: a registered worker */
+    struct tx_problem problem; /* why it may take nothing */
+    int64_t room;              /* slots that are free */
+};
+
+/* A place where some of the claims look: a run or a queue. */
+struct scope {
+    int64_t run;
+    struct str queue;
+    struct queue_rule *rule;   /* of a queue */
+    struct tx_problem problem; /* why there is none */
+    int64_t room;              /* leases that it may still give */
+    int64_t wanted;
+    size_t *rows; /* the tasks that were found, by their place among the rows */
+    size_t rows_n, dealt;
+    bool looked; /* for what is due next */
+    int64_t next_due_at;
+};
+
+struct deal {
+    struct tx *tx;
+    struct queue_rules rules;
+    struct taker *takers;
+    size_t takers_n;
+    struct scope *scopes; /* runs by id, then queues by name */
+    size_t scopes_n;
+    struct rows rows;
+    struct change change;
+    int64_t *tokens;
+    size_t tokens_n;
+};
+
+static int by_taker(const void *a, const void *b)
+{
+    const struct taker *x = a, *y = b;
+
+    if (x->guest.n || y->guest.n)
+        return str_cmp(x->guest, y->guest);
+    return (x->incarnation > y->incarnation) - (x->incarnation < y->incarnation);
+}
+
+static int by_scope(const void *a, const void *b)
+{
+    const struct scope *x = a, *y = b;
+
+    if (!x->run != !y->run)
+        return x->run ? -1 : 1;
+    if (x->run != y->run)
+        return x->run < y->run ? -1 : 1;
+    return x->run ? 0 : str_cmp(x->queue, y->queue);
+}
+
+static struct taker *find_taker(const struct deal *d, int64_t incarnation, struct str guest)
+{
+    const struct taker key = {.incarnation = guest.n ? 0 : incarnation, .guest = guest};
+    struct taker *t = NULL;
+
+    if (d->takers_n)
+        t = bsearch(&key, d->takers, d->takers_n, sizeof(*t), by_taker);
+    assert(t);
+    return t;
+}
+
+static struct str guest_of(const struct task_claim *req)
+{
+    return req->worker ? STR("") : req->guest;
+}
+
+static struct taker *taker_of(const struct deal *d, const struct task_claim *req)
+{
+    return find_taker(d, req->worker, guest_of(req));
+}
+
+static struct scope *scope_of(const struct deal *d, int64_t run, struct str queue)
+{
+    struct scope *s = bsearch(&(struct scope){.run = run, .queue = queue}, d->scopes, d->scopes_n,
+                              sizeof(*s), by_scope);
+
+    assert(s);
+    return s;
+}
+
+#define DISTINCT(list, n, compare)                                                                 \
+    do {                                                                                           \
+        size_t kept_ = 0;                                                                          \
+        if (n)                                                                                     \
+            qsort((list), (n), sizeof(*(list)), (compare));                                        \
+        for (size_t i_ = 0; i_ < (n); i_++)                                                        \
+            if (kept_ == 0 || (compare)(&(list)[kept_ - 1], &(list)[i_]) != 0)                     \
+                (list)[kept_++] = (list)[i_];                                                      \
+        (n) = kept_;                                                                               \
+    } while (0)
+
+static void gather_scopes(struct deal *d, const struct task_claim *const *reqs,
+                          const struct tx_problem *problems, size_t n)
+{
+    d->scopes = ARENA_ARRAY(d->tx->arena, struct scope, n);
+    for (size_t i = 0; i < n; i++)
+        if (problems[i].code == CODE_OK)
+            d->scopes[d->scopes_n++] = (struct scope){.run = reqs[i]->run, .queue = reqs[i]->queue};
+    DISTINCT(d->scopes, d->scopes_n, by_scope);
+}
+
+static void gather_takers(struct deal *d, const struct task_claim *const *reqs,
+                          const struct tx_problem *problems, size_t n)
+{
+    d->takers = ARENA_ARRAY(d->tx->arena, struct taker, n);
+    for (size_t i = 0; i < n; i++)
+        if (problems[i].code == CODE_OK)
+            d->takers[d->takers_n++] =
+                (struct taker){.incarnation = reqs[i]->worker, .guest = guest_of(reqs[i])};
+    DISTINCT(d->takers, d->takers_n, by_taker);
+}
+
+/* How many of a run's tasks may still be taken. */
+static int look_at_run(struct tx *tx, struct scope *s)
+{
+    struct rows rows;
+    struct run_row run;
+    int r = STORE_DO(tx->store, STMT_run_lock, tx->arena, &rows, INT(s->run));
+
+    if (r)
+        return fault(r);
+    s->queue = STR("");
+    if (rows.n == 0)
+        return tx_refuse_one(
+            tx, tx_refuse(tx, CODE_RUN_NOT_FOUND, "run %" PRId64 " does not exist", s->run),
+            &s->problem);
+    r = row_run(tx, &rows, 0, &run);
+    if (r)
+        return fault(r);
+    s->room = INT64_MAX;
+    if (run.max_parallel > 0)
+        s->room = run.max_parallel > run.held ? run.max_parallel - run.held : 0;
+    return 0;
+}
+
+static int look_at_queue(struct deal *d, struct scope *s)
+{
+    const struct queue_rule *rule = s->rule = queue_rules_of(&d->rules, s->queue);
+
+    if (!rule->exists)
+        return tx_refuse_one(d->tx,
+                             tx_refuse(d->tx, CODE_QUEUE_NOT_FOUND, "queue \"%.*s\" does not exist",
+                                       STR_ARG(s->queue)),
+                             &s->problem);
+    s->room = rule->paused ? 0 : queue_rules_tokens(rule, d->tx->now);
+    if (rule->concurrency_max && rule->concurrency_max - rule->held < s->room)
+        s->room = rule->concurrency_max - rule->held;
+    s->room = s->room < 0 ? 0 : s->room;
+    return 0;
+}
+
+static int look_at_scopes(struct deal *d)
+{
+    struct str *names = ARENA_ARRAY(d->tx->arena, struct str, d->scopes_n);
+    size_t names_n = 0;
+    int r = 0;
+
+    for (size_t i = 0; !r && i < d->scopes_n; i++)
+        if (d->scopes[i].run)
+            r = look_at_run(d->tx, &d->scopes[i]);
+        else
+            names[names_n++] = d->scopes[i].queue;
+    if (!r)
+        r = queue_rules_read(d->tx, names, names_n, &d->rules);
+    if (!r)
+        r = queue_rules_lock(d->tx, &d->rules);
+    for (size_t i = 0; !r && i < d->scopes_n; i++)
+        if (!d->scopes[i].run)
+            r = look_at_queue(d, &d->scopes[i]);
+    return r ? fault(r) : 0;
+}
+
+/* Whether a worker may take tasks at all. */
+static int judge_taker(struct tx *tx, struct taker *t, const struct worker_row *w)
+{
+    int r = 0;
+
+    t->room = 0;
+    if (w->incarnation == 0)
+        r = tx_refuse(tx, CODE_WORKER_NOT_FOUND, "worker %" PRId64 " is not registered",
+                      t->incarnation);
+    else if (worker_over(w->state))
+        r = tx_refuse(tx, CODE_WORKER_LOST,
+                      "worker %" PRId64 " is %s and may take no tasks; register again",
+                      w->incarnation, worker_state_text(w->state).p);
+    else if (worker_claims(w->state))
+        t->room = w->slots;
+    return tx_refuse_one(tx, r, &t->problem);
+}
+
+static int look_at_guests(struct deal *d)
+{
+    struct str *names = ARENA_ARRAY(d->tx->arena, struct str, d->takers_n);
+    int64_t *incarnations = ARENA_ARRAY(d->tx->arena, int64_t, d->takers_n);
+    struct tx_problem *problems = ARENA_ARRAY(d->tx->arena, struct tx_problem, d->takers_n);
+    size_t n = 0;
+    int r;
+
+    for (size_t i = 0; i < d->takers_n; i++)
+        if (d->takers[i].guest.n)
+            names[n++] = d->takers[i].guest;
+    r = n ? worker_guest_many(d->tx, names, incarnations, problems, n) : 0;
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < n; i++) {
+        struct taker *t = find_taker(d, 0, names[i]);
+
+        t->incarnation = incarnations[i];
+        t->problem = problems[i];
+        t->room = INT64_MAX;
+    }
+    return 0;
+}
+
+/* How many more tasks the workers may hold. Their rows are locked before they are counted: two
+ * claims of one worker, or its end and a claim, come one after the other. */
+static int look_at_workers(struct deal *d)
+{
+    struct worker_row *workers = ARENA_ARRAY(d->tx->arena, struct worker_row, d->takers_n);
+    struct sets sets = {0}, busy = {0};
+    struct rows rows;
+    int r;
+
+    memset(workers, 0, d->takers_n * sizeof(*workers));
+    for (size_t i = 0; i < d->takers_n; i++)
+        if (d->takers[i].guest.n == 0)
+            SETS_ADD(&sets, d->tx->arena, INT(d->takers[i].incarnation));
+    r = sets_run(&sets, d->tx, STMT_worker_lock_many, 1, &rows);
+    for (size_t i = 0; !r && i < rows.n; i++)
+        r = row_worker(d->tx, &rows, i,
+                       &workers[find_taker(d, row_int(&rows, i, 0), STR("")) - d->takers]);
+    for (size_t i = 0; !r && i < d->takers_n; i++) {
+        if (d->takers[i].guest.n)
+            continue;
+        r = judge_taker(d->tx, &d->takers[i], &workers[i]);
+        if (d->takers[i].room)
+            SETS_ADD(&busy, d->tx->arena, INT(d->takers[i].incarnation));
+    }
+    if (!r)
+        r = sets_run(&busy, d->tx, STMT_worker_busy, 1, &rows);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < rows.n; i++) {
+        struct taker *t = find_taker(d, row_int(&rows, i, 0), STR(""));
+
+        t->room -= row_int(&rows, i, 1);
+        t->room = t->room < 0 ? 0 : t->room;
+    }
+    return 0;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The first tasks of every scope, as many as its claims can take together. */
+static int find_tasks(struct deal *d)
+{
+    struct sets sets = {0};
+    int r;
+
+    for (size_t i = 0; i < d->scopes_n; i++) {
+        struct scope *s = &d->scopes[i];
+
+        s->wanted = least(s->wanted, s->room);
+        if (s->wanted <= 0)
+            continue;
+        s->rows = ARENA_ARRAY(d->tx->arena, size_t, (size_t)s->wanted);
+        SETS_ADD(&sets, d->tx->arena, INT(s->run), TEXT(s->queue), INT(s->wanted));
+    }
+    r = sets_run(&sets, d->tx, STMT_task_ready, 3, &d->rows);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < d->rows.n; i++) {
+        struct scope *s = scope_of(d, row_int(&d->rows, i, 1), row_text(&d->rows, i, 2));
+
+        s->rows[s->rows_n++] = i;
+    }
+    d->tokens = ARENA_ARRAY(d->tx->arena, int64_t, d->rows.n);
+    r = d->rows.n ? store_ids(d->tx->store, d->rows.n, d->tokens) : 0;
+    return r ? fault(r) : 0;
+}
+
+static int take(struct deal *d, const struct task_claim *req, size_t at, struct task_leases *reply)
+{
+    const struct taker *t = taker_of(d, req);
+    const struct scope *s = scope_of(d, req->run, req->queue);
+    struct tx *tx = d->tx;
+    struct task_row row;
+    int64_t expires_at = 0;
+    int r = row_task(tx, &d->rows, at, &row);
+
+    if (r)
+        return fault(r);
+    if (t->guest.n)
+        expires_at = tx->now + (req->ttl_us ? req->ttl_us : s->rule->claim_ttl_us);
+    if (change_take(&d->change, &row, d->tokens[d->tokens_n], t->incarnation, expires_at))
+        return 0;
+    d->tokens_n++;
+    reply->list[reply->n++] = (struct task_lease){
+        .task = row.id,
+        .run = row.run,
+        .token = row.token,
+        .attempt = row.task.attempts,
+        .timeout_us = row.timeout_us,
+        .deadline_at = row.timeout_us ? tx->now + row.timeout_us : 0,
+        .expires_at = expires_at,
+        .started_at = tx->now,
+        .queue_wait_us = tx->now > row.ready_at ? tx->now - row.ready_at : 0,
+        .priority = row.priority,
+        .name = row.name,
+        .queue = row.queue,
+        .key = row.key,
+        .payload = row_text(&d->rows, at, ROW_TASK_COLUMNS),
+    };
+    return 0;
+}
+
+/* When a scope that gave nothing may give something, as far as that is known. */
+static int next_due(struct deal *d, struct scope *s, int64_t *ret)
+{
+    struct rows rows;
+    int64_t token = 0;
+    int r = 0;
+
+    if (!s->looked) {
+        r = STORE_DO(d->tx->store, STMT_task_next_due, d->tx->arena, &rows, INT(s->run),
+                     TEXT(s->queue));
+        s->next_due_at = !r && rows.n ? row_int(&rows, 0, 0) : 0;
+        if (s->rule && s->rule->rate_milli && !s->rule->paused)
+            token = queue_rules_next_token(s->rule, d->tx->now);
+        if (token > d->tx->now && (s->next_due_at == 0 || token < s->next_due_at))
+            s->next_due_at = token;
+        s->looked = true;
+    }
+    *ret = s->next_due_at;
+    return r ? fault(r) : 0;
+}
+
+static int deal_out(struct deal *d, const struct task_claim *req, struct task_leases *reply)
+{
+    struct scope *s = scope_of(d, req->run, req->queue);
+    struct taker *t = taker_of(d, req);
+    size_t n = (size_t)least(least(req->max, t->room), (int64_t)(s->rows_n - s->dealt));
+    int r = 0;
+
+    *reply = (struct task_leases){.list = ARENA_ARRAY(d->tx->arena, struct task_lease, n)};
+    t->room -= (int64_t)n;
+    for (size_t i = 0; !r && i < n; i++)
+        r = take(d, req, s->rows[s->dealt++], reply);
+    return r ? fault(r) : 0;
+}
+
+/* What was taken of the rates. */
+static int spend(struct deal *d)
+{
+    struct sets sets = {0};
+
+    for (size_t i = 0; i < d->scopes_n; i++) {
+        struct scope *s = &d->scopes[i];
+
+        if (!s->rule || s->rule->rate_milli == 0 || s->dealt == 0)
+            continue;
+        queue_rules_spend(s->rule, d->tx->now, (int64_t)s->dealt);
+        SETS_ADD(&sets, d->tx->arena, TEXT(s->queue), INT(s->rule->bucket),
+                 INT(s->rule->bucket_at));
+    }
+    return sets_run(&sets, d->tx, STMT_queue_bucket, 3, NULL);
+}
+
+static int deal_all(struct deal *d, const struct task_claim *const *reqs,
+                    struct task_leases *const *replies, struct tx_problem *problems, size_t n)
+{
+    int r;
+
+    for (size_t i = 0; i < n; i++) {
+        if (problems[i].code == CODE_OK)
+            problems[i] = taker_of(d, reqs[i])->problem;
+        if (problems[i].code == CODE_OK)
+            scope_of(d, reqs[i]->run, reqs[i]->queue)->wanted +=
+                least(reqs[i]->max, taker_of(d, reqs[i])->room);
+    }
+    r = find_tasks(d);
+    change_init(&d->change, d->tx);
+    for (size_t i = 0; !r && i < n; i++)
+        if (problems[i].code == CODE_OK)
+            r = deal_out(d, reqs[i], replies[i]);
+    if (!r)
+        r = change_write(&d->change);
+    if (!r)
+        r = spend(d);
+    for (size_t i = 0; !r && i < n; i++)
+        if (problems[i].code == CODE_OK && replies[i]->n == 0)
+            r = next_due(d, scope_of(d, reqs[i]->run, reqs[i]->queue), &replies[i]->next_due_at);
+    return r ? fault(r) : 0;
+}
+
+/* Whoever claims without a heartbeat: its leases have an end of their own, and no slots are
+ * counted. */
+static int check_guest(struct tx *tx, const struct task_claim *req)
+{
+    if (req->run)
+        return tx_refuse(tx, CODE_INVALID, "tasks of a run are given to registered workers only");
+    if (req->ttl_us && (req->ttl_us < LEASE_TTL_US_MIN || req->ttl_us > LEASE_TTL_US_MAX))
+        return tx_refuse(tx, CODE_INVALID, "the ttl of a lease lies between 1 s and 7 days");
+    if (req->guest.n == 0)
+        return tx_refuse(tx, CODE_INVALID, "a claim names a worker, or a guest");
+    return 0;
+}
+
+static int check(struct tx *tx, const struct task_claim *req)
+{
+    if (req->max < 1 || req->max > TASK_BATCH_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a claim takes 1 to %u tasks, not %" PRId64,
+                         TASK_BATCH_MAX, req->max);
+    return req->worker ? 0 : check_guest(tx, req);
+}
+
+int task_claim_many(struct tx *tx, const struct task_claim *const *reqs,
+                    struct task_leases *const *replies, struct tx_problem *problems, size_t n)
+{
+    struct deal d = {.tx = tx};
+    int r = 0;
+
+    for (size_t i = 0; !r && i < n; i++) {
+        *replies[i] = (struct task_leases){0};
+        r = tx_refuse_one(tx, check(tx, reqs[i]), &problems[i]);
+    }
+    gather_scopes(&d, reqs, problems, n);
+    if (!r)
+        r = look_at_scopes(&d);
+    for (size_t i = 0; !r && i < n; i++)
+        if (problems[i].code == CODE_OK)
+            problems[i] = scope_of(&d, reqs[i]->run, reqs[i]->queue)->problem;
+    gather_takers(&d, reqs, problems, n);
+    if (!r)
+        r = look_at_guests(&d);
+    if (!r)
+        r = look_at_workers(&d);
+    if (!r)
+        r = deal_all(&d, reqs, replies, problems, n);
+    return r ? fault(r) : 0;
+}
+
+int task_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply)
+{
+    struct tx_problem problem;
+    int r = task_claim_many(tx, &req, &reply, &problem, 1);
+
+    return r ? fault(r) : tx_refused(tx, &problem);
+}
