@@ -171,6 +171,15 @@ static void reply_begin(struct stream *s)
         h2_reply(&s->h2, fields, 2);
 }
 
+/* An answered client has its time to read. One that still sends is told to stop (RFC 9113, 8.1),
+ * but not at once: Node takes no answer from a stream that is reset while it sends. */
+static void farewell(struct stream *s)
+{
+    int64_t us = s->h2.ended_in ? GRPC_REPLY_US_MAX : shared_of(s)->limits.linger_us;
+
+    h2_stream_deadline(&s->h2, now_us(s) + us);
+}
+
 static void finish(struct stream *s, const struct ending *e)
 {
     nghttp2_nv fields[8] = {
@@ -189,7 +198,7 @@ static void finish(struct stream *s, const struct ending *e)
 
         h2_refuse(&s->h2, fields, 3 + n);
     }
-    h2_stream_deadline(&s->h2, now_us(s) + GRPC_REPLY_US_MAX);
+    farewell(s);
 }
 
 static void refuse(struct stream *s, int status, enum code code, struct str text)
@@ -216,6 +225,7 @@ static void refuse_http(struct stream *s, struct str status)
     const nghttp2_nv fields[] = {H2_FIELD(":status", status)};
 
     h2_refuse(&s->h2, fields, 1);
+    farewell(s);
 }
 
 /* Append a message; false where the answer is larger than we send. */
@@ -542,7 +552,9 @@ static void deadline_passed(struct stream *s)
 {
     int64_t now = now_us(s);
 
-    if (s->h2.ended_out) {
+    if (s->h2.ended_out && !s->h2.ended_in) {
+        h2_reset(&s->h2, NGHTTP2_NO_ERROR);
+    } else if (s->h2.ended_out) {
         shared_of(s)->metrics.refused[METRICS_WRITE_TIME]++;
         h2_reset(&s->h2, NGHTTP2_CANCEL);
     } else if (now >= s->call.deadline_us) {

@@ -749,7 +749,12 @@ static void reflection_refuses_what_is_no_question(void **state)
     c->open = true;
     peer_exchange(&p);
     assert_int_equal(peer_status(c), GRPC_INVALID_ARGUMENT);
+    /* It may still send, for a moment. */
+    assert_false(c->closed);
+    advance(&p, p.shared.limits.linger_us);
+    peer_exchange(&p);
     assert_true(c->closed);
+    assert_int_equal(c->error, NGHTTP2_NO_ERROR);
     peer_deinit(&p);
 }
 
