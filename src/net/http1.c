@@ -310,6 +310,7 @@ static int make_request(struct http1 *h, struct exchange *x, ProtobufCMessage **
     struct arena *a = &x->call.arena;
     struct doc_error e = {0};
     struct str text = {0};
+    int r;
 
     if (x->body.n > 0 && protojson_decode(a, m->request, buf_str(&x->body), ret, &e)) {
         answer_problem(h, &(struct problem){400, CODE_INVALID, e.text, &e, 1});
@@ -317,9 +318,15 @@ static int make_request(struct http1 *h, struct exchange *x, ProtobufCMessage **
     }
     if (x->body.n == 0)
         *ret = codec_new(a, m->request->sizeof_message, m->request);
-    if (route_fill(&x->match, x->query, a, *ret, &text) ||
-        (x->if_match.n > 0 && protojson_set(a, *ret, STR("etag"), x->if_match, &text)) ||
-        (x->last_event_id.n > 0 && protojson_set(a, *ret, STR("after"), x->last_event_id, &text))) {
+    r = route_fill(&x->match, x->query, a, *ret, &text);
+    if (!r && x->if_match.n > 0)
+        r = protojson_set(a, *ret, STR("etag"), x->if_match, &text);
+    if (!r && x->last_event_id.n > 0) {
+        /* A browser that comes again repeats the query of its first time. */
+        route_clear(*ret, "after");
+        r = protojson_set(a, *ret, STR("after"), x->last_event_id, &text);
+    }
+    if (r) {
         refuse_code(h, CODE_INVALID, text);
         return 1;
     }

@@ -513,7 +513,7 @@ static void streams_are_events(void **state)
 
     (void)state;
     set_up(&f);
-    fake_host_feed(&f.host, STR("GET /v1/runs/7:watch" HTTP "Last-Event-ID: 1\r\n" END));
+    fake_host_feed(&f.host, STR("GET /v1/runs/7:watch?after=0" HTTP "Last-Event-ID: 1\r\n" END));
     sent = buf_str(&f.host.sent);
     assert_true(f.host.small);
     assert_true(has(sent, "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"));

@@ -59,6 +59,9 @@ static const unsigned char kind[256] = {
 #define FIELD_NAME(name, text, times) [HTTP_##name] = (text),
 static const char *const names[] = {HTTP_FIELDS(FIELD_NAME)};
 
+#define FIELD_LENGTH(name, text, times) [HTTP_##name] = sizeof(text) - 1,
+static const unsigned char lengths[] = {HTTP_FIELDS(FIELD_LENGTH)};
+
 enum { ONCE, LIST };
 #define FIELD_TIMES(name, text, times) [HTTP_##name] = (times),
 static const char times_of[] = {HTTP_FIELDS(FIELD_TIMES)};
@@ -228,7 +231,7 @@ static int keep_field(struct at *a, struct http_head *h, unsigned *seen, struct 
                       struct str value)
 {
     for (unsigned i = 0; i < HTTP_FIELD_N; i++) {
-        if (!http_head_same(name, str_of(names[i])))
+        if (name.n != lengths[i] || !http_head_same(name, (struct str){names[i], lengths[i]}))
             continue;
         if ((*seen & 1u << i) && times_of[i] == ONCE)
             return bad(a, "a field that may come once came twice");

@@ -166,6 +166,16 @@ bool route_has(const struct method *m, const char *field)
     return protobuf_c_message_descriptor_get_field_by_name(m->request, field);
 }
 
+void route_clear(ProtobufCMessage *request, const char *field)
+{
+    const ProtobufCFieldDescriptor *f =
+        protobuf_c_message_descriptor_get_field_by_name(request->descriptor, field);
+    const char *none = NULL;
+
+    assert(f && f->type == PROTOBUF_C_TYPE_STRING && f->label != PROTOBUF_C_LABEL_REPEATED);
+    memcpy((char *)request + f->offset, &none, sizeof(none));
+}
+
 static int digit(char c)
 {
     return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;

@@ -47,4 +47,7 @@ int route_fill(const struct route_match *m, struct str query, struct arena *a,
 /* Whether the request has a text field of that name. */
 bool route_has(const struct method *m, const char *field);
 
+/* Forget what the query said of a text field. */
+void route_clear(ProtobufCMessage *request, const char *field);
+
 #endif
