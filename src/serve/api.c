@@ -39,6 +39,7 @@ int api_transact(struct api *api, struct batcher *b, batcher_function *function,
 
     batcher_call(b, &q);
     arena_adopt(api->arena, &q.arena);
+    batcher_release(&q);
     api->answer = q.answer;
     return q.answer.code == CODE_OK ? 0 : API_E_REFUSED;
 }
@@ -188,12 +189,17 @@ static int retry_outcomes(struct api *api, const Weft__V1__RetryPolicy *m, struc
 #define BACKOFF_CAP_US  (300LL * 1000000)
 #define BACKOFF_JITTER  0.2
 
-int api_retry(struct api *api, const char *field, const Weft__V1__RetryPolicy *m,
-              const struct retry_policy **ret)
+int api_within(struct api *api, const char *list, size_t i)
+{
+    struct str text = api->answer.text;
+
+    return api_refuse(api, api->answer.code, "%s[%zu]." STR_FMT, list, i, STR_ARG(text));
+}
+
+int api_retry(struct api *api, const Weft__V1__RetryPolicy *m, const struct retry_policy **ret)
 {
     struct retry_policy *p;
 
-    (void)field;
     *ret = NULL;
     if (!m)
         return 0;

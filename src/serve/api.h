@@ -8,8 +8,8 @@
  *
  * `decode` checks everything that a client chose: what is absent gets its default, what is out of
  * bounds is refused with a sentence that begins with the field. What the engine's request points to
- * is borrowed from the message or lives in the call's arena, what the reply's message points to is
- * borrowed from the reply.
+ * is borrowed from the message or lives in the call's arena, what the reply's message points to may
+ * be borrowed from the reply.
  */
 #ifndef SERVE_API_H
 #define SERVE_API_H
@@ -47,11 +47,18 @@ enum { API_E_REFUSED = 1 };
 
 struct rpc;
 
+/* What is gathered from several callers goes in this order: what ends makes room for what begins.
+ */
+enum api_turn { API_TURN_END, API_TURN_BEAT, API_TURN_ADD, API_TURN_CLAIM };
+
 struct api_action {
     /* 0 or API_E_REFUSED; NULL: the function takes no request. */
     int (*decode)(struct api *api, const void *message, void *request);
     size_t request_size;
     batcher_function *function;
+    batcher_many
+        *many; /* the same for requests of several callers; then `encode` borrows nothing */
+    enum api_turn turn; /* of `many` */
     size_t reply_size;
     /* Needs no context, since a reply that is kept (Idempotency-Key) is made in the transaction. */
     ProtobufCMessage *(*encode)(struct arena *a, const void *request, const void *reply);
@@ -60,8 +67,9 @@ struct api_action {
     /* Or as many transactions as it takes, and the machine beside the store; on a thread of uv's
      * pool. */
     int (*work)(struct api *api, const void *request, ProtobufCMessage **ret);
-    /* Where one transaction is not the end: the call waits, or is a stream (rpc.h). */
-    void (*begin)(struct rpc *rpc);
+    /* Where one transaction is not the end, as the call waits or is a stream (rpc.h). False: it
+     * does not, and the function is posted. */
+    bool (*begin)(struct rpc *rpc);
 };
 
 /* Refuse the call. Returns API_E_REFUSED. */
@@ -97,8 +105,9 @@ int api_time(struct api *api, const char *field, const Weft__V1__Timestamp *t, i
 int api_json(struct api *api, const char *field, protobuf_c_boolean has, ProtobufCBinaryData data,
              size_t max, struct str *ret);
 /* NULL where it is absent. */
-int api_retry(struct api *api, const char *field, const Weft__V1__RetryPolicy *m,
-              const struct retry_policy **ret);
+int api_retry(struct api *api, const Weft__V1__RetryPolicy *m, const struct retry_policy **ret);
+/* A refusal that says in which item of a list: "tasks[3].priority: …". Returns API_E_REFUSED. */
+int api_within(struct api *api, const char *list, size_t i);
 
 /* Paging: one more than the page is asked for, so that the last page is known to be the last. */
 #define API_PAGE_DEFAULT    100

@@ -13,7 +13,7 @@
 
 BATCHER_FUNCTION(call_task, task_get)
 
-static int read_decode(struct api *api, const void *message, void *request)
+int api_log_decode(struct api *api, const void *message, void *request)
 {
     static const char *const streams[] = {"stdout", "stderr", NULL};
     const Weft__V1__ReadLogRequest *m = message;
@@ -54,7 +54,8 @@ static int missing(struct api *api, const struct api_log_read *read)
                       STR_ARG(read->name), read->attempt);
 }
 
-int api_log_part(struct api *api, const struct api_log_read *read, Weft__V1__LogPart **ret)
+int api_log_part(struct api *api, const struct api_log_read *read, Weft__V1__LogPart **ret,
+                 const char **ret_path)
 {
     enum logs_stream stream = str_eq(read->stream, STR("stderr")) ? LOGS_STDERR : LOGS_STDOUT;
     struct task_which which = {.run = read->run, .name = read->name};
@@ -84,13 +85,15 @@ int api_log_part(struct api *api, const struct api_log_read *read, Weft__V1__Log
     API_SET(m, next_offset, chunk.next_offset);
     API_SET(m, end, !attempt->running && chunk.at_end);
     *ret = m;
+    *ret_path = path;
     return 0;
 }
 
 static int read_log(struct api *api, const void *request, ProtobufCMessage **ret)
 {
     Weft__V1__LogPart *part;
-    int r = api_log_part(api, request, &part);
+    const char *path;
+    int r = api_log_part(api, request, &part, &path);
 
     if (!r)
         *ret = &part->base;
@@ -98,7 +101,7 @@ static int read_log(struct api *api, const void *request, ProtobufCMessage **ret
 }
 
 const struct api_action api_log_read = {
-    .decode = read_decode,
+    .decode = api_log_decode,
     .request_size = sizeof(struct api_log_read),
     .work = read_log,
 };

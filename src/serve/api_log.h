@@ -17,7 +17,10 @@ struct api_log_read {
 
 extern const struct api_action api_log_read;
 
-/* On a thread of uv's pool. */
-int api_log_part(struct api *api, const struct api_log_read *read, Weft__V1__LogPart **ret);
+/* For api_log_watch, too: check a request; read a part, and tell the path of the file, which may
+ * not be there yet. On a thread of uv's pool. */
+int api_log_decode(struct api *api, const void *message, void *request);
+int api_log_part(struct api *api, const struct api_log_read *read, Weft__V1__LogPart **ret,
+                 const char **ret_path);
 
 #endif

@@ -5,6 +5,7 @@
 
 BATCHER_FUNCTION(call_get, task_get)
 BATCHER_FUNCTION(call_requeue, task_requeue)
+BATCHER_FUNCTION(call_cancel, task_cancel)
 
 static int which_decode(struct api *api, const void *message, void *request)
 {
@@ -152,4 +153,23 @@ const struct api_action api_task_requeue = {
     .function = call_requeue,
     .reply_size = sizeof(struct task_details),
     .encode = state_encode,
+};
+
+static ProtobufCMessage *now_encode(struct arena *a, const void *request, const void *reply)
+{
+    const struct task_now *now = reply;
+    Weft__V1__TaskState *m = API_NEW(a, Weft__V1__TaskState, task_state);
+
+    (void)request;
+    m->id = codec_id(a, now->id);
+    m->state = codec_text(a, task_state_text(now->state));
+    return &m->base;
+}
+
+const struct api_action api_task_cancel = {
+    .decode = which_decode,
+    .request_size = sizeof(struct task_which),
+    .function = call_cancel,
+    .reply_size = sizeof(struct task_now),
+    .encode = now_encode,
 };

@@ -8,7 +8,7 @@
 #include "engine/task.h"
 #include "serve/api.h"
 
-extern const struct api_action api_task_get, api_task_why, api_task_requeue;
+extern const struct api_action api_task_get, api_task_why, api_task_requeue, api_task_cancel;
 
 /* For the methods that show tasks with something else. */
 Weft__V1__Task *api_task_show(struct arena *a, const struct task_view *t);

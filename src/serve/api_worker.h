@@ -7,6 +7,9 @@
 
 #include "serve/api.h"
 
+extern const struct api_action api_worker_register, api_worker_heartbeat, api_worker_drain,
+    api_worker_deregister, api_worker_get, api_worker_list;
+
 Weft__V1__Worker *api_worker_show(struct arena *a, const struct worker_row *w);
 
 #endif

@@ -58,7 +58,7 @@ typedef int batcher_many(struct tx *tx, const void *const *requests, void *const
     static int name(struct tx *tx, const void *const *requests, void *const *replies,              \
                     struct tx_problem *problems, size_t n)                                         \
     {                                                                                              \
-        return function(tx, (void *)requests, (void *)replies, problems, n);                       \
+        return function(tx, (void *)(uintptr_t)requests, (void *)(uintptr_t)replies, problems, n); \
     }
 
 /* How a request came out; the texts live where its reply does. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/memory.h"
+#include "serve/hub.h"
 #include "serve/methods_within.h"
 #include "serve/table.h"
 
@@ -27,8 +28,9 @@ struct methods {
     uv_loop_t *loop;
     struct api_house house;
     struct batcher_home *home;
-    uv_async_t soon;
-    struct list over; /* calls that have their outcome and were not told */
+    struct hub_seat *seat; /* NULL: nothing waits */
+    uv_async_t turn;
+    struct list soon; /* calls that have something to do in the next turn */
     size_t running;
     struct count *counts; /* by row */
     size_t rows_n;
@@ -49,6 +51,11 @@ const struct api_house *methods_house(const struct methods *m)
     return &m->house;
 }
 
+struct hub_seat *methods_seat(const struct methods *m)
+{
+    return m->seat;
+}
+
 /* Calls. */
 
 void methods_begun(struct methods *m, struct rpc *rpc)
@@ -57,11 +64,11 @@ void methods_begun(struct methods *m, struct rpc *rpc)
     m->running++;
 }
 
-void methods_over(struct methods *m, struct rpc *rpc)
+void methods_soon(struct methods *m, struct rpc *rpc)
 {
-    if (list_empty(&m->over))
-        uv_async_send(&m->soon);
-    list_add(&m->over, &rpc->link);
+    if (list_empty(&m->soon))
+        uv_async_send(&m->turn);
+    list_add(&m->soon, &rpc->link);
 }
 
 static void count(struct methods *m, const struct rpc *rpc)
@@ -77,15 +84,21 @@ static void count(struct methods *m, const struct rpc *rpc)
     c->sum_us += took;
 }
 
-static void tell(uv_async_t *async)
+void methods_over(struct methods *m, const struct rpc *rpc)
+{
+    count(m, rpc);
+    m->running--;
+}
+
+static void turned(uv_async_t *async)
 {
     struct methods *m = async->data;
     struct list mine;
 
-    /* What ends meanwhile is told in the next turn, so that the loop is not held. */
+    /* What comes meanwhile has the next turn, so that the loop is not held. */
     list_init(&mine);
-    while (!list_empty(&m->over)) {
-        struct list *link = m->over.next;
+    while (!list_empty(&m->soon)) {
+        struct list *link = m->soon.next;
 
         list_del(link);
         list_add(&mine, link);
@@ -93,10 +106,11 @@ static void tell(uv_async_t *async)
     while (!list_empty(&mine)) {
         struct rpc *rpc = LIST_OF(mine.next, struct rpc, link);
 
+        void (*soon)(struct rpc *) = rpc->soon;
+
         list_del(&rpc->link);
-        count(m, rpc);
-        m->running--;
-        rpc->call->done(rpc->call);
+        rpc->soon = NULL;
+        soon(rpc);
     }
 }
 
@@ -133,17 +147,20 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
     struct methods *m = memory_new(sizeof(*m));
     int r = batcher_home_new(loop, &m->home);
 
+    if (!r && house->hub)
+        r = hub_seat_new(house->hub, loop, &m->seat);
     if (!r)
-        r = uv_async_init(loop, &m->soon, tell);
+        r = uv_async_init(loop, &m->turn, turned);
     if (r) {
+        hub_seat_free(m->seat);
         batcher_home_free(m->home);
         free(m);
         return fault(r);
     }
     m->loop = loop;
     m->house = *house;
-    m->soon.data = m;
-    list_init(&m->over);
+    m->turn.data = m;
+    list_init(&m->soon);
     table_methods(&m->rows_n);
     m->counts = memory_new(m->rows_n * sizeof(*m->counts));
     *ret = m;
@@ -155,7 +172,8 @@ struct methods *methods_free(struct methods *m)
     if (m) {
         assert(m->running == 0);
         m->home = batcher_home_free(m->home);
-        uv_close((uv_handle_t *)&m->soon, closed);
+        m->seat = hub_seat_free(m->seat);
+        uv_close((uv_handle_t *)&m->turn, closed);
     }
     return NULL;
 }

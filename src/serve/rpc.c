@@ -17,6 +17,27 @@ static struct rpc *rpc_of(struct call *c)
 
 /* The end. */
 
+void rpc_soon(struct rpc *rpc, void (*what)(struct rpc *rpc))
+{
+    bool comes = rpc->soon;
+
+    rpc->soon = what;
+    if (!comes)
+        methods_soon(rpc->methods, rpc);
+}
+
+static void over(struct rpc *rpc)
+{
+    methods_over(rpc->methods, rpc);
+    rpc->call->done(rpc->call);
+}
+
+void rpc_message(struct rpc *rpc, ProtobufCMessage *message)
+{
+    rpc->call->reply = message;
+    rpc->call->message(rpc->call);
+}
+
 void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply)
 {
     const struct api_action *action = rpc->row->action;
@@ -25,7 +46,8 @@ void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply)
     rpc->call->reply = reply;
     if (reply && action->etag)
         rpc->call->etag = action->etag(reply);
-    methods_over(rpc->methods, rpc);
+    rpc->ended = true;
+    rpc_soon(rpc, over);
 }
 
 void rpc_refuse(struct rpc *rpc, const struct batcher_answer *answer)
@@ -37,8 +59,10 @@ void rpc_refuse(struct rpc *rpc, const struct batcher_answer *answer)
     c->text = answer->text;
     c->details = answer->details;
     c->details_n = answer->details_n;
+    c->retry_after_us = answer->retry_after_us;
     c->reply = NULL;
-    methods_over(rpc->methods, rpc);
+    rpc->ended = true;
+    rpc_soon(rpc, over);
 }
 
 void rpc_refuse_code(struct rpc *rpc, enum code code, const char *text)
@@ -121,26 +145,22 @@ static struct batcher *batcher_for(const struct rpc *rpc)
     return rpc->row->method.kind == METHOD_READ ? house->reader : house->writer;
 }
 
-static int64_t patience(const struct rpc *rpc)
-{
-    int64_t left = rpc->call->deadline_us == INT64_MAX ? INT64_MAX
-                                                       : rpc->call->deadline_us - clock_monotonic();
-
-    return left < BATCHER_CALL_US ? left : BATCHER_CALL_US;
-}
-
 static void post(struct rpc *rpc, batcher_function *function, const void *request, void *reply,
                  size_t reply_size, void (*done)(struct batcher_request *q))
 {
+    const struct api_action *action = rpc->row->action;
     struct batcher_request *q = &rpc->q;
 
     *q = (struct batcher_request){
         .function = function,
+        .many = function == action->function ? action->many : NULL,
+        .turn = action->turn,
         .request = request,
         .reply = reply,
         .reply_size = reply_size,
         .bytes = rpc->api.arena->bytes,
-        .patience_us = patience(rpc),
+        .deadline_us = rpc->call->deadline_us == INT64_MAX ? 0 : rpc->call->deadline_us,
+        .patience_us = BATCHER_CALL_US,
         .home = methods_home(rpc->methods),
         .done = done,
         .context = rpc,
@@ -155,15 +175,34 @@ void rpc_post(struct rpc *rpc, void (*done)(struct batcher_request *q))
     post(rpc, action->function, rpc->request, rpc->reply, action->reply_size, done);
 }
 
+/* What several requests share cannot be taken over: the refusal's text is copied, and `encode` of
+ * such a row copies what it shows. */
+static void take_over(struct rpc *rpc)
+{
+    struct batcher_request *q = &rpc->q;
+
+    q->answer.text = str_copy(rpc->api.arena, q->answer.text);
+    arena_adopt(rpc->api.arena, &q->arena);
+    batcher_release(q);
+}
+
+void rpc_answered(struct rpc *rpc)
+{
+    const struct batcher_answer *answer = &rpc->q.answer;
+    ProtobufCMessage *reply = NULL;
+
+    if (answer->code == CODE_OK)
+        reply = rpc->row->action->encode(rpc->api.arena, rpc->request, rpc->reply);
+    take_over(rpc);
+    if (answer->code != CODE_OK)
+        rpc_refuse(rpc, answer);
+    else
+        rpc_finish(rpc, reply);
+}
+
 static void answered(struct batcher_request *q)
 {
-    struct rpc *rpc = q->context;
-
-    arena_adopt(rpc->api.arena, &q->arena);
-    if (q->answer.code != CODE_OK)
-        rpc_refuse(rpc, &q->answer);
-    else
-        rpc_finish(rpc, rpc->row->action->encode(rpc->api.arena, rpc->request, rpc->reply));
+    rpc_answered(q->context);
 }
 
 static void keyed_answered(struct batcher_request *q)
@@ -171,7 +210,7 @@ static void keyed_answered(struct batcher_request *q)
     struct rpc *rpc = q->context;
     const struct keyed *k = q->request;
 
-    arena_adopt(rpc->api.arena, &q->arena);
+    take_over(rpc);
     if (q->answer.code != CODE_OK)
         rpc_refuse(rpc, &q->answer);
     else
@@ -220,7 +259,7 @@ static void cancel(struct call *c)
 {
     struct rpc *rpc = rpc_of(c);
 
-    if (rpc->cancelled)
+    if (rpc->cancelled || rpc->ended)
         return;
     rpc->cancelled = true;
     if (rpc->on_cancel)
@@ -233,7 +272,7 @@ static void pull(struct call *c)
 {
     struct rpc *rpc = rpc_of(c);
 
-    if (rpc->on_pull && !rpc->cancelled)
+    if (rpc->on_pull && !rpc->cancelled && !rpc->ended)
         rpc->on_pull(rpc);
 }
 
@@ -277,8 +316,8 @@ void rpc_start(struct methods *m, struct call *c)
         rpc_end_cancelled(rpc);
     } else if (decode(rpc)) {
         rpc_refuse(rpc, &rpc->api.answer);
-    } else if (action->begin) {
-        action->begin(rpc);
+    } else if (action->begin && action->begin(rpc)) {
+        /* It waits, and ends by itself. */
     } else if (action->work) {
         rpc->work.data = rpc;
         uv_queue_work(methods_loop(m), &rpc->work, work, worked);

@@ -40,8 +40,10 @@ struct rpc {
     void (*on_pull)(struct rpc *rpc);
     void *state;
     bool cancelled;
+    bool ended; /* it has its outcome */
 
-    struct list link; /* of those that are over, and are told so in a moment */
+    struct list link; /* of those that do something in a moment */
+    void (*soon)(struct rpc *rpc);
 };
 
 /* Begin a call of the table. */
@@ -50,6 +52,16 @@ void rpc_start(struct methods *m, struct call *c);
 /* Post the row's function, or another one, to its batcher; `done` is called on the loop. Its
  * request and reply are the rpc's. */
 void rpc_post(struct rpc *rpc, void (*done)(struct batcher_request *q));
+
+/* Do something in a turn of the loop of its own. The last one asked for is done. */
+void rpc_soon(struct rpc *rpc, void (*what)(struct rpc *rpc));
+
+/* A message of a stream; `on_pull` comes when there may be another. Not from within a call of the
+ * transport's. */
+void rpc_message(struct rpc *rpc, ProtobufCMessage *message);
+
+/* The end, as the transaction that was answered says. Its memory is given back. */
+void rpc_answered(struct rpc *rpc);
 
 /* The end: with a reply (NULL for a stream that has ended), or refused with the answer. The call's
  * `done` comes in a moment; nothing of the rpc may be under way. */

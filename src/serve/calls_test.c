@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The methods, as transports call them, on both stores. */
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "engine/task.h"
+#include "serve/calls_testing.h"
+#include "serve/logs.h"
+
+#define HAS(text, piece)                                                                           \
+    do {                                                                                           \
+        const char *text_ = (text);                                                                \
+        if (!strstr(text_, (piece)))                                                               \
+            fail_msg("%s is not in\n%s", (piece), text_);                                          \
+    } while (0)
+
+/* A request with texts of the test in it. */
+#define REQUEST(c, ...) (str_printf(&(c)->arena, __VA_ARGS__).p)
+
+#define PUT(c, settings) calls_testing_ok((c), "queues.put", "{\"queue\": \"mail\"" settings "}")
+#define ENQUEUE(c, tasks)                                                                          \
+    calls_testing_ok((c), "queues.enqueue", "{\"queue\": \"mail\", \"tasks\": [" tasks "]}")
+#define CLAIM(c, more)                                                                             \
+    calls_testing_ok((c), "queues.claim", "{\"queue\": \"mail\", \"worker\": \"me\"" more "}")
+
+static const char *complete(struct calls_testing *c, const char *token, const char *more)
+{
+    return calls_testing_ok(c, "leases.complete",
+                            REQUEST(c, "{\"results\": [{\"token\": \"%s\", %s}]}", token, more));
+}
+
+static void a_task_lives(void **state)
+{
+    struct calls_testing c;
+    const char *r, *token;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    r = ENQUEUE(&c,
+                "{\"payload\": {\"b\": 1.50, \"a\": [1, 2]}, \"key\": \"k\", \"priority\": 3}, {}");
+    HAS(r, "{\"ids\":[\"");
+    r = calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}");
+    HAS(r, "\"name\":\"mail\",\"counts\":{\"blocked\":0,\"ready\":2,");
+    HAS(r, "\"claim_ttl\":\"3600s\"");
+    r = CLAIM(&c, ", \"max\": 5");
+    HAS(r, "\"payload\":{\"b\":1.5,\"a\":[1,2]},\"attempt\":1");
+    HAS(r, "\"payload\":null,\"attempt\":1");
+    HAS(r, "\"expires_at\":\"20");
+    token = calls_testing_field(&c, r, "token");
+    r = calls_testing_ok(&c, "leases.renew",
+                         REQUEST(&c,
+                                 "{\"ttl\": \"7200s\", \"leases\": [{\"token\": \"%s\", "
+                                 "\"percent\": 40}, {\"token\": \"9.9\"}, {\"token\": \"x\"}]}",
+                                 token));
+    HAS(r, "{\"results\":[{\"code\":\"OK\",\"expires_at\":\"");
+    HAS(r, "\"stop\":false},{\"code\":\"lease_lost\",");
+    HAS(complete(&c, token, "\"outcome\": \"succeeded\", \"result\": {\"sent\": true}"),
+        "{\"results\":[{\"code\":\"OK\"}]}");
+    HAS(complete(&c, token, "\"outcome\": \"succeeded\", \"result\": {\"sent\": true}"),
+        "{\"results\":[{\"code\":\"OK\"}]}");
+    HAS(complete(&c, token, "\"outcome\": \"failed\""), "\"code\":\"completion_conflict\"");
+    HAS(complete(&c, "77.88", "\"outcome\": \"failed\""), "\"code\":\"lease_lost\"");
+    HAS(complete(&c, "none", "\"outcome\": \"failed\""), "\"code\":\"lease_lost\"");
+    r = calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}");
+    HAS(r, "\"running\":1,\"awaiting\":0,\"succeeded\":1,");
+    calls_testing_deinit(&c);
+}
+
+static void dead_letters_come_back(void **state)
+{
+    struct calls_testing c;
+    const char *r, *id;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    ENQUEUE(&c, "{\"payload\": 1, \"retry\": {\"max_attempts\": 1}}");
+    complete(&c, calls_testing_field(&c, CLAIM(&c, ""), "token"),
+             "\"outcome\": \"failed\", \"error\": {\"code\": \"E_X\", \"message\": \"no\"}");
+    r = calls_testing_ok(&c, "queues.tasks", "{\"queue\": \"mail\"}");
+    HAS(r, "\"state\":\"FAILED\",\"payload\":1,");
+    HAS(r, "\"reason\":\"worker_reported_error\",\"message\":\"E_X: no\"");
+    HAS(r, "\"next_page_token\":\"\"");
+    id = calls_testing_field(&c, r, "id");
+    HAS(calls_testing_ok(&c, "tasks.get", REQUEST(&c, "{\"id\": \"%s\"}", id)),
+        "\"message\":\"E_X: no\"");
+    r = calls_testing_ok(&c, "queues.requeue",
+                         REQUEST(&c,
+                                 "{\"queue\": \"mail\", \"tasks\": [{\"id\": \"%s\", "
+                                 "\"payload\": {\"fixed\": 1}}, {\"id\": \"999\"}]}",
+                                 id));
+    HAS(r, "{\"results\":[{\"code\":\"OK\"},{\"code\":\"task_not_found\",\"message\":\"");
+    HAS(r, "\"requeued\":1}");
+    HAS(calls_testing_ok(&c, "queues.tasks", "{\"queue\": \"mail\", \"state\": \"READY\"}"),
+        "\"payload\":{\"fixed\":1}");
+    HAS(calls_testing_ok(&c, "queues.purge", "{\"queue\": \"mail\"}"),
+        "{\"purged\":1,\"more\":false}");
+    ENQUEUE(&c, "{}");
+    r = calls_testing_ok(&c, "queues.tasks", "{\"queue\": \"mail\", \"state\": \"READY\"}");
+    HAS(calls_testing_ok(&c, "tasks.cancel",
+                         REQUEST(&c, "{\"id\": \"%s\"}", calls_testing_field(&c, r, "id"))),
+        "\"state\":\"CANCELLED\"");
+    calls_testing_deinit(&c);
+}
+
+static void settings_change_under_an_etag(void **state)
+{
+    struct calls_testing c;
+    const char *r, *etag;
+
+    calls_testing_init(&c, state);
+    r = PUT(&c, ", \"rate\": 2.5, \"fair\": true, \"retry\": {\"max_attempts\": 7}, "
+                "\"task_timeout\": \"90s\"");
+    HAS(r, "\"rate\":2.5,");
+    HAS(r, "\"retry\":{\"max_attempts\":7,\"backoff_base\":\"1s\",");
+    HAS(r, "\"task_timeout\":\"90s\"");
+    etag = calls_testing_field(&c, r, "etag");
+    r = PUT(&c, ", \"paused\": true");
+    HAS(r, "\"fair\":true");
+    HAS(r, "\"paused\":true");
+    assert_int_equal(calls_testing_refused(&c, "queues.put",
+                                           REQUEST(&c,
+                                                   "{\"queue\": \"mail\", \"paused\": false, "
+                                                   "\"etag\": \"%s\"}",
+                                                   etag)),
+                     CODE_QUEUE_CHANGED);
+    etag = calls_testing_field(&c, r, "etag");
+    calls_testing_ok(&c, "queues.put",
+                     REQUEST(&c,
+                             "{\"queue\": \"mail\", \"paused\": false, "
+                             "\"etag\": \"\\\"%s\\\"\"}",
+                             etag));
+    HAS(calls_testing_ok(&c, "queues.pause", "{\"queue\": \"mail\"}"), "\"paused\":true");
+    ENQUEUE(&c, "{}");
+    HAS(CLAIM(&c, ""), "{\"leases\":[]}");
+    HAS(calls_testing_ok(&c, "queues.resume", "{\"queue\": \"mail\"}"), "\"paused\":false");
+    HAS(calls_testing_ok(&c, "queues.list", "{\"page_size\": 1}"),
+        "\"queues\":[{\"name\":\"mail\"");
+    calls_testing_deinit(&c);
+}
+
+static void a_worker_lives(void **state)
+{
+    struct calls_testing c;
+    const char *r, *id, *token;
+
+    calls_testing_init(&c, state);
+    r = calls_testing_ok(
+        &c, "workers.register",
+        "{\"name\": \"w1\", \"slots\": 2, \"ttl\": \"30s\", \"labels\": {\"zone\": "
+        "\"a\"}, \"metadata\": {\"x\": \"\"}, \"host\": \"h\", \"pid\": 7}");
+    HAS(r, "\"kind\":\"remote\",\"state\":\"READY\"");
+    HAS(r, "\"labels\":{\"zone\":\"a\"},\"metadata\":{\"x\":\"\"}");
+    HAS(r, "\"reregistered\":false");
+    HAS(r, "\"heartbeat_every\":\"6s\"");
+    id = calls_testing_field(&c, r, "id");
+    PUT(&c, "");
+    ENQUEUE(&c, "{}, {}, {}");
+    r = calls_testing_ok(&c, "queues.claim",
+                         REQUEST(&c, "{\"queue\": \"mail\", \"worker\": \"%s\", \"max\": 9}", id));
+    token = calls_testing_field(&c, r, "token");
+    HAS(calls_testing_ok(&c, "workers.heartbeat",
+                         REQUEST(&c, "{\"worker\": \"%s\", \"metrics\": {\"load\": 0.5}}", id)),
+        "{\"state\":\"READY\",\"stop\":[]}");
+    r = calls_testing_ok(&c, "workers.get", REQUEST(&c, "{\"worker\": \"%s\"}", id));
+    HAS(r, "\"slots\":2,\"busy\":2");
+    HAS(r, "\"metrics\":{\"load\":0.5}");
+    assert_int_equal(calls_testing_refused(&c, "workers.register", "{\"name\": \"w1\"}"),
+                     CODE_WORKER_ALIVE);
+    r = calls_testing_ok(
+        &c, "workers.register",
+        REQUEST(&c, "{\"name\": \"w1\", \"takeover\": true, \"tokens\": [\"%s\"]}", token));
+    HAS(r, "\"reregistered\":true");
+    HAS(r, REQUEST(&c, "\"kept\":[\"%s\"],\"lost\":[]", token));
+    assert_int_equal(
+        calls_testing_refused(&c, "workers.heartbeat", REQUEST(&c, "{\"worker\": \"%s\"}", id)),
+        CODE_WORKER_LOST);
+    id = calls_testing_field(&c, r, "id");
+    HAS(calls_testing_ok(&c, "leases.release", REQUEST(&c, "{\"tokens\": [\"%s\"]}", token)),
+        "{\"results\":[{\"code\":\"OK\"}]}");
+    HAS(calls_testing_ok(&c, "workers.drain", REQUEST(&c, "{\"worker\": \"%s\"}", id)),
+        "\"state\":\"DRAINING\"");
+    HAS(calls_testing_ok(&c, "workers.deregister", REQUEST(&c, "{\"worker\": \"%s\"}", id)),
+        "\"state\":\"GONE\"");
+    HAS(calls_testing_ok(&c, "workers.list", NULL), "{\"workers\":[]");
+    HAS(calls_testing_ok(&c, "workers.list", "{\"all\": true, \"name\": \"w1\"}"),
+        "\"state\":\"GONE\"");
+    assert_int_equal(calls_testing_refused(&c, "workers.get", "{\"worker\": \"12345\"}"),
+                     CODE_WORKER_NOT_FOUND);
+    calls_testing_deinit(&c);
+}
+
+/* C: a claim without work waits, and is woken by the commit that brings some. */
+static void a_claim_waits_for_a_task(void **state)
+{
+    struct calls_testing_call claim;
+    struct calls_testing c;
+    int64_t begun;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    calls_testing_start(&c, &claim, "queues.claim",
+                        "{\"queue\": \"mail\", \"worker\": \"me\", \"wait\": \"9s\"}");
+    calls_testing_settle(&c);
+    assert_false(claim.done);
+    begun = clock_monotonic();
+    ENQUEUE(&c, "{\"payload\": 7}");
+    calls_testing_wait(&claim);
+    assert_int_equal(claim.call.code, CODE_OK);
+    HAS(claim.reply, "\"payload\":7");
+    assert_true(clock_monotonic() - begun < 5 * CLOCK_S);
+    calls_testing_end(&claim);
+    calls_testing_deinit(&c);
+}
+
+static void a_claim_waits_no_longer_than_it_asked(void **state)
+{
+    struct calls_testing_call claim;
+    struct calls_testing c;
+    int64_t begun = clock_monotonic();
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    calls_testing_start(&c, &claim, "queues.claim",
+                        "{\"queue\": \"mail\", \"worker\": \"me\", \"wait\": \"0.2s\"}");
+    calls_testing_wait(&claim);
+    assert_int_equal(claim.call.code, CODE_OK);
+    HAS(claim.reply, "{\"leases\":[]}");
+    assert_true(clock_monotonic() - begun >= CLOCK_S / 5);
+    calls_testing_end(&claim);
+    /* What is due soon is waited for. */
+    ENQUEUE(&c, "{\"delay\": \"0.1s\"}");
+    calls_testing_deinit(&c);
+}
+
+/* A client that has gone gets nothing: neither while it waits, nor while the store is asked. */
+static void a_client_that_has_gone_holds_nothing(void **state)
+{
+    struct calls_testing_call claim;
+    struct calls_testing c;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    calls_testing_start(&c, &claim, "queues.claim",
+                        "{\"queue\": \"mail\", \"worker\": \"me\", \"wait\": \"9s\"}");
+    calls_testing_settle(&c);
+    claim.call.cancel(&claim.call);
+    claim.call.cancel(&claim.call);
+    calls_testing_wait(&claim);
+    assert_int_equal(claim.call.code, CODE_CANCELLED);
+    calls_testing_end(&claim);
+    ENQUEUE(&c, "{}");
+    calls_testing_start(&c, &claim, "queues.claim", "{\"queue\": \"mail\", \"worker\": \"me\"}");
+    claim.call.cancel(&claim.call);
+    calls_testing_wait(&claim);
+    assert_int_equal(claim.call.code, CODE_CANCELLED);
+    calls_testing_end(&claim);
+    HAS(calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}"), "\"ready\":1,");
+    calls_testing_deinit(&c);
+}
+
+static void a_key_makes_a_request_count_once(void **state)
+{
+    struct calls_testing_call one, again, other;
+    struct calls_testing c;
+    const char *request = "{\"queue\": \"mail\", \"tasks\": [{\"payload\": 1}]}";
+
+    calls_testing_init(&c, state);
+    one = again = other = (struct calls_testing_call){
+        .call = {.deadline_us = INT64_MAX, .idempotency_key = STR("order 66")}
+    };
+    PUT(&c, "");
+    calls_testing_begin(&c, &one, "queues.enqueue", request);
+    calls_testing_begin(&c, &again, "queues.enqueue", request);
+    calls_testing_begin(&c, &other, "queues.enqueue",
+                        "{\"queue\": \"mail\", \"tasks\": [{\"payload\": 2}]}");
+    calls_testing_wait(&one);
+    calls_testing_wait(&again);
+    calls_testing_wait(&other);
+    assert_int_equal(one.call.code, CODE_OK);
+    assert_int_equal(again.call.code, CODE_OK);
+    assert_string_equal(one.reply, again.reply);
+    assert_int_equal(other.call.code, CODE_IDEMPOTENCY_CONFLICT);
+    HAS(calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}"), "\"ready\":1,");
+    calls_testing_end(&one);
+    calls_testing_end(&again);
+    calls_testing_end(&other);
+    calls_testing_deinit(&c);
+}
+
+static void a_deadline_that_has_passed_leaves_it_undone(void **state)
+{
+    struct calls_testing_call call = {.call.deadline_us = 1};
+    struct calls_testing c;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    calls_testing_begin(&c, &call, "queues.enqueue", "{\"queue\": \"mail\", \"tasks\": [{}]}");
+    assert_false(call.done);
+    calls_testing_wait(&call);
+    assert_int_equal(call.call.code, CODE_DEADLINE_EXCEEDED);
+    HAS(calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}"), "\"ready\":0,");
+    calls_testing_end(&call);
+    calls_testing_deinit(&c);
+}
+
+/* Streams. */
+
+static const char *start_run(struct calls_testing *c)
+{
+    calls_testing_ok(c, "workflows.put",
+                     "{\"source\": \"weft: 1\\nname: one\\ntasks: {a: {run: [x]}}\"}");
+    return calls_testing_field(c, calls_testing_ok(c, "runs.start", "{\"workflow\": \"one\"}"),
+                               "id");
+}
+
+static void a_run_is_watched_to_its_end(void **state)
+{
+    struct calls_testing_call watch;
+    struct calls_testing c;
+    const char *run;
+
+    calls_testing_init(&c, state);
+    run = start_run(&c);
+    calls_testing_start(&c, &watch, "runs.watch", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    calls_testing_wait_messages(&watch, 2);
+    HAS(watch.history.p, "\"kind\":\"run_RUNNING\"");
+    HAS(watch.history.p, "\"kind\":\"task_READY\"");
+    assert_false(watch.done);
+    calls_testing_ok(&c, "runs.cancel", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_OK);
+    HAS(watch.reply, "\"kind\":\"run_CANCELLED\"");
+    calls_testing_end(&watch);
+    /* One that has ended is told from its events, and behind the last there is nothing. */
+    calls_testing_start(&c, &watch, "runs.watch",
+                        REQUEST(&c, "{\"id\": \"%s\", \"after\": \"999999\"}", run));
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.messages, 0);
+    assert_int_equal(watch.call.code, CODE_OK);
+    calls_testing_end(&watch);
+    calls_testing_deinit(&c);
+}
+
+static void who_does_not_pull_gets_no_more(void **state)
+{
+    struct calls_testing_call watch = {.call.deadline_us = INT64_MAX, .holds = true};
+    struct calls_testing c;
+
+    calls_testing_init(&c, state);
+    start_run(&c);
+    calls_testing_begin(&c, &watch, "runs.watch", "{}");
+    calls_testing_wait_messages(&watch, 1);
+    calls_testing_settle(&c);
+    assert_int_equal(watch.messages, 1);
+    watch.call.pull(&watch.call);
+    assert_int_equal(watch.messages, 1);
+    calls_testing_wait_messages(&watch, 2);
+    watch.call.pull(&watch.call);
+    watch.call.cancel(&watch.call);
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_CANCELLED);
+    calls_testing_end(&watch);
+    assert_int_equal(calls_testing_refused(&c, "runs.cancel", "{\"id\": \"77\"}"),
+                     CODE_RUN_NOT_FOUND);
+    calls_testing_start(&c, &watch, "runs.watch", "{\"id\": \"77\"}");
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_RUN_NOT_FOUND);
+    calls_testing_end(&watch);
+    calls_testing_deinit(&c);
+}
+
+BATCHER_FUNCTION(do_register, worker_register)
+BATCHER_FUNCTION(do_claim, task_claim)
+
+/* The task of a run, held by the worker of another program. */
+static struct task_lease hold(struct calls_testing *c, int64_t run)
+{
+    struct worker_register join = {.name = STR("w"),
+                                   .kind = STR("local"),
+                                   .host = STR("h"),
+                                   .boot = STR("b"),
+                                   .site = STR("s"),
+                                   .slots = 1,
+                                   .ttl_us = 60 * CLOCK_S,
+                                   .run = run};
+    struct task_claim claim = {.run = run, .max = 1};
+    struct task_leases leases;
+    struct worker_row w;
+    struct api api = {.arena = &c->arena, .house = &c->house};
+
+    assert_int_equal(api_transact(&api, c->house.writer, do_register, &join, &w, sizeof(w)), 0);
+    claim.worker = w.incarnation;
+    assert_int_equal(api_transact(&api, c->house.writer, do_claim, &claim, &leases, sizeof(leases)),
+                     0);
+    assert_int_equal(leases.n, 1);
+    return leases.list[0];
+}
+
+static void a_log_is_followed_while_it_is_written(void **state)
+{
+    struct calls_testing_call watch;
+    struct calls_testing c;
+    struct task_lease lease;
+    const char *run, *path;
+    int64_t id;
+
+    calls_testing_init(&c, state);
+    run = start_run(&c);
+    assert_true(str_int64(str_of(run), &id));
+    lease = hold(&c, id);
+    calls_testing_start(&c, &watch, "logs.watch",
+                        REQUEST(&c, "{\"run\": \"%s\", \"name\": \"a\"}", run));
+    calls_testing_settle(&c);
+    path = logs_path(&c.arena, c.house.data, id, lease.task, 1, LOGS_STDOUT).p;
+    assert_int_equal(file_mkdirs(logs_folder(&c.arena, c.house.data, id).p), 0);
+    assert_int_equal(file_write(path, STR("one\n")), 0);
+    calls_testing_wait_messages(&watch, 1);
+    HAS(watch.reply, "\"text\":\"one\\n\"");
+    assert_int_equal(file_write(path, STR("one\ntwo\n")), 0);
+    calls_testing_wait_messages(&watch, 2);
+    HAS(watch.reply, "\"text\":\"two\\n\",\"next_offset\":8");
+    complete(&c, REQUEST(&c, "%" PRId64 ".%" PRId64, lease.task, lease.token),
+             "\"outcome\": \"succeeded\"");
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_OK);
+    calls_testing_end(&watch);
+    calls_testing_start(&c, &watch, "logs.watch",
+                        REQUEST(&c, "{\"run\": \"%s\", \"name\": \"b\"}", run));
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_TASK_NOT_FOUND);
+    calls_testing_end(&watch);
+    calls_testing_deinit(&c);
+}
+
+static void what_is_wrong_is_refused(void **state)
+{
+    static const struct {
+        const char *method, *request;
+        enum code code;
+        const char *text; /* its beginning */
+    } rows[] = {
+        {"queues.put",        "{}",                                                                  CODE_INVALID,          "queue: it is required"                                                             },
+        {"queues.put",        "{\"queue\": \"q\", \"rate\": -1}",                                    CODE_INVALID,          "rate: -1 is not within"                                                            },
+        {"queues.put",        "{\"queue\": \"q\", \"tasks_max\": -1}",                               CODE_INVALID,          ""                                                                                  },
+        {"queues.put",        "{\"queue\": \"q\", \"etag\": \"x\"}",                                 CODE_QUEUE_CHANGED,    "etag: "                                                                            },
+        {"queues.put",        "{\"queue\": \"q\", \"retry\": {\"retry_on\": [\"lost\", \"x\"]}}",
+         CODE_INVALID,                                                                                                      "retry_on: \"x\" is none of failed, timed_out and lost"                             },
+        {"queues.get",        "{\"queue\": \"q\"}",                                                  CODE_QUEUE_NOT_FOUND,  ""                                                                                  },
+        {"queues.list",       "{\"page_size\": 0}",                                                  CODE_INVALID,          "page_size: 0 is not within 1 … 1000"                                             },
+        {"queues.enqueue",    "{\"queue\": \"q\"}",                                                  CODE_INVALID,          "tasks: it is required"                                                             },
+        {"queues.enqueue",    "{\"queue\": \"q\", \"tasks\": [{}, {\"priority\": 1001}]}",
+         CODE_INVALID,                                                                                                      "tasks[1].priority: 1001 is not within -1000 … 1000"                              },
+        {"queues.enqueue",    "{\"queue\": \"q\", \"tasks\": [{\"delay\": \"-1s\"}]}",               CODE_INVALID,
+         "tasks[0].delay: "                                                                                                                                                                                     },
+        {"queues.enqueue",    "{\"queue\": \"q\", \"tasks\": [{\"retry\": {\"max_attempts\": 0}}]}",
+         CODE_INVALID,                                                                                                      "tasks[0].max_attempts: 0 is not within 1 … 1000"                                 },
+        {"queues.claim",      "{\"queue\": \"q\"}",                                                  CODE_INVALID,          "worker: it is required"                                                            },
+        {"queues.claim",      "{\"queue\": \"q\", \"worker\": \"me\", \"max\": 0}",                  CODE_INVALID,
+         "max: 0 "                                                                                                                                                                                              },
+        {"queues.claim",      "{\"queue\": \"q\", \"worker\": \"0\"}",                               CODE_INVALID,
+         "worker: 0 is no id"                                                                                                                                                                                   },
+        {"queues.claim",      "{\"queue\": \"q\", \"worker\": \"me\", \"wait\": \"61s\"}",           CODE_INVALID,
+         "wait: it is not within 0s … 60s"                                                                                                                                                                    },
+        {"queues.claim",      "{\"queue\": \"q\", \"worker\": \"me\", \"ttl\": \"0.5s\"}",           CODE_INVALID,
+         "ttl: it is 1s at least"                                                                                                                                                                               },
+        {"queues.tasks",      "{\"queue\": \"q\", \"state\": \"LOST\"}",                             CODE_INVALID,
+         "state: \"LOST\" is none of FAILED, READY, DELAYED and RUNNING"                                                                                                                                        },
+        {"queues.requeue",    "{\"queue\": \"q\", \"tasks\": [{}]}",                                 CODE_INVALID,
+         "tasks[0].id: it is required"                                                                                                                                                                          },
+        {"queues.purge",      "{\"queue\": \"q\", \"states\": [\"RUNNING\"]}",                       CODE_INVALID,
+         "states: \"RUNNING\" is none of READY, DELAYED and FAILED"                                                                                                                                             },
+        {"leases.renew",      "{}",                                                                  CODE_INVALID,          "leases: it is required"                                                            },
+        {"leases.renew",      "{\"leases\": [{\"token\": \"1.1\", \"percent\": 101}]}",              CODE_INVALID,
+         "leases[0].percent: 101 is not within 0 … 100"                                                                                                                                                       },
+        {"leases.complete",   "{}",                                                                  CODE_INVALID,          "results: it is required"                                                           },
+        {"leases.complete",   "{\"results\": [{\"token\": \"1.1\"}]}",                               CODE_INVALID,
+         "results[0].outcome: it is required"                                                                                                                                                                   },
+        {"leases.complete",   "{\"results\": [{\"token\": \"1.1\", \"outcome\": \"lost\"}]}",
+         CODE_INVALID,                                                                                                      "results[0].outcome: \"lost\" is none of succeeded, failed, timed_out and cancelled"},
+        {"leases.complete",
+         "{\"results\": [{\"token\": \"1.1\", \"outcome\": \"failed\", \"result\": 1}]}",            CODE_INVALID,          "results[0].result: an attempt that did not succeed has none"                       },
+        {"leases.release",    "{}",                                                                  CODE_INVALID,          "tokens: it is required"                                                            },
+        {"workers.register",  "{}",                                                                  CODE_INVALID,          "name: it is required"                                                              },
+        {"workers.register",  "{\"name\": \"w\", \"ttl\": \"0.1s\"}",                                CODE_INVALID,
+         "ttl: it is 1s at least"                                                                                                                                                                               },
+        {"workers.register",  "{\"name\": \"w\", \"slots\": 0}",                                     CODE_INVALID,
+         "slots: 0 is not within"                                                                                                                                                                               },
+        {"workers.register",  "{\"name\": \"w\", \"tokens\": [\"x\"]}",                              CODE_INVALID,
+         "tokens[0]: it is none that weft gave"                                                                                                                                                                 },
+        {"workers.heartbeat", "{}",                                                                  CODE_INVALID,          "worker: it is required"                                                            },
+        {"workers.heartbeat", "{\"worker\": \"5\"}",                                                 CODE_WORKER_NOT_FOUND, ""                                                                                  },
+        {"workers.drain",     "{\"worker\": \"x\"}",                                                 CODE_INVALID,          "worker: \"x\" is no id"                                                            },
+        {"tasks.cancel",      "{\"id\": \"5\"}",                                                     CODE_TASK_NOT_FOUND,   ""                                                                                  },
+        {"runs.list",         "{\"filter\": \"colour=red\"}",                                        CODE_INVALID,          "filter: it is state=STATE"                                                         },
+        {"logs.read",         "{\"run\": \"1\"}",                                                    CODE_INVALID,          "name: it is required"                                                              },
+    };
+    struct calls_testing c;
+
+    calls_testing_init(&c, state);
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        enum code code = calls_testing_refused(&c, rows[i].method, rows[i].request);
+
+        if (code != rows[i].code || !str_starts(str_of(c.problem.text), str_of(rows[i].text)))
+            fail_msg("%s %s: " STR_FMT ", %s", rows[i].method, rows[i].request,
+                     STR_ARG(code_text(code)), c.problem.text);
+    }
+    calls_testing_deinit(&c);
+}
+
+static void calls_are_counted(void **state)
+{
+    struct calls_testing c;
+    struct buf out;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    calls_testing_refused(&c, "queues.get", "{}");
+    HAS(calls_testing_ok(&c, "health.get", NULL), "\"health\":\"healthy\"");
+    HAS(calls_testing_ok(&c, "status.get", NULL), "\"tasks\":{\"blocked\":0,");
+    HAS(calls_testing_ok(&c, "runs.list", "{\"filter\": \"state=FAILED and workflow=x\"}"),
+        "\"runs\":[]");
+    buf_init(&out, 1 << 20);
+    methods_metrics(c.m, &out);
+    HAS(out.p, "weft_calls_total{method=\"queues.put\",code=\"OK\"} 1\n");
+    HAS(out.p, "weft_calls_total{method=\"queues.get\",code=\"invalid_argument\"} 1\n");
+    HAS(out.p, "weft_call_seconds_bucket{method=\"queues.put\",le=\"+Inf\"} 1\n");
+    HAS(out.p, "weft_call_seconds_count{method=\"queues.put\"} 1\n");
+    HAS(out.p, "weft_calls_running 0\n");
+    buf_deinit(&out);
+    calls_testing_deinit(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TESTS(a_task_lives),
+        STORE_TESTS(dead_letters_come_back),
+        STORE_TESTS(settings_change_under_an_etag),
+        STORE_TESTS(a_worker_lives),
+        STORE_TESTS(a_claim_waits_for_a_task),
+        STORE_TESTS(a_claim_waits_no_longer_than_it_asked),
+        STORE_TESTS(a_client_that_has_gone_holds_nothing),
+        STORE_TESTS(a_key_makes_a_request_count_once),
+        STORE_TESTS(a_deadline_that_has_passed_leaves_it_undone),
+        STORE_TESTS(a_run_is_watched_to_its_end),
+        STORE_TESTS(who_does_not_pull_gets_no_more),
+        STORE_TESTS(a_log_is_followed_while_it_is_written),
+        STORE_TESTS(what_is_wrong_is_refused),
+        STORE_TESTS(calls_are_counted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

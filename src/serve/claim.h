@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * claim: a claim that waits for tasks.
+ *
+ *     LOOKING --some, refused, or time is up--> over
+ *      ^    |none
+ *      |    v
+ *      |  ASLEEP --time is up, cancelled--> over
+ *      +--woken--+
+ *
+ * A client that goes while the store is asked gets nothing any more: what the store has leased by
+ * then is released again, before anybody hears of it. A claim with an idempotency key does not
+ * wait, since it is one transaction.
+ */
+#ifndef SERVE_CLAIM_H
+#define SERVE_CLAIM_H
+
+#include "serve/rpc.h"
+
+/* The `begin` of an action whose request is a struct api_queue_claim. */
+bool claim_begin(struct rpc *rpc);
+
+#endif
