@@ -359,9 +359,34 @@ static void read_on(struct conn *c)
 
 /* ---- the host of a protocol ---- */
 
+/* Many replies come in one turn of the loop, and shall leave in one write. */
 static void host_wake(struct protocol_host *h)
 {
-    pump(conn_of(h));
+    struct conn *c = conn_of(h);
+
+    if (list_empty(&c->woken))
+        list_add(&c->owner->woken, &c->woken);
+}
+
+static void on_before(uv_prepare_t *before)
+{
+    leave(LIST_OF(before, struct conn_owner, before));
+}
+
+static void on_after(uv_check_t *after)
+{
+    leave(LIST_OF(after, struct conn_owner, after));
+}
+
+void conn_turns(struct conn_owner *o)
+{
+    list_init(&o->woken);
+    uv_prepare_init(o->loop, &o->before);
+    uv_prepare_start(&o->before, on_before);
+    uv_unref((uv_handle_t *)&o->before);
+    uv_check_init(o->loop, &o->after);
+    uv_check_start(&o->after, on_after);
+    uv_unref((uv_handle_t *)&o->after);
 }
 
 static bool host_admit(struct protocol_host *h, int64_t *ret_retry_after_us)

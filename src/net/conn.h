@@ -34,7 +34,9 @@ struct conn_owner {
     struct list conns; /* all of them */
     size_t conns_n;
     size_t lingering;  /* of those, refused at once */
-    struct list woken; /* their turn comes when the one that is busy has ended its own */
+    struct list woken; /* they are drained once a turn of the loop, however often they were woken */
+    uv_prepare_t before;
+    uv_check_t after;
     bool busy;
     void (*empty)(struct conn_owner *o); /* the last one has gone; may be NULL */
 };
@@ -53,6 +55,9 @@ struct conn_options {
 /* Accept the listener's next connection and begin to read, or refuse it where there are too many.
  * It frees itself. */
 void conn_accept(struct conn_owner *o, uv_stream_t *listener, const struct conn_options *options);
+
+/* Drain what is woken, from now on; the owner closes the two handles. They keep no loop alive. */
+void conn_turns(struct conn_owner *o);
 
 /* All of them: finish what is under way, or close now. */
 void conn_retire_all(struct conn_owner *o);

@@ -231,13 +231,14 @@ static void refuse_http(struct stream *s, struct str status)
 /* Append a message; false where the answer is larger than we send. */
 static bool send(struct stream *s, const ProtobufCMessage *m)
 {
+    size_t n = codec_size(m);
     struct buf *out;
 
     reply_begin(s);
     out = h2_out(&s->h2);
-    if (codec_size(m) > out->max - out->n - GRPC_FRAME_HEAD_BYTES)
+    if (n > out->max - out->n - GRPC_FRAME_HEAD_BYTES)
         return false;
-    grpc_frame_head(out, codec_size(m));
+    grpc_frame_head(out, n);
     codec_encode(m, out);
     return true;
 }

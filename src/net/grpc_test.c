@@ -81,7 +81,7 @@ static void many_calls_share_a_connection(void **state)
     (void)state;
     peer_init(&p, 0);
     for (int i = 0; i < 3000; i++)
-        peer_get(&p, i % 2 ? "wide" : "later", NULL);
+        peer_get(&p, i % 20 ? "later" : "wide", NULL);
     peer_exchange(&p);
     /* The others are waiting at the client, since no more may be open at once. */
     assert_int_equal(p.fake.started, p.fake.done + 1000);
@@ -91,7 +91,7 @@ static void many_calls_share_a_connection(void **state)
     }
     for (size_t i = 0; i < p.calls_n; i++)
         assert_int_equal(peer_status(&p.calls[i]), 0);
-    assert_int_equal(p.calls[1].data.n > FAKE_WIDE_BYTES, 1);
+    assert_int_equal(p.calls[0].data.n > FAKE_WIDE_BYTES, 1);
     peer_deinit(&p);
 }
 

@@ -198,11 +198,11 @@ struct server *server_new(const struct server_options *o)
     s->owner.empty = on_conns_over;
     buf_init(&s->owner.out, NET_OUT_BYTES);
     list_init(&s->owner.conns);
-    list_init(&s->owner.woken);
+    conn_turns(&s->owner);
     uv_timer_init(o->loop, &s->grace);
     uv_timer_init(o->loop, &s->soon);
-    s->grace.data = s->soon.data = s;
-    s->handles = 2;
+    s->grace.data = s->soon.data = s->owner.before.data = s->owner.after.data = s;
+    s->handles = 4;
     s->shared.grpc = grpc_new(&s->shared);
     return s;
 }
@@ -270,5 +270,7 @@ struct server *server_free(struct server *s)
         uv_close((uv_handle_t *)&s->listeners[i]->tcp, on_listener_closed);
     uv_close((uv_handle_t *)&s->grace, on_closed);
     uv_close((uv_handle_t *)&s->soon, on_closed);
+    uv_close((uv_handle_t *)&s->owner.before, on_closed);
+    uv_close((uv_handle_t *)&s->owner.after, on_closed);
     return NULL;
 }
