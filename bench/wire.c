@@ -45,7 +45,7 @@ static void check(struct bench *b)
 
 static void json_decode(struct bench *b)
 {
-    struct doc_error error;
+    struct doc_error error = {0};
     ProtobufCMessage *m;
 
     if (protojson_decode(&b->a, &weft__v1__enqueue_request__descriptor, b->json, &m, &error))
@@ -66,7 +66,7 @@ static void jansson_decode(struct bench *b)
 
 static void codec_in(struct bench *b)
 {
-    struct str error;
+    struct str error = {0};
     ProtobufCMessage *m;
 
     if (codec_decode(&b->a, &weft__v1__enqueue_request__descriptor, buf_str(&b->packed), &m,
@@ -123,7 +123,7 @@ static ProtobufCMessage *claim(struct arena *a)
             "\"task\":{\"id\":\"123456\",\"queue\":\"mail\",\"payload\":{\"to\":"
             "\"someone@example.org\",\"subject\":\"Hello\"},\"attempt\":1,\"priority\":0,"
             "\"queue_wait\":\"0.001234s\"}}]}");
-    struct doc_error error;
+    struct doc_error error = {0};
     ProtobufCMessage *m;
 
     if (protojson_decode(a, &weft__v1__claim_response__descriptor, text, &m, &error))
@@ -135,7 +135,7 @@ static ProtobufCMessage *batch(struct arena *a)
 {
     static const struct str text = STR("{\"tasks\":[" TASK "," TASK "," TASK "," TASK "," TASK
                                        "," TASK "," TASK "," TASK "]}");
-    struct doc_error error;
+    struct doc_error error = {0};
     ProtobufCMessage *m;
 
     if (protojson_decode(a, &weft__v1__enqueue_request__descriptor, text, &m, &error))

@@ -496,11 +496,3 @@ void openapi_write(const struct method *const *methods, size_t n, struct buf *ou
     components(&w);
     close(&w, '}');
 }
-
-int openapi_page(void *context, struct buf *body)
-{
-    const struct call_service *service = context;
-
-    openapi_write(service->methods, service->methods_n, body);
-    return 200;
-}

@@ -10,13 +10,10 @@
 
 #include <stddef.h>
 
-#include "api/call.h"
+#include "api/method.h"
 #include "base/buf.h"
 
 /* On one line. A path that stands in several rows (with another verb each) is told once. */
 void openapi_write(const struct method *const *methods, size_t n, struct buf *out);
-
-/* The same as a page of a server: of the `struct call_service` in `context`. Returns 200. */
-int openapi_page(void *context, struct buf *body);
 
 #endif
