@@ -20,6 +20,8 @@
 #define QUEUE_PAGE_MAX       1000
 #define QUEUE_REQUEUE_MAX    10000
 #define QUEUE_PURGE_MAX      10000
+/* Bytes; the statements of lists have it too. */
+#define QUEUE_PAYLOAD_SHOWN_MAX 16384
 
 /* The settings that a request may give, as bits 1 << QUEUE_SET_x. */
 #define QUEUE_SETS(X)                                                                              \
