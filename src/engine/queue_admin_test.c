@@ -525,6 +525,81 @@ static void old_attempts_are_forgotten(void **state)
     assert_int_equal(get(w).counts[TASK_SUCCEEDED], 1);
 }
 
+static enum code end(struct world *w, const struct task_lease *l, enum outcome o,
+                     struct str message, struct str output)
+{
+    const struct task_result result = {
+        .lease = {l->task, l->token},
+        .outcome = o,
+        .reason = o == OUTCOME_FAILED ? TASK_REASON_WORKER_ERROR : TASK_REASON_NONE,
+        .message = message,
+        .output = output,
+        .exit_code = -1,
+    };
+    struct task_codes codes;
+
+    DO(w, task_complete(&w->tx, &(struct task_complete){&result, 1}, &codes));
+    return codes.list[0];
+}
+
+/* C-05: empty and nested results; whoever has no lease is told. */
+static void a_completed_record_leaves_its_result(void **state)
+{
+    struct world *w = world(state);
+    const struct str results[] = {STR("{}"), STR("{\"a\":{\"b\":[1,null,\"x\"]}}")};
+    struct task_leases l;
+    struct task_details d;
+
+    w->now = 1000 * CLOCK_S;
+    put(w, 0, (struct queue_status){0});
+    world_join(w, 20);
+    add(w, 2, 0);
+    l = world_claim_queue(w, "mail", 2);
+    w->now += CLOCK_S;
+    for (size_t i = 0; i < 2; i++) {
+        struct task_lease other = l.list[i];
+
+        other.token += 1000;
+        assert_int_equal(end(w, &other, OUTCOME_SUCCEEDED, STR(""), results[i]), CODE_LEASE_LOST);
+        assert_int_equal(end(w, &l.list[i], OUTCOME_SUCCEEDED, STR(""), results[i]), CODE_OK);
+        DO(w, task_get(&w->tx, &(struct task_which){.id = l.list[i].task}, &d));
+        assert_int_equal(d.task.state, TASK_SUCCEEDED);
+        assert_int_equal(d.task.ended_at, w->now);
+        assert_true(str_eq(d.task.output, results[i]));
+    }
+    assert_int_equal(get(w).counts[TASK_SUCCEEDED], 2);
+    world_healthy(w);
+}
+
+/* C-06: long messages and special characters survive, and the attempt counts. */
+static void a_failed_record_keeps_its_message(void **state)
+{
+    struct world *w = world(state);
+    static char long_text[TASK_MESSAGE_BYTES_MAX];
+    const struct str messages[] = {
+        {long_text, sizeof(long_text)},
+        STR("'); DROP TABLE task; -- \"\\\n\t \xe2\x82\xac \xf0\x9f\x92\xa5"),
+    };
+    struct queue_task_list dead;
+    struct task_leases l;
+
+    memset(long_text, 'x', sizeof(long_text));
+    put(w, 0, (struct queue_status){0});
+    world_join(w, 20);
+    add(w, 2, 0);
+    l = world_claim_queue(w, "mail", 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(end(w, &l.list[1 - i], OUTCOME_FAILED, messages[i], STR("")), CODE_OK);
+    DO(w, queue_tasks(&w->tx, &(struct queue_tasks){.queue = mail, .state = TASK_FAILED, .max = 20},
+                      &dead));
+    assert_int_equal(dead.n, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(dead.list[i].attempts, 1);
+        assert_true(str_eq(dead.list[i].message, messages[dead.list[i].id == l.list[0].task]));
+    }
+    world_healthy(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +619,8 @@ int main(void)
         ENGINE_TESTS(purging_cancels_and_forgets),
         ENGINE_TESTS(purging_comes_in_pieces),
         ENGINE_TESTS(cancelling_one),
+        ENGINE_TESTS(a_completed_record_leaves_its_result),
+        ENGINE_TESTS(a_failed_record_keeps_its_message),
         ENGINE_TESTS(old_attempts_are_forgotten),
     };
 
