@@ -5,7 +5,7 @@
  * A claim with a long poll, a stream of events, an executor without work: each looks into the
  * store, and where it finds nothing it sleeps here until a commit brings something. There is one
  * hub per process and one seat per uv loop. Batchers tell it of their commits on their store
- * threads; what other programs commit comes through `notify` (Postgres), and a slow look as a net.
+ * threads; what other programs commit comes through `bridge` (Postgres), and a slow look as a net.
  *
  *                      +------ woken() ------+
  *                      v                     |
