@@ -110,6 +110,8 @@ struct run_shares {
     int64_t after; /* for the next claim */
     bool more;     /* there may be more to take: by slots that are free still, or when some are */
 };
+/* Let servers carry it, whoever started it. */
+int run_adopt(struct tx *tx, const int64_t *id, void *unused);
 int run_claim(struct tx *tx, const struct run_claim *req, struct run_shares *reply);
 
 /* The outputs of tasks of a run by name, for references; empty for one that has none. */

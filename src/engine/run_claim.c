@@ -108,3 +108,14 @@ int run_claim(struct tx *tx, const struct run_claim *req, struct run_shares *rep
         r = take(tx, req, req->max, reply);
     return r == ENGINE_E_REFUSED ? r : r ? fault(r) : 0;
 }
+
+int run_adopt(struct tx *tx, const int64_t *id, void *unused)
+{
+    int r = STORE_DO(tx->store, STMT_run_adopt, tx->arena, NULL, INT(*id));
+
+    (void)unused;
+    if (r)
+        return fault(r);
+    tx_touch_run(tx, *id);
+    return 0;
+}

@@ -237,6 +237,11 @@ void tx_touch(struct tx *tx, struct str queue)
     tally_of(tx, 0, queue, TASK_READY)->touched = true;
 }
 
+void tx_touch_run(struct tx *tx, int64_t run)
+{
+    tally_of(tx, run, STR(""), TASK_READY)->touched = true;
+}
+
 void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts)
 {
     for (size_t i = 0; i < tx->tallies_n; i++) {

@@ -111,6 +111,8 @@ void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state stat
 /* Something of the queue has changed that no count shows (its settings), and by which tasks may
  * have become claimable: whoever waits for it looks again after the commit. */
 void tx_touch(struct tx *tx, struct str queue);
+/* Likewise of a run, for those that take tasks of any. */
+void tx_touch_run(struct tx *tx, int64_t run);
 
 /* Add to counts by state, as the store has them, what this transaction has counted since. */
 void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts);

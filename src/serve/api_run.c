@@ -92,6 +92,7 @@ static int start_decode(struct api *api, const void *message, void *request)
 
     s->version = m->version;
     s->max_parallel = m->max_parallel;
+    s->local = m->local;
     return api_text(api, "workflow", API_NEEDED, m->workflow, DEFINITION_NAME_BYTES_MAX,
                     &s->workflow) ||
            api_int(api, "version", s->version, 0, INT64_MAX) ||
@@ -337,6 +338,8 @@ const struct api_action api_run_why = {
 
 /* Resume: what dead programs of this machine hold is looked for, and taken back. */
 
+BATCHER_FUNCTION(call_adopt, run_adopt)
+
 static int resume_decode(struct api *api, const void *message, void *request)
 {
     const Weft__V1__RunRequest *m = message;
@@ -386,6 +389,10 @@ static int resume(struct api *api, const void *request, ProtobufCMessage **ret)
                           "` gives its failed tasks another try",
                           run.id, STR_ARG(run_state_text(run.state)), run.id);
     if (recover_all(&recover, api->arena, run.id, &recovered, &api->answer))
+        return API_E_REFUSED;
+    /* A server that resumes a run carries it from now on. */
+    if (api->house->begun_us &&
+        api_transact(api, api->house->writer, call_adopt, &run.id, NULL, 0))
         return API_E_REFUSED;
     m->id = codec_id(api->arena, run.id);
     m->state = codec_text(api->arena, run_state_text(run.state));
