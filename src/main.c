@@ -8,8 +8,10 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "client/remote.h"
 #include "serve/daemon.h"
 #include "serve/embedded.h"
+#include "serve/table.h"
 
 /* Files that are opened later must not become 0, 1 or 2, which are written to. */
 static void fill_standard_descriptors(void)
@@ -19,11 +21,21 @@ static void fill_standard_descriptors(void)
             abort();
 }
 
+static int connect_to(const struct client_settings *settings, struct client *ret,
+                      struct client_problem *ret_problem)
+{
+    size_t n;
+    const struct method *const *methods = table_methods(&n);
+
+    return settings->server ? remote_connect(settings, methods, n, ret, ret_problem)
+                            : embedded_connect(settings, ret, ret_problem);
+}
+
 int main(int argc, char **argv)
 {
     static const struct server server = {daemon_up, daemon_config};
     const struct cli_world world = {
-        .connect = embedded_connect, .server = &server, .out = stdout, .err = stderr};
+        .connect = connect_to, .server = &server, .out = stdout, .err = stderr};
 
     fill_standard_descriptors();
     /* A reader that goes away shows as a failed write, and a run that is carried goes on. */

@@ -128,6 +128,9 @@ int cli_connect(struct cli *c, enum cli_need need)
 {
     struct client_settings settings = {
         .server = c->options.server,
+        .server_ca = cli_setting("WEFT_CA"),
+        .client_cert = cli_setting("WEFT_CERT"),
+        .client_key = cli_setting("WEFT_KEY"),
         .store = c->options.store,
         .data = c->options.data,
         .slots = (unsigned)c->options.jobs,

@@ -229,10 +229,10 @@ static int setup(void **state)
     out = fopen(f->file, "w");
     fputs("weft: 1\n", out);
     fclose(out);
-    snprintf(
-        f->start, sizeof(f->start),
-        "{\"workflow\": \"etl\", \"version\": 3, \"params\": {\"day\": \"a=b\"}, \"dir\": \"%s\"}",
-        f->dir);
+    snprintf(f->start, sizeof(f->start),
+             "{\"workflow\": \"etl\", \"version\": 3, \"params\": {\"day\": \"a=b\"}, \"dir\": "
+             "\"%s\", \"local\": true}",
+             f->dir);
     *state = f;
     return 0;
 }

@@ -116,7 +116,9 @@ const struct command command_rows[] = {
      .text =
             "The file (YAML or JSON; - is stdin) is checked and stored, and a run of it is started"
             " and carried to its end by this program. Tasks start in the file's folder. A run"
-            " that was interrupted is taken up again by `weft runs resume`.\n\n" CARRY_TEXT
+            " that was interrupted is taken up again by `weft runs resume`.\n\nWith --server the"
+            " run is the server's: its tasks are started there, in the folder of that name and with"
+            " the files of that machine, and go on when this program ends.\n\n" CARRY_TEXT
             "\n\nThe exit status is 0 if the run succeeded and 1 if it failed or was cancelled.", .example = "weft run etl.yaml -p day=2026-03-08\n"
                    "weft run ci.yaml -j 4 -o json | jq .state\n"
                    "generate-workflow | weft run -", .run = run_command,

@@ -388,6 +388,10 @@ struct str report_hint(struct cli *c, const char *command, int64_t run, struct s
 
     buf_init(&b, 64u << 10);
     buf_printf(&b, "weft %s", command);
+    if (c->server_given) {
+        buf_add(&b, STR(" --server "));
+        shell_word(&b, str_of(c->options.server));
+    }
     if (c->data_given) {
         buf_add(&b, STR(" --data "));
         shell_word(&b, str_of(c->options.data));

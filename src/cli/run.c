@@ -48,9 +48,9 @@ static int start(struct cli *c, const struct source *s, const json_t *stored, js
     json_t *reply;
     int status =
         cli_call(c, "runs.start",
-                 json_pack("{s:O, s:O, s:O, s:o}", "workflow", json_object_get(stored, "name"),
+                 json_pack("{s:O, s:O, s:O, s:o, s:b}", "workflow", json_object_get(stored, "name"),
                            "version", json_object_get(stored, "version"), "params", params, "dir",
-                           format_json(str_of(s->dir))),
+                           format_json(str_of(s->dir)), "local", !c->options.server),
                  &reply);
 
     if (status)

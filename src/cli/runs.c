@@ -258,6 +258,13 @@ int runs_retry_command(struct cli *c)
         fprintf(c->out, "run %" PRId64 ": " STR_FMT " given back\n", run,
                 STR_ARG(format_n(&c->arena, format_number(reply, "tasks", 0), "task")));
     json_decref(reply);
+    /* A run that a program carried is the server's from now on. */
+    if (c->options.server) {
+        status = cli_call(c, "runs.resume", id_request(run), &reply);
+        if (status)
+            return status;
+        json_decref(reply);
+    }
     return tell_run(c, run, CLIENT_CARRY, TELL_NEWS);
 }
 

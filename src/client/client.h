@@ -63,6 +63,8 @@ struct client {
 struct client_settings {
     const char *server; /* "http://127.0.0.1:7411": across the network, and what follows but `carry`
                            is not looked at; NULL: within this process */
+    /* For https, PEM files; NULL: the system's authorities, and no certificate of the client. */
+    const char *server_ca, *client_cert, *client_key;
     const char *store;  /* "sqlite:PATH" or "postgres://…"; default sqlite:DATA/weft.db */
     const char *data;   /* the folder of the store and the logs; default ./.weft */
     unsigned slots;     /* tasks at once when carrying; default: the number of processors */

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/remote.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/prng.h"
+#include "client/remote_request.h"
+
+#define TICK_MS    100
+#define EVENTS_MAX 1000
+#define KEY_BYTES  40 /* of an Idempotency-Key, with its NUL */
+
+/* Following goes on through a server that is started anew. */
+#define AWAY_US (60 * CLOCK_S)
+
+struct remote {
+    struct arena arena;
+    const char *url; /* without a slash at its end */
+    const struct method *const *methods;
+    size_t methods_n;
+    CURL *curl;
+    struct prng prng;
+};
+
+static int refuse(struct client_problem *p, enum code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int refuse(struct client_problem *p, enum code code, const char *format, ...)
+{
+    struct buf b;
+    va_list args;
+
+    *p = (struct client_problem){.code = code};
+    buf_fixed(&b, p->text, sizeof(p->text));
+    va_start(args, format);
+    buf_vprintf(&b, format, args);
+    va_end(args);
+    return CLIENT_E_REFUSED;
+}
+
+/* One exchange. */
+
+struct exchange {
+    const struct remote_request *request;
+    const char *key; /* NULL: none */
+    struct buf reply;
+    char error[CURL_ERROR_SIZE];
+    CURLcode result;
+    long status;
+    curl_off_t retry_after_s;
+};
+
+static size_t receive(char *bytes, size_t size, size_t n, void *context)
+{
+    struct buf *reply = context;
+
+    buf_add(reply, (struct str){bytes, size * n});
+    return reply->full ? 0 : size * n;
+}
+
+static struct curl_slist *headers_of(const struct exchange *e)
+{
+    char line[64 + KEY_BYTES];
+    struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
+
+    if (e->request->body)
+        list = curl_slist_append(list, "Content-Type: application/json");
+    /* A body of some size is sent at once, without asking first. */
+    list = curl_slist_append(list, "Expect:");
+    if (e->key) {
+        snprintf(line, sizeof(line), "Idempotency-Key: %s", e->key);
+        list = curl_slist_append(list, line);
+    }
+    return list;
+}
+
+static void exchange(struct remote *r, struct exchange *e)
+{
+    struct arena a = {0};
+    struct curl_slist *headers = headers_of(e);
+
+    buf_clear(&e->reply);
+    e->error[0] = '\0';
+    curl_easy_setopt(r->curl, CURLOPT_URL, str_printf(&a, "%s%s", r->url, e->request->path.p).p);
+    curl_easy_setopt(r->curl, CURLOPT_CUSTOMREQUEST, e->request->verb);
+    curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, e->error);
+    curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, &e->reply);
+    if (e->request->body) {
+        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)strlen(e->request->body));
+        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDS, e->request->body);
+    } else {
+        curl_easy_setopt(r->curl, CURLOPT_HTTPGET, 1L);
+    }
+    e->result = curl_easy_perform(r->curl);
+    curl_easy_getinfo(r->curl, CURLINFO_RESPONSE_CODE, &e->status);
+    curl_easy_getinfo(r->curl, CURLINFO_RETRY_AFTER, &e->retry_after_s);
+    curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, NULL);
+    curl_slist_free_all(headers);
+    arena_deinit(&a);
+}
+
+/* What another try may cure. */
+static bool passing(const struct exchange *e)
+{
+    if (e->result != CURLE_OK)
+        return !e->reply.full && e->result != CURLE_PEER_FAILED_VERIFICATION &&
+               e->result != CURLE_SSL_CERTPROBLEM && e->result != CURLE_SSL_CACERT_BADFILE;
+    return e->status == 429 || e->status == 502 || e->status == 503 || e->status == 504;
+}
+
+static void sleep_ms(int64_t ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+/* Half to all of a time that doubles, or what the server asks for. */
+static int64_t pause_ms(struct remote *r, const struct exchange *e, unsigned tried)
+{
+    int64_t ms = (int64_t)REMOTE_PAUSE_MS << tried;
+
+    ms = ms / 2 + (int64_t)prng_below(&r->prng, (uint64_t)ms / 2 + 1);
+    if (e->retry_after_s * 1000 > ms)
+        ms = e->retry_after_s * 1000;
+    return ms < REMOTE_PAUSE_MS_MAX ? ms : REMOTE_PAUSE_MS_MAX;
+}
+
+/* Replies. */
+
+/* The code of a refusal; where a proxy in between answered, what its status comes nearest to. */
+static enum code code_of(struct str text, long status)
+{
+    for (int c = 0; c < CODE_N; c++)
+        if (str_eq(code_text((enum code)c), text) && c != CODE_OK)
+            return (enum code)c;
+    if (status == 401 || status == 403)
+        return CODE_PERMISSION_DENIED;
+    if (status == 429 || status >= 500)
+        return CODE_UNAVAILABLE;
+    return CODE_INVALID;
+}
+
+static struct str text_of(const json_t *object, const char *key)
+{
+    const json_t *v = json_object_get(object, key);
+
+    return (struct str){json_string_value(v), json_string_length(v)};
+}
+
+static int read_problem(const struct remote *r, const struct exchange *e,
+                        struct client_problem *ret_problem)
+{
+    json_t *p = json_loadb(e->reply.n ? e->reply.p : "", e->reply.n, 0, NULL);
+    struct str detail = text_of(p, "detail");
+    json_t *details = json_object_get(p, "details");
+
+    if (!detail.n)
+        refuse(ret_problem, code_of(STR(""), e->status), "%s answered with HTTP status %ld", r->url,
+               e->status);
+    else
+        refuse(ret_problem, code_of(text_of(p, "code"), e->status), STR_FMT, STR_ARG(detail));
+    if (json_is_array(details))
+        ret_problem->details = json_incref(details);
+    json_decref(p);
+    return CLIENT_E_REFUSED;
+}
+
+static int read_reply(const struct remote *r, const struct exchange *e, json_t **ret_reply,
+                      struct client_problem *ret_problem)
+{
+    json_t *reply;
+
+    if (e->reply.full)
+        return refuse(ret_problem, CODE_TOO_LARGE, "the reply of %s has more than %u bytes", r->url,
+                      REMOTE_REPLY_BYTES_MAX);
+    if (e->result == CURLE_OPERATION_TIMEDOUT)
+        return refuse(ret_problem, CODE_TIMEOUT, "the server %s does not answer (%s)", r->url,
+                      e->error);
+    if (e->result != CURLE_OK)
+        return refuse(ret_problem, CODE_UNAVAILABLE, "the server %s cannot be reached: %s", r->url,
+                      e->error[0] ? e->error : curl_easy_strerror(e->result));
+    if (e->status < 200 || e->status > 299)
+        return read_problem(r, e, ret_problem);
+    reply = json_loadb(e->reply.n ? e->reply.p : "", e->reply.n, JSON_ALLOW_NUL, NULL);
+    if (!json_is_object(reply)) {
+        json_decref(reply);
+        return refuse(ret_problem, CODE_INTERNAL,
+                      "%s answered with something else than JSON; is it "
+                      "a weft server?",
+                      r->url);
+    }
+    *ret_reply = reply;
+    return 0;
+}
+
+/* The transport. */
+
+static const struct method *find_method(const struct remote *r, const char *name)
+{
+    for (size_t i = 0; i < r->methods_n; i++)
+        if (strcmp(r->methods[i]->name, name) == 0)
+            return r->methods[i];
+    return NULL;
+}
+
+static void draw_key(struct remote *r, char out[static KEY_BYTES])
+{
+    snprintf(out, KEY_BYTES, "weft-%016" PRIx64 "%016" PRIx64, prng_next(&r->prng),
+             prng_next(&r->prng));
+}
+
+static int call(void *context, const char *name, const json_t *request, json_t **ret_reply,
+                struct client_problem *ret_problem)
+{
+    struct remote *r = context;
+    const struct method *m = find_method(r, name);
+    struct remote_request http;
+    struct exchange e = {.request = &http};
+    struct arena a = {0};
+    struct str error;
+    char key[KEY_BYTES];
+    int result;
+
+    if (!m)
+        return refuse(ret_problem, CODE_INVALID, "there is no method %s", name);
+    if (!remote_request_init(&http, &a, m, request, &error)) {
+        result = refuse(ret_problem, CODE_INVALID, STR_FMT, STR_ARG(error));
+        arena_deinit(&a);
+        return result;
+    }
+    if (m->kind == METHOD_WRITE) {
+        draw_key(r, key);
+        e.key = key;
+    }
+    buf_init(&e.reply, REMOTE_REPLY_BYTES_MAX);
+    exchange(r, &e);
+    for (unsigned tried = 0; tried + 1 < REMOTE_TRIES && passing(&e); tried++) {
+        sleep_ms(pause_ms(r, &e, tried));
+        exchange(r, &e);
+    }
+    result = read_reply(r, &e, ret_reply, ret_problem);
+    buf_deinit(&e.reply);
+    remote_request_deinit(&http);
+    arena_deinit(&a);
+    return result;
+}
+
+/* Following. */
+
+static volatile sig_atomic_t interrupts;
+
+static void interrupted(int number)
+{
+    (void)number;
+    interrupts = interrupts + 1;
+}
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+#define SIGNALS_N (sizeof(signals) / sizeof(*signals))
+
+struct follow {
+    struct remote *remote;
+    const struct client_listener *listener;
+    enum client_follow how;
+    json_t *run; /* its id */
+    int64_t after;
+    bool ended;      /* the run */
+    int heard;       /* interrupts that were acted on */
+    int64_t away_us; /* since when the server does not answer; 0: it does */
+};
+
+static void notice(const struct follow *f, const char *text)
+{
+    if (f->listener->notice)
+        f->listener->notice(f->listener->context, text);
+}
+
+static bool ends(struct str kind)
+{
+    return str_eq(kind, STR("run_SUCCEEDED")) || str_eq(kind, STR("run_FAILED")) ||
+           str_eq(kind, STR("run_CANCELLED"));
+}
+
+/* Returns how many there were, or a refusal as -1. */
+static ssize_t poll(struct follow *f, struct client_problem *ret_problem)
+{
+    json_t *request = json_pack("{s:O, s:o, s:i}", "run", f->run, "after",
+                                json_sprintf("%" PRId64, f->after), "max", EVENTS_MAX);
+    json_t *reply, *event;
+    size_t i;
+    ssize_t n;
+    int r = call(f->remote, "events.list", request, &reply, ret_problem);
+
+    json_decref(request);
+    if (r)
+        return -1;
+    json_array_foreach(json_object_get(reply, "events"), i, event)
+    {
+        struct str kind = text_of(event, "kind");
+
+        if (!str_int64(text_of(event, "seq"), &f->after))
+            continue;
+        if (str_starts(kind, STR("run_")))
+            f->ended = ends(kind);
+        if (f->listener->event)
+            f->listener->event(f->listener->context, event);
+    }
+    n = (ssize_t)json_array_size(json_object_get(reply, "events"));
+    json_decref(reply);
+    return n;
+}
+
+/* True: the following ends here. */
+static bool act_on_interrupts(struct follow *f)
+{
+    struct client_problem problem = {.code = CODE_OK};
+    json_t *request, *reply;
+
+    if (f->heard == interrupts)
+        return false;
+    f->heard++;
+    if (f->how == CLIENT_WATCH || f->heard > 1)
+        return true;
+    notice(f, "interrupted: cancelling the run; press Ctrl-C again to leave it to the server");
+    request = json_pack("{s:O}", "id", f->run);
+    if (call(f->remote, "runs.cancel", request, &reply, &problem)) {
+        if (problem.code != CODE_RUN_ENDED)
+            notice(f, problem.text);
+        client_problem_clear(&problem);
+    } else {
+        json_decref(reply);
+    }
+    json_decref(request);
+    return false;
+}
+
+/* A server that is away is waited for; what it refuses is an end. */
+static bool is_away(struct follow *f, struct client_problem *problem)
+{
+    if (problem->code != CODE_UNAVAILABLE && problem->code != CODE_TIMEOUT)
+        return false;
+    if (!f->away_us) {
+        f->away_us = clock_monotonic();
+        notice(f, problem->text);
+    }
+    if (clock_monotonic() - f->away_us > AWAY_US)
+        return false;
+    client_problem_clear(problem);
+    return true;
+}
+
+static int follow_events(struct follow *f, struct client_problem *ret_problem)
+{
+    while (!act_on_interrupts(f)) {
+        bool last = f->ended;
+        ssize_t n = poll(f, ret_problem);
+
+        if (n < 0 && !is_away(f, ret_problem))
+            return CLIENT_E_REFUSED;
+        if (n >= 0 && f->away_us) {
+            f->away_us = 0;
+            notice(f, "the server is back");
+        }
+        if (f->listener->tick)
+            f->listener->tick(f->listener->context);
+        if (n == 0 && last)
+            return 0;
+        if (n < EVENTS_MAX && !f->ended)
+            sleep_ms(TICK_MS);
+    }
+    return 0;
+}
+
+static int look_first(struct follow *f, struct client_problem *ret_problem)
+{
+    json_t *request = json_pack("{s:O, s:b}", "id", f->run, "tasks", 0), *reply;
+    int r = call(f->remote, "runs.get", request, &reply, ret_problem);
+
+    json_decref(request);
+    if (r)
+        return r;
+    f->ended = !str_eq(text_of(reply, "state"), STR("RUNNING")) &&
+               !str_eq(text_of(reply, "state"), STR("CANCELLING"));
+    json_decref(reply);
+    return 0;
+}
+
+static int follow(void *context, int64_t run, enum client_follow how, int64_t after,
+                  const struct client_listener *listener, struct client_problem *ret_problem)
+{
+    const struct sigaction mine = {.sa_handler = interrupted};
+    struct sigaction before[SIGNALS_N];
+    struct follow f = {
+        .remote = context,
+        .listener = listener,
+        .how = how,
+        .run = json_sprintf("%" PRId64, run),
+        .after = after,
+    };
+    int r;
+
+    interrupts = 0;
+    for (size_t i = 0; i < SIGNALS_N; i++)
+        sigaction(signals[i], &mine, &before[i]);
+    r = look_first(&f, ret_problem);
+    if (!r)
+        r = follow_events(&f, ret_problem);
+    for (size_t i = 0; i < SIGNALS_N; i++)
+        sigaction(signals[i], &before[i], NULL);
+    json_decref(f.run);
+    return r;
+}
+
+static void close_all(void *context)
+{
+    struct remote *r = context;
+
+    curl_easy_cleanup(r->curl);
+    arena_deinit(&r->arena);
+    free(r);
+}
+
+/* Beginning. */
+
+static void begin(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static void set_options(struct remote *r, const struct client_settings *s)
+{
+    curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(r->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(r->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(r->curl, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
+    curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)REMOTE_CONNECT_MS);
+    curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, (long)REMOTE_CALL_MS);
+    curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, receive);
+    if (s->server_ca)
+        curl_easy_setopt(r->curl, CURLOPT_CAINFO, s->server_ca);
+    if (s->client_cert) {
+        curl_easy_setopt(r->curl, CURLOPT_SSLCERT, s->client_cert);
+        curl_easy_setopt(r->curl, CURLOPT_SSLKEY, s->client_key);
+    }
+}
+
+int remote_connect(const struct client_settings *settings, const struct method *const *methods,
+                   size_t methods_n, struct client *ret, struct client_problem *ret_problem)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct str url = str_of(settings->server);
+    struct remote *r;
+    uint64_t seed;
+    ssize_t n;
+
+    *ret_problem = (struct client_problem){.code = CODE_OK};
+    if (!str_starts(url, STR("http://")) && !str_starts(url, STR("https://")))
+        return refuse(ret_problem, CODE_INVALID,
+                      "a server is http://HOST:PORT or https://HOST:PORT, not %s",
+                      settings->server);
+    while (str_ends(url, STR("/")))
+        url.n--;
+    pthread_once(&once, begin);
+    n = getrandom(&seed, sizeof(seed), 0);
+    assert(n == sizeof(seed));
+    r = memory_new(sizeof(*r));
+    r->url = str_cstr(&r->arena, url);
+    r->methods = methods;
+    r->methods_n = methods_n;
+    prng_seed(&r->prng, seed);
+    r->curl = curl_easy_init();
+    assert(r->curl);
+    set_options(r, settings);
+    ret->transport =
+        (struct client_transport){.context = r, .call = call, .follow = follow, .close = close_all};
+    return 0;
+}
