@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "engine/change.h"
+#include "engine/idempotency.h"
 #include "engine/sets.h"
 
 /* Delayed tasks whose time has come become READY. */
@@ -200,6 +201,7 @@ static int forget_attempts(struct tx *tx, struct reaper_forgotten *reply)
 
 int reaper_forget(struct tx *tx, const void *unused, struct reaper_forgotten *reply)
 {
+    struct idempotency_swept replies;
     struct rows guests, workers;
     int r;
 
@@ -212,8 +214,11 @@ int reaper_forget(struct tx *tx, const void *unused, struct reaper_forgotten *re
     if (!r)
         r = STORE_DO(tx->store, STMT_worker_drop, tx->arena, &workers,
                      INT(tx->now - WORKER_KEPT_US), INT(REAPER_FORGET));
+    if (!r)
+        r = idempotency_sweep(tx, NULL, &replies);
     if (r)
         return fault(r);
-    reply->more |= guests.changed == REAPER_FORGET || workers.changed == REAPER_FORGET;
+    reply->more |=
+        replies.more || guests.changed == REAPER_FORGET || workers.changed == REAPER_FORGET;
     return 0;
 }

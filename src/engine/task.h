@@ -76,6 +76,7 @@ struct task_leases {
     size_t n;
     int64_t next_due_at; /* where nothing was there: when the scope's next DELAYED task is due; 0:
                             none */
+    bool held; /* a limit on leases may hold tasks back: an end of others may let some go */
 };
 
 struct task_result {

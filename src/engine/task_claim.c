@@ -360,6 +360,13 @@ static int next_due(struct deal *d, struct scope *s, int64_t *ret)
     return r ? fault(r) : 0;
 }
 
+/* Whether an end of leases may let the claimer have more: the queue limits them, or it has no slot.
+ */
+static bool limited(const struct scope *s, const struct taker *t)
+{
+    return t->room == 0 || (s->rule && (s->rule->concurrency_max || s->rule->key_concurrency));
+}
+
 static int deal_out(struct deal *d, const struct task_claim *req, struct task_leases *reply)
 {
     struct scope *s = scope_of(d, req->run, req->queue);
@@ -367,7 +374,8 @@ static int deal_out(struct deal *d, const struct task_claim *req, struct task_le
     size_t n = (size_t)least(least(req->max, t->room), (int64_t)(s->rows_n - s->dealt));
     int r = 0;
 
-    *reply = (struct task_leases){.list = ARENA_ARRAY(d->tx->arena, struct task_lease, n)};
+    *reply = (struct task_leases){.list = ARENA_ARRAY(d->tx->arena, struct task_lease, n),
+                                  .held = limited(s, t)};
     t->room -= (int64_t)n;
     for (size_t i = 0; !r && i < n; i++)
         r = take(d, req, s->rows[s->dealt++], reply);

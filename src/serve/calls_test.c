@@ -44,7 +44,8 @@ static void a_task_lives(void **state)
     HAS(r, "\"name\":\"mail\",\"counts\":{\"blocked\":0,\"ready\":2,");
     HAS(r, "\"claim_ttl\":\"3600s\"");
     r = CLAIM(&c, ", \"max\": 5");
-    HAS(r, "\"payload\":{\"b\":1.5,\"a\":[1,2]},\"attempt\":1");
+    HAS(r, "\"queue\":\"mail\",\"payload\":{\"b\":1.5,\"a\":[1,2]},\"attempt\":1,\"key\":\"k\","
+           "\"priority\":3");
     HAS(r, "\"payload\":null,\"attempt\":1");
     HAS(r, "\"expires_at\":\"20");
     token = calls_testing_field(&c, r, "token");
@@ -213,6 +214,28 @@ static void a_claim_waits_for_a_task(void **state)
     calls_testing_deinit(&c);
 }
 
+/* … and by the end of a lease, where a limit held the tasks back. */
+static void a_claim_waits_for_a_limit(void **state)
+{
+    struct calls_testing_call claim;
+    struct calls_testing c;
+    const char *token;
+
+    calls_testing_init(&c, state);
+    PUT(&c, ", \"concurrency_max\": 1");
+    ENQUEUE(&c, "{\"payload\": 1}, {\"payload\": 2}");
+    token = calls_testing_field(&c, CLAIM(&c, ", \"max\": 2"), "token");
+    calls_testing_start(&c, &claim, "queues.claim",
+                        "{\"queue\": \"mail\", \"worker\": \"you\", \"wait\": \"9s\"}");
+    calls_testing_settle(&c);
+    assert_false(claim.done);
+    complete(&c, token, "\"outcome\": \"succeeded\"");
+    calls_testing_wait(&claim);
+    HAS(claim.reply, "\"payload\":2");
+    calls_testing_end(&claim);
+    calls_testing_deinit(&c);
+}
+
 static void a_claim_waits_no_longer_than_it_asked(void **state)
 {
     struct calls_testing_call claim;
@@ -228,8 +251,6 @@ static void a_claim_waits_no_longer_than_it_asked(void **state)
     HAS(claim.reply, "{\"leases\":[]}");
     assert_true(clock_monotonic() - begun >= CLOCK_S / 5);
     calls_testing_end(&claim);
-    /* What is due soon is waited for. */
-    ENQUEUE(&c, "{\"delay\": \"0.1s\"}");
     calls_testing_deinit(&c);
 }
 
@@ -539,6 +560,7 @@ int main(void)
         STORE_TESTS(settings_change_under_an_etag),
         STORE_TESTS(a_worker_lives),
         STORE_TESTS(a_claim_waits_for_a_task),
+        STORE_TESTS(a_claim_waits_for_a_limit),
         STORE_TESTS(a_claim_waits_no_longer_than_it_asked),
         STORE_TESTS(a_client_that_has_gone_holds_nothing),
         STORE_TESTS(a_key_makes_a_request_count_once),

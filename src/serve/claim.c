@@ -76,7 +76,8 @@ static void sleep_on(struct claim *c, const struct batcher_request *q,
                      const struct task_leases *leases)
 {
     int64_t due = due_us(q, leases);
-    struct hub_found found = {.due_us = due < c->until_us ? due : c->until_us};
+    struct hub_found found = {.due_us = due < c->until_us ? due : c->until_us,
+                              .held = leases->held};
 
     hub_sleep(&c->wait, &found);
 }
