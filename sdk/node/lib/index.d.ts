@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Seconds, or as the API writes them ('5s'). */
+export type Seconds = number | string;
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+export class WeftError extends Error {
+  readonly code: string;
+}
+export class Refused extends WeftError {
+  readonly status: number;
+  readonly details: { line?: number; column?: number; text: string }[];
+}
+export class Unavailable extends WeftError {
+  readonly retryAfter?: number;
+}
+export class BreakerOpen extends Unavailable {}
+export class LeaseLost extends WeftError {}
+
+export class Retry {
+  constructor(options?: { attempts?: number; base?: number; factor?: number; cap?: number; jitter?: number; random?: () => number });
+  pause(failures: number, retryAfter?: number): number;
+}
+
+export class Breaker {
+  constructor(options?: { failures?: number; rest?: number; successes?: number; clock?: () => number });
+  readonly state: 'CLOSED' | 'OPEN' | 'HALF_OPEN';
+  readonly failures: number;
+  permit(): number;
+  succeeded(): void;
+  failed(): void;
+}
+
+export interface RetryPolicy {
+  max_attempts?: number;
+  backoff_base?: string;
+  backoff_factor?: number;
+  backoff_cap?: string;
+  jitter?: number;
+  retry_on?: string[];
+}
+
+export interface TaskFields {
+  priority?: number;
+  delay?: Seconds;
+  not_before?: string;
+  unique_key?: string;
+  unique_for?: Seconds;
+  key?: string;
+  retry?: RetryPolicy;
+  timeout?: Seconds;
+}
+export class Task {
+  constructor(payload: Json, fields?: TaskFields);
+}
+
+export interface QueueSettings {
+  paused?: boolean;
+  tasks_max?: number;
+  concurrency_max?: number;
+  key_concurrency?: number;
+  rate?: number;
+  rate_burst?: number;
+  fair?: boolean;
+  claim_ttl?: Seconds;
+  retention?: Seconds;
+  retry?: RetryPolicy;
+  task_timeout?: Seconds;
+  etag?: string;
+}
+export interface TaskCounts {
+  blocked?: number;
+  ready?: number;
+  delayed?: number;
+  leased?: number;
+  running?: number;
+  awaiting?: number;
+  succeeded?: number;
+  failed?: number;
+  cancelled?: number;
+  skipped?: number;
+}
+export interface Queue extends QueueSettings {
+  name: string;
+  counts: TaskCounts;
+  created_at?: string;
+  oldest_ready_at?: string;
+}
+export interface QueueTask {
+  id: string;
+  state: string;
+  payload?: Json;
+  priority?: number;
+  key?: string;
+  attempts?: number;
+  reason?: string;
+  message?: string;
+  created_at?: string;
+  due_at?: string;
+  ended_at?: string;
+}
+export interface GivenLease {
+  token: string;
+  expires_at: string;
+  deadline_at?: string;
+  task: { id: string; queue?: string; payload?: Json; attempt: number; key?: string; priority?: number };
+}
+export interface Result {
+  token: string;
+  outcome: 'succeeded' | 'failed' | 'timed_out' | 'cancelled';
+  result?: Json;
+  error?: { code?: string; message?: string };
+}
+export interface ItemResult {
+  code: string;
+  message?: string;
+}
+
+export interface CallOptions {
+  query?: Record<string, string>;
+  timeout?: number;
+  retry?: Retry;
+  once?: boolean;
+  probe?: boolean;
+}
+
+export class Client {
+  constructor(url?: string, options?: { timeout?: number; retry?: Retry; breaker?: Breaker });
+  call(verb: string, path: string, body?: Json, options?: CallOptions): Promise<any>;
+  putQueue(queue: string, settings?: QueueSettings): Promise<Queue>;
+  queue(queue: string): Promise<Queue>;
+  queues(): AsyncGenerator<Queue>;
+  enqueue(queue: string, tasks: (Json | Task)[]): Promise<string[]>;
+  claim(queue: string, worker: string, options?: { max?: number; wait?: number; ttl?: Seconds }): Promise<GivenLease[]>;
+  complete(results: Result[]): Promise<ItemResult[]>;
+  release(tokens: string[]): Promise<ItemResult[]>;
+  renew(
+    leases: { token: string; percent?: number; message?: string }[],
+    ttl?: Seconds,
+  ): Promise<(ItemResult & { expires_at?: string; stop?: boolean })[]>;
+  pause(queue: string): Promise<Queue>;
+  resume(queue: string): Promise<Queue>;
+  requeue(queue: string, which?: { ids?: string[]; max?: number }): Promise<number>;
+  deadLetters(queue: string): AsyncGenerator<QueueTask>;
+  status(): Promise<any>;
+  health(): Promise<{ health: 'healthy' | 'degraded' | 'unhealthy'; reason?: string }>;
+  worker(options?: WorkerOptions): Promise<Worker>;
+}
+
+export interface WorkerOptions {
+  name?: string;
+  slots?: number;
+  ttl?: number;
+  outbox?: string;
+  labels?: Record<string, string>;
+  metadata?: Record<string, string>;
+  takeover?: boolean;
+  log?: (text: string) => void;
+}
+
+export class Lease {
+  readonly token: string;
+  readonly id: string;
+  readonly queue: string;
+  readonly payload: any;
+  readonly attempt: number;
+  readonly key?: string;
+  readonly lost: boolean;
+  readonly ended: boolean;
+  readonly signal: AbortSignal;
+  progress(percent?: number, message?: string): Promise<void>;
+  complete(result?: Json): void;
+  fail(message: string, code?: string): void;
+  cancelled(message?: string): void;
+  release(): void;
+}
+
+export class Worker {
+  readonly id: string;
+  readonly name: string;
+  readonly local: boolean;
+  claim(queue: string, options?: { max?: number; wait?: number }): Promise<Lease[]>;
+  run(
+    queue: string,
+    handle: (lease: Lease) => Json | void | Promise<Json | void>,
+    options?: { batch?: number; wait?: number; untilEmpty?: boolean },
+  ): Promise<void>;
+  drain(): Promise<void>;
+  stop(): void;
+  close(): Promise<void>;
+}
+
+export interface Summary {
+  queue: string;
+  batch: number;
+  worker: string;
+  claimed: number;
+  processed: number;
+  succeeded: number;
+  failed: number;
+  success_rate_percent: number;
+  errors: { id: string; error: string }[];
+  error_count: number;
+  message?: string;
+}
+export function runFlow(
+  worker: Worker,
+  queue: string,
+  process: (payload: any) => Json | void | Promise<Json | void>,
+  options?: { batch?: number },
+): Promise<Summary>;
+
+export function instanceId(): string;

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker: registers, heartbeats, claims, and reports what it has done, whatever the network does.
+//
+// While the server is away the worker goes on with what it holds. What has ended is kept (in memory, or in a file that
+// outlives the process) and reported when the server is back.
+
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { Retry } from './breaker.js';
+import { LeaseLost, Refused, Unavailable } from './errors.js';
+
+const MESSAGE_CHARS_MAX = 900; // 4096 bytes are allowed, the code among them, and a character has at most four
+const REPORT_BATCH = 1000;
+const OUTBOX_MAX = 100000; // beyond so many unreported ends nothing is claimed
+
+const ONCE = new Retry({ attempts: 1 });
+const cut = (text, max) => Array.from(String(text)).slice(0, max).join('');
+const isOver = (error) => error.code === 'worker_lost' || error.code === 'worker_not_found';
+
+/** The right to one task. */
+export class Lease {
+  #worker;
+  #ended = false;
+  #abort = new AbortController();
+
+  constructor(worker, given) {
+    const { task } = given;
+    this.#worker = worker;
+    this.token = given.token;
+    this.id = task.id;
+    this.queue = task.queue ?? '';
+    this.payload = task.payload ?? null;
+    this.attempt = task.attempt ?? 1;
+    this.key = task.key;
+    this.lost = false;
+    /** Aborted when the task is cancelled or lost: end soon. */
+    this.signal = this.#abort.signal;
+  }
+
+  get ended() {
+    return this.#ended;
+  }
+
+  stop() {
+    this.#abort.abort();
+  }
+
+  /** Tell how far it is. A server that is away does not hear it, and nothing else happens. */
+  async progress(percent, message) {
+    const item = { token: this.token };
+    if (percent !== undefined) item.percent = Math.trunc(percent);
+    if (message !== undefined) item.message = cut(message, MESSAGE_CHARS_MAX);
+    try {
+      const [answer] = await this.#worker.client.renew([item]);
+      if (answer.code !== 'OK') this.lost = true;
+      if (answer.code !== 'OK' || answer.stop) this.stop();
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+    }
+  }
+
+  complete(result = null) {
+    this.#end({ outcome: 'succeeded', result });
+  }
+
+  fail(message, code = 'error') {
+    this.#end({ outcome: 'failed', error: { code: cut(code, 50), message: cut(message, MESSAGE_CHARS_MAX) } });
+  }
+
+  cancelled(message = 'stopped as asked') {
+    this.#end({ outcome: 'cancelled', error: { code: 'cancelled', message: cut(message, MESSAGE_CHARS_MAX) } });
+  }
+
+  /** Give it back unworked. */
+  release() {
+    this.#end({ release: true });
+  }
+
+  #end(result) {
+    if (this.#ended) throw new Error(`task ${this.id} has been ended already`);
+    this.#ended = true;
+    this.#worker.ended(this, result);
+  }
+}
+
+/** Ended leases that the server has not heard of, oldest first; with a file they survive the process. */
+class Outbox {
+  constructor(path) {
+    this.path = path;
+    this.items = [];
+    if (!path || !existsSync(path)) return;
+    for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
+      try {
+        this.items.push(JSON.parse(line));
+      } catch {
+        break; // a line that was being written when the process died
+      }
+    }
+  }
+
+  add(item) {
+    this.items.push(item);
+    if (this.path) this.#write(this.path, 'a', [item]);
+  }
+
+  drop(n) {
+    this.items.splice(0, n);
+    if (!this.path) return;
+    this.#write(`${this.path}.new`, 'w', this.items);
+    renameSync(`${this.path}.new`, this.path);
+  }
+
+  #write(path, flags, items) {
+    const fd = openSync(path, flags);
+    try {
+      writeSync(fd, items.map((i) => `${JSON.stringify(i)}\n`).join(''));
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** One incarnation after the other of a worker with this name. */
+export class Worker {
+  #held = new Map();
+  #outbox;
+  #closed = false;
+  #beatTimer;
+  #reporting = null;
+  #wake = () => {};
+  #every;
+
+  constructor(client, { name, slots = 100, ttl = 60, outbox, labels = {}, metadata = {}, takeover = false, log = () => {} }) {
+    Object.assign(this, { client, name, slots, ttl, labels, metadata, takeover, log });
+    this.id = undefined; // of the incarnation
+    this.local = false; // the server is away, and what ends is kept
+    this.stopping = false;
+    this.#outbox = new Outbox(outbox);
+    this.#every = ttl / 5;
+  }
+
+  async start() {
+    await this.#register();
+    this.#scheduleBeat();
+    if (this.#outbox.items.length) this.#report();
+    return this;
+  }
+
+  /** Claim nothing more; `run` ends when what it holds has ended. */
+  stop() {
+    this.stopping = true;
+  }
+
+  /** Report what has ended, give back what has not, and leave. */
+  async close() {
+    this.stopping = true;
+    for (const lease of this.#held.values()) if (!lease.ended) lease.release();
+    this.#closed = true;
+    this.#wake();
+    clearTimeout(this.#beatTimer);
+    await this.#reporting;
+    try {
+      await this.client.call('POST', `/v1/workers/${this.id}:deregister`, {}, { retry: ONCE });
+    } catch (error) {
+      this.log(`the worker could not take its leave: ${error.message}`);
+    }
+  }
+
+  async #register() {
+    const reply = await this.client.call(
+      'POST',
+      '/v1/workers:register',
+      {
+        name: this.name,
+        slots: this.slots,
+        ttl: `${this.ttl}s`,
+        labels: this.labels,
+        metadata: this.metadata,
+        host: hostname(),
+        pid: process.pid,
+        takeover: this.takeover || this.id !== undefined,
+        tokens: [...this.#held.keys(), ...this.#outbox.items.map((i) => i.token).filter((t) => !this.#held.has(t))],
+      },
+      { once: true },
+    );
+    this.id = reply.worker.id;
+    this.#every = Number.parseFloat(reply.heartbeat_every) || this.#every;
+    for (const token of reply.lost ?? []) this.#forget(token);
+  }
+
+  #scheduleBeat() {
+    // A process that has nothing else to do is not kept alive by its heartbeat.
+    this.#beatTimer = setTimeout(() => this.#beat(), this.#every * 1000).unref();
+  }
+
+  async #beat() {
+    try {
+      const options = { retry: ONCE, probe: true, timeout: Math.max(1, this.ttl / 5) };
+      const reply = await this.client.call('POST', `/v1/workers/${this.id}:heartbeat`, {}, options);
+      for (const token of reply.stop ?? []) this.#held.get(token)?.stop();
+      if (this.local) {
+        this.log('the server is back');
+        this.#wake();
+      }
+      this.local = false;
+    } catch (error) {
+      await this.#beatFailed(error);
+    }
+    if (!this.#closed) this.#scheduleBeat();
+  }
+
+  async #beatFailed(error) {
+    if (error instanceof Unavailable) {
+      if (!this.local) this.log(`the server is away, working on without it: ${error.message}`);
+      this.local = true;
+      return;
+    }
+    this.log(`the heartbeat was refused: ${error.message}`);
+    if (isOver(error)) await this.#again();
+  }
+
+  /** This incarnation is over; the next one asks for what the last one held. */
+  async #again() {
+    try {
+      await this.#register();
+    } catch (error) {
+      this.log(`the worker could not register again: ${error.message}`);
+    }
+  }
+
+  #forget(token) {
+    const lease = this.#held.get(token);
+    this.#held.delete(token);
+    if (!lease) return;
+    lease.lost = true;
+    lease.stop();
+  }
+
+  /** Called by a lease. Returns at once; the server is told in the background. */
+  ended(lease, result) {
+    if (lease.lost) {
+      this.#held.delete(lease.token);
+      throw new LeaseLost(lease.id);
+    }
+    this.#outbox.add({ token: lease.token, ...result });
+    this.#report();
+  }
+
+  #report() {
+    this.#reporting ??= this.#reportAll().finally(() => {
+      this.#reporting = null;
+      if (this.#outbox.items.length && !this.#closed) this.#report();
+    });
+  }
+
+  async #reportAll() {
+    for (let failures = 0; this.#outbox.items.length; ) {
+      const items = this.#outbox.items.slice(0, REPORT_BATCH);
+      try {
+        await this.#tell(items);
+        failures = 0;
+      } catch (error) {
+        if (error instanceof Refused) {
+          this.log(`the server refused a report: ${error.message}`);
+          await this.#tellOneByOne(items);
+          continue;
+        }
+        if (!(error instanceof Unavailable)) throw error;
+        if (this.#closed) return; // kept in the outbox's file, where there is one
+        await this.#pause(this.client.retry.pause(++failures, error.retryAfter));
+      }
+    }
+  }
+
+  #pause(seconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async #tell(items) {
+    const results = items.filter((i) => !i.release);
+    const tokens = items.filter((i) => i.release).map((i) => i.token);
+    if (results.length) {
+      const reply = await this.client.call('POST', '/v1/leases:complete', { results }, { retry: ONCE });
+      reply.results.forEach((answer, i) => {
+        if (answer.code !== 'OK') this.log(`the end of lease ${results[i].token} was not taken: ${answer.code}`);
+      });
+    }
+    if (tokens.length) await this.client.call('POST', '/v1/leases:release', { tokens }, { retry: ONCE });
+    this.#outbox.drop(items.length);
+    for (const item of items) this.#held.delete(item.token);
+  }
+
+  /** A batch that is refused as a whole holds one that can never be told. */
+  async #tellOneByOne(items) {
+    for (const item of items) {
+      try {
+        await this.#tell([item]);
+      } catch (error) {
+        if (!(error instanceof Refused)) return;
+        this.log(`the end of lease ${item.token} was refused: ${error.message}`);
+        this.#outbox.drop(1);
+        this.#held.delete(item.token);
+      }
+    }
+  }
+
+  /** Leases, at most as many as there are free slots; an empty list where there is nothing. */
+  async claim(queue, { max = 1, wait = 0 } = {}) {
+    const free = this.slots - this.#held.size;
+    if (this.stopping || free < 1 || this.#outbox.items.length >= OUTBOX_MAX) return [];
+    let given;
+    try {
+      given = await this.client.claim(queue, this.id, { max: Math.min(max, free), wait });
+    } catch (error) {
+      if (!isOver(error)) throw error;
+      await this.#again();
+      return [];
+    }
+    const leases = given.map((g) => new Lease(this, g));
+    for (const lease of leases) this.#held.set(lease.token, lease);
+    return leases;
+  }
+
+  /**
+   * Claim and handle until stop() (or, if wished, until there is nothing). `handle(lease)` gives the result, or throws, which
+   * fails the task alone. The leases of a batch are handled side by side.
+   */
+  async run(queue, handle, { batch = Math.min(this.slots, 10), wait = 5, untilEmpty = false } = {}) {
+    for (let failures = 0; !this.stopping; ) {
+      let leases;
+      try {
+        leases = await this.claim(queue, { max: batch, wait });
+        failures = 0;
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error;
+        await sleep(this.client.retry.pause(++failures, error.retryAfter) * 1000);
+        continue;
+      }
+      if (!leases.length && untilEmpty) break;
+      await Promise.all(leases.map((lease) => this.handle(lease, handle)));
+    }
+    await this.drain();
+  }
+
+  /** Handle one lease: complete it with what `handle` gives, or fail it with what it throws. */
+  async handle(lease, handle) {
+    try {
+      const result = await handle(lease);
+      if (!lease.ended) lease.complete(result ?? null);
+    } catch (error) {
+      if (error instanceof LeaseLost) this.log(error.message);
+      else if (lease.lost) this.log(`task ${lease.id} was given to another worker`);
+      else if (lease.ended) throw error;
+      else if (lease.signal.aborted) lease.cancelled(`stopped: ${error.message}`);
+      else lease.fail(error.message ?? String(error), error.name ?? 'error');
+    }
+  }
+
+  /** Wait until what has ended is known to the server. */
+  async drain() {
+    while (this.#reporting) await this.#reporting;
+  }
+}
