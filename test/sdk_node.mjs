@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// What sdk_node_test.py asks of the Node client: `node sdk_node.mjs SCENARIO` prints what came out, as JSON. A line on stdin
+// lets a scenario go on that waits for one.
+
+import { createInterface } from 'node:readline/promises';
+
+import { Breaker, Client, Refused, Retry, Task, Unavailable, instanceId, runFlow } from '../sdk/node/lib/index.js';
+
+const caught = async (work) => {
+  try {
+    await work();
+    return null;
+  } catch (error) {
+    return error;
+  }
+};
+
+const line = async () => {
+  const input = createInterface({ input: process.stdin });
+  for await (const text of input) {
+    input.close();
+    return text;
+  }
+  return null;
+};
+
+const scenarios = {
+  breaker() {
+    let now = 1000;
+    const breaker = new Breaker({ failures: 5, rest: 60, successes: 3, clock: () => now });
+    const states = [];
+    for (let i = 0; i < 6; i++) breaker.failed();
+    states.push(breaker.state, breaker.permit());
+    now += 120;
+    states.push(breaker.permit(), breaker.state);
+    for (let i = 0; i < 3; i++) breaker.succeeded();
+    states.push(breaker.state);
+    return states;
+  },
+
+  retry() {
+    const retry = new Retry({ base: 0.1, factor: 2, cap: 1, jitter: 0 });
+    return [1, 2, 3, 4, 5].map((n) => retry.pause(n)).concat(retry.pause(1, 7));
+  },
+
+  names: () => new Set(Array.from({ length: 100 }, instanceId)).size,
+
+  async bad() {
+    const client = new Client('http://127.0.0.1:9');
+    const errors = [
+      await caught(() => client.claim('', 'w')),
+      await caught(() => client.claim('q', 'w', { max: 0 })),
+      await caught(() => client.enqueue('q', [])),
+      await caught(() => runFlow({ client }, 'q', String, { batch: 1.5 })),
+    ];
+    return errors.map((e) => e?.constructor.name);
+  },
+
+  async away() {
+    const client = new Client(process.env.WEFT_SERVER, { retry: new Retry({ attempts: 3, base: 0.001 }) });
+    const error = await caught(() => client.status());
+    return [error instanceof Unavailable, error.code, (await client.health()).health];
+  },
+
+  async life() {
+    const client = new Client();
+    const ids = await client.enqueue('mail', [{ n: 1 }, new Task({ n: 2 }, { priority: 5 })]);
+    const worker = await client.worker({ name: 'n1' });
+    const leases = await worker.claim('mail', { max: 10 });
+    for (const lease of leases) await worker.handle(lease, (l) => ({ was: l.payload }));
+    await worker.drain();
+    const shown = await client.call('GET', `/v1/tasks/${ids[1]}`);
+    const counts = (await client.queue('mail')).counts;
+    await worker.close();
+    return [leases.map((l) => l.payload), shown.state, shown.output, counts.succeeded];
+  },
+
+  async flow() {
+    const client = new Client();
+    await client.putQueue('records', { retry: { max_attempts: 1 } });
+    const worker = await client.worker();
+    const empty = await runFlow(worker, 'records', String);
+    await client.enqueue('records', [1, 2, 3, 4, 5]);
+    const summary = await runFlow(worker, 'records', (record) => {
+      if (record > 3) throw new Error(`${record} is too much`);
+      return record;
+    });
+    const dead = [];
+    for await (const task of client.deadLetters('records')) dead.push(task.message);
+    const back = await client.requeue('records');
+    await worker.close();
+    return [empty.message, summary.success_rate_percent, summary.errors.map((e) => e.error), dead.length, back];
+  },
+
+  async refused() {
+    const error = await caught(() => new Client().queue('nowhere'));
+    return [error instanceof Refused, error.code, error.status];
+  },
+
+  /** It holds two tasks while the server goes and comes again. */
+  async outage() {
+    const client = new Client();
+    await client.enqueue('mail', [1, 2]);
+    const worker = await client.worker({ name: 'n1', ttl: 10 });
+    const leases = await worker.claim('mail', { max: 2 });
+    console.log('claimed');
+    await line();
+    for (const lease of leases) lease.complete(lease.payload);
+    console.log('ended');
+    await worker.drain();
+    const counts = (await client.queue('mail')).counts;
+    await worker.close();
+    return counts.succeeded;
+  },
+};
+
+console.log(JSON.stringify(await scenarios[process.argv[2]]()));
