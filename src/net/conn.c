@@ -124,16 +124,19 @@ static void arm(struct conn *c)
 static void pump(struct conn *c);
 static void linger(struct conn *c);
 
-/* What was woken meanwhile has its turn. */
+/* What was woken meanwhile has its turn, one after the other and not one within the other. */
 static void leave(struct conn_owner *o)
 {
-    o->busy = false;
-    while (!o->busy && !list_empty(&o->woken)) {
+    if (o->leaving)
+        return;
+    o->leaving = true;
+    while (!list_empty(&o->woken)) {
         struct conn *c = LIST_OF(o->woken.next, struct conn, woken);
 
         list_del(&c->woken);
         pump(c);
     }
+    o->leaving = false;
 }
 
 static void on_written(uv_write_t *write, int status)

@@ -37,7 +37,8 @@ struct conn_owner {
     struct list woken; /* they are drained once a turn of the loop, however often they were woken */
     uv_prepare_t before;
     uv_check_t after;
-    bool busy;
+    bool busy;                           /* within a protocol's function */
+    bool leaving;                        /* giving those their turn */
     void (*empty)(struct conn_owner *o); /* the last one has gone; may be NULL */
 };
 

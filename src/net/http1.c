@@ -374,12 +374,10 @@ static const char *forbidden(const struct http1 *h, const struct http_head *head
     struct str origin = head->fields[HTTP_ORIGIN], host = head->fields[HTTP_HOST];
     size_t at;
 
-    if (origin.p) {
-        str_find(origin, ':', &at);
-        if (!str_starts(origin, STR("http")) || !str_find(origin, ':', &at) ||
-            !http_head_same(str_sub(origin, at + 3, origin.n), host))
-            return "pages of another origin may not use this server";
-    }
+    if (origin.p &&
+        (!str_find(origin, ':', &at) || !str_starts(str_sub(origin, at, 3), STR("://")) ||
+         !http_head_same(str_sub(origin, at + 3, origin.n), host)))
+        return "pages of another origin may not use this server";
     if (h->p.host->loopback && !protocol_is_local(shared(h), host))
         return "this server is asked as localhost, by an address, or by a name in its settings";
     return NULL;
