@@ -1,0 +1,158 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The real daemon over gRPC, with Python's grpcio: the life of queue tasks, and how the daemon ends."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fake  # noqa: E402
+import tap  # noqa: E402
+from grpc_python import (Client, grpc, health_pb2, lease_pb2, queue_pb2, refused, scratch,  # noqa: E402
+                         trailer)
+
+SECONDS_MAX = 30
+
+
+class Daemon(subprocess.Popen):
+    """`weft up` on a free port, with a store of its own."""
+
+    number = 0
+
+    def __init__(self, *options):
+        Daemon.number += 1
+        data = os.path.join(scratch.name, f"data{Daemon.number}")
+        super().__init__([os.environ["WEFT"], "up", "--data", data, "--listen", "127.0.0.1:0", "-o", "json", *options],
+                         stderr=subprocess.PIPE, text=True)
+        self.address = json.loads(self.stderr.readline())["listening"].split("//")[1]
+        self.log = threading.Thread(target=lambda: sys.stderr.writelines(self.stderr))
+        self.log.start()
+
+    def __exit__(self, *exc):
+        self.send_signal(signal.SIGTERM)
+        try:
+            tap.equal(self.wait(SECONDS_MAX), 0, "how the daemon ended")
+        finally:
+            self.kill()
+            self.log.join()
+            self.stderr.close()
+
+
+def enqueue(c, queue, payloads, **options):
+    tasks = [queue_pb2.NewTask(payload=json.dumps(p)) for p in payloads]
+    return c.queues.Enqueue(queue_pb2.EnqueueRequest(queue=queue, tasks=tasks), timeout=SECONDS_MAX, **options).ids
+
+
+def claim(c, queue, most):
+    return c.queues.Claim(queue_pb2.ClaimRequest(queue=queue, worker="w1", max=most), timeout=SECONDS_MAX).leases
+
+
+def complete(c, leases):
+    results = [lease_pb2.CompleteItem(token=l.token, outcome="succeeded", result=l.task.payload) for l in leases]
+    reply = c.leases.Complete(lease_pb2.CompleteRequest(results=results), timeout=SECONDS_MAX)
+    return [r.code for r in reply.results]
+
+
+@tap.case
+def tasks_live_and_end():
+    with Daemon() as d, Client(d.address) as c:
+        ids = enqueue(c, "mail", [{"n": i} for i in range(1000)])
+        tap.equal(len(set(ids)), 1000)
+        leases = claim(c, "mail", 400)
+        tap.equal([json.loads(l.task.payload)["n"] for l in leases], list(range(400)))
+        tap.equal(complete(c, leases), ["OK"] * 400)
+        tap.equal(complete(c, leases[:1]), ["OK"], "the same completion again")
+        counts = c.get("mail").counts
+        tap.equal((counts.ready, counts.succeeded), (600, 400))
+
+
+@tap.case
+def callers_together_get_tasks_of_their_own():
+    with Daemon() as d, Client(d.address) as c:
+        def work():
+            ids.extend(i for _ in range(20) for i in enqueue(c, "q", [None]))
+            for _ in range(20):
+                leases = claim(c, "q", 1)
+                done.extend(l.task.id for l in leases)
+                tap.equal(complete(c, leases), ["OK"] * len(leases))
+        ids, done = [], []
+        threads = [threading.Thread(target=work) for _ in range(16)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        tap.equal(len(ids), 320)
+        tap.equal(sorted(done), sorted(ids), "each claimed once")
+
+
+@tap.case
+def what_is_wrong_is_said():
+    with Daemon() as d, Client(d.address) as c:
+        e = refused(lambda: c.get("nothing"), grpc.StatusCode.NOT_FOUND)
+        tap.equal(trailer(e, "weft-code"), "queue_not_found")
+        e = refused(lambda: claim(c, "mail", 10001), grpc.StatusCode.INVALID_ARGUMENT)
+        tap.equal(trailer(e, "weft-code"), "invalid_argument")
+        bad = queue_pb2.EnqueueRequest(queue="mail", tasks=[queue_pb2.NewTask(payload="{")])
+        refused(lambda: c.queues.Enqueue(bad, timeout=SECONDS_MAX), grpc.StatusCode.INVALID_ARGUMENT)
+
+
+@tap.case
+def a_key_makes_a_request_happen_once():
+    with Daemon() as d, Client(d.address) as c:
+        metadata = [("idempotency-key", "once")]
+        first = enqueue(c, "mail", [1, 2], metadata=metadata)
+        tap.equal(list(enqueue(c, "mail", [1, 2], metadata=metadata)), list(first))
+        tap.equal(c.get("mail").counts.ready, 2)
+
+
+@tap.case
+def a_claim_waits_for_its_task():
+    with Daemon() as d, Client(d.address) as c:
+        c.queues.Put(queue_pb2.PutQueueRequest(queue="mail"), timeout=SECONDS_MAX)
+        request = queue_pb2.ClaimRequest(queue="mail", worker="w1")
+        request.wait.seconds = 20
+        waiting = c.queues.Claim.future(request, timeout=SECONDS_MAX)
+        ids = enqueue(c, "mail", ["x"])
+        tap.equal([l.task.id for l in waiting.result().leases], list(ids))
+
+
+@tap.case
+def a_drain_ends_what_waits():
+    with Daemon() as d, Client(d.address) as c:
+        tap.equal(c.health.Check(health_pb2.HealthCheckRequest()).status, 1)
+        watch = c.health.Watch(health_pb2.HealthCheckRequest())
+        tap.equal(next(watch).status, 1)
+        c.queues.Put(queue_pb2.PutQueueRequest(queue="mail"), timeout=SECONDS_MAX)
+        request = queue_pb2.ClaimRequest(queue="mail", worker="w1")
+        request.wait.seconds = 60
+        waiting = c.queues.Claim.future(request, timeout=2 * SECONDS_MAX)
+        tap.equal(len(enqueue(c, "other", [1])), 1)  # behind it, on the same connection
+        d.send_signal(signal.SIGTERM)
+        tap.equal(d.wait(SECONDS_MAX), 0)
+        try:
+            tap.equal(len(waiting.result().leases), 0)
+        except grpc.RpcError as e:
+            tap.equal(e.code(), grpc.StatusCode.UNAVAILABLE)
+
+
+@tap.case
+def mutual_tls_and_a_reload():
+    certs = fake.Certificates(os.path.join(scratch.name, "certs"))
+    files = [("tls.cert", "server.pem"), ("tls.key", "server.key"), ("tls.client_ca", "ca.pem")]
+    options = [o for name, file in files for o in ("--set", f"{name}={certs.file(file)}")]
+    with Daemon(*options) as d:
+        known = grpc.ssl_channel_credentials(certs.bytes("ca.pem"), certs.bytes("client.key"), certs.bytes("client.pem"))
+        with Client(d.address, known) as c:
+            tap.equal(len(enqueue(c, "mail", [1])), 1)
+        with Client(d.address, grpc.ssl_channel_credentials(certs.bytes("ca.pem"))) as unknown:
+            refused(lambda: unknown.get("mail"), grpc.StatusCode.UNAVAILABLE)
+        certs.sign("server", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        d.send_signal(signal.SIGHUP)
+        with Client(d.address, known) as c:
+            tap.equal(c.get("mail").counts.ready, 1)
+
+
+tap.main()
