@@ -38,6 +38,14 @@ const struct option command_options[OPTION_N] = {
                       "print the file as it was stored"                                                                             },
     [OPTION_REPAIR] = {"repair",   0,   KIND_FLAG,   FIELD(repair),      NULL,         0,         NULL,
                       "put right what can be put right"                                                                             },
+    [OPTION_CALLERS] = {"callers",  0,   KIND_COUNT,  FIELD(callers),     "N",          INT64_MAX, NULL,
+                      "so many clients at once (64)"                                                                                },
+    [OPTION_BATCH] = {"batch",    0,   KIND_COUNT,  FIELD(batch),       "N",          INT64_MAX, NULL,
+                      "so many tasks in each call (1)"                                                                              },
+    [OPTION_COUNT] = {"count",    0,   KIND_COUNT,  FIELD(count),       "N",          INT64_MAX, NULL,
+                      "so many tasks in all (20000; 250 for `start`)"                                                               },
+    [OPTION_RATE] = {"rate",     0,   KIND_COUNT,  FIELD(rate),        "N",          INT64_MAX, NULL,
+                      "for `start`: add so many tasks a second (50)"                                                                },
     [OPTION_MAN] = {"man",      0,   KIND_FLAG,   FIELD(man),         NULL,         0,         NULL,
                       "print the manual page, for man"                                                                              },
     [OPTION_CONFIG] = {"config",   0,   KIND_TEXT,   FIELD(config),      "FILE",       0,         NULL,
@@ -138,7 +146,7 @@ const struct command command_rows[] = {
                 " mistake changes nothing.\n\n"
                 "Paths and folders in workflows are those of the server's machine.",                                                                                                                                               .example = "weft up\n"
                    "weft up --listen 127.0.0.1:0 -o json\n"
-                   "weft up --store postgres://weft@db/weft --config /etc/weft.yaml",                                                                                       .run = up_command,
+                   "weft up --store postgres://weft@db/weft --config /etc/weft.yaml",                                                            .run = up_command,
      },
     {
      .path = "runs resume",
@@ -174,7 +182,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(WAIT),
      .help = "ask for a run to end",
      .text = "Waiting tasks are cancelled at once; the program that carries the run stops"
-                " those that it has started (SIGTERM, after their grace time SIGKILL).",                                                                                                                                                                                                                           .example = "weft runs cancel 12 --wait",
+                " those that it has started (SIGTERM, after their grace time SIGKILL).",                                                                                                                                                                                                .example = "weft runs cancel 12 --wait",
      .run = runs_cancel_command,
      },
     {
@@ -185,7 +193,7 @@ const struct command command_rows[] = {
      .most = 1,
      .help = "give a failed, skipped or cancelled task another try",
      .text = "TASK is an id, or RUN/NAME. The task gets a new budget of attempts; `weft runs"
-                " resume` then carries its run.",                                                                           .example = "weft task requeue 12/extract",
+                " resume` then carries its run.",                                                .example = "weft task requeue 12/extract",
      .run = task_requeue_command,
      },
     {
@@ -205,7 +213,7 @@ const struct command command_rows[] = {
      .most = 1,
      .help = "show a run with its tasks",
      .example = "weft runs show 12\n"
-                   "weft runs show 12 -o json | jq '.tasks[] | select(.state == \"FAILED\")'",                                                                                   .run = runs_show_command,
+                   "weft runs show 12 -o json | jq '.tasks[] | select(.state == \"FAILED\")'",                                                        .run = runs_show_command,
      },
     {
      .path = "runs watch",
@@ -228,7 +236,7 @@ const struct command command_rows[] = {
             OPTION_BIT(ATTEMPT) | OPTION_BIT(STDOUT) | OPTION_BIT(STDERR) | OPTION_BIT(FOLLOW),
      .help = "print what the tasks of a run wrote",
      .text = "TASK is a task's name; without it the logs of all tasks come one after another."
-                " Headings part them, unless one stream of one task was asked for.",                                                                                                                                                                                                                                                        .example = "weft runs logs 12 extract --stderr\n"
+                " Headings part them, unless one stream of one task was asked for.",                                                                                                                                                                                                                             .example = "weft runs logs 12 extract --stderr\n"
                    "weft runs logs 12 extract -f", .run = logs_command,
      },
     {
@@ -292,7 +300,7 @@ const struct command command_rows[] = {
      .text = "The settings: paused, tasks_max, concurrency_max, key_concurrency, rate, "
                 "rate_burst, fair, claim_ttl, retention, task_timeout, and retry.max_attempts, "
                 ".backoff_base, .backoff_factor, .backoff_cap, .jitter, .retry_on (outcomes, "
-                "parted by commas). Those that are not given stay as they are.",                                                                                                     .example = "weft queue put mail rate=100 fair=true retry.max_attempts=5",
+                "parted by commas). Those that are not given stay as they are.",                                                                          .example = "weft queue put mail rate=100 fair=true retry.max_attempts=5",
      .run = queue_put_command,
      },
     {
@@ -323,7 +331,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(PRIORITY) | OPTION_BIT(DELAY) | OPTION_BIT(KEY) | OPTION_BIT(UNIQUE),
      .help = "add tasks, one for each payload",
      .text = "A payload is JSON; - stands for stdin, of which each line is a payload. At most "
-                "1000 go in one request, all of it or none.",                                                                                                                                                                                                                             .example = "weft queue add mail '{\"to\": \"a@example.org\"}'\ngenerate | weft queue add "
+                "1000 go in one request, all of it or none.",                                                                                                                                                                                                  .example = "weft queue add mail '{\"to\": \"a@example.org\"}'\ngenerate | weft queue add "
                    "mail - --key customer-7", .run = queue_add_command,
      },
     {
@@ -335,7 +343,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(WORKER) | OPTION_BIT(LIMIT) | OPTION_BIT(PATIENCE) | OPTION_BIT(TTL),
      .help = "take tasks, with a lease on each",
      .text = "The tokens are what complete, fail and release need. A lease without a registered "
-                "worker lives for its --ttl; what has not ended by then is given to others.",                                                                                                                                                                                                             .example = "weft queue claim mail --worker me -n 10 --patience 30s -o jsonl",
+                "worker lives for its --ttl; what has not ended by then is given to others.",                                                                                                                                                                                  .example = "weft queue claim mail --worker me -n 10 --patience 30s -o jsonl",
      .run = queue_claim_command,
      },
     {
@@ -425,7 +433,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(STATE),
      .help = "cancel what waits in a queue",
      .text = "--state is READY, DELAYED or FAILED, which forgets the dead letters; without it, "
-                "what is READY and DELAYED.",                                                                                                                                                                                                                             .example = "weft queue purge mail --state FAILED",
+                "what is READY and DELAYED.",                                                                                                                                                                                                  .example = "weft queue purge mail --state FAILED",
      .run = queue_purge_command,
      },
     {
@@ -460,6 +468,27 @@ const struct command command_rows[] = {
      .run = workers_drain_command,
      },
     {
+     .path = "bench",
+     .group = COMMANDS_SERVE,
+     .arguments = "[enqueue|work|start]",
+     .least = 0,
+     .most = 1,
+     .options = OPTION_BIT(CALLERS) | OPTION_BIT(BATCH) | OPTION_BIT(COUNT) | OPTION_BIT(RATE),
+     .help = "measure what a running server does, as its clients see it",
+     .text =
+            "enqueue: callers add tasks, each call waiting for its reply, which is durable. work: "
+            "callers take tasks and complete them (the tasks are added first, unmeasured). start: "
+            "tasks are "
+            "added at a steady rate, and callers wait for them; the times are from the adding of a "
+            "task until "
+            "somebody has it. Without a name all three. The times of the first two are of one "
+            "call.\n\n"
+            "The queues are weft-bench-enqueue, -work and -start; what `enqueue` adds stays there "
+            "(weft queue purge weft-bench-enqueue).",                                                                                                                                                                                        .example =
+            "weft bench --server http://127.0.0.1:7411\n"
+            "weft bench work --batch 100 --callers 4 --count 200000 --server http://127.0.0.1:7411", .run = bench_command,
+     },
+    {
      .path = "config check",
      .group = COMMANDS_SERVE,
      .arguments = "[FILE]",
@@ -480,7 +509,7 @@ const struct command command_rows[] = {
      .options = SERVER_BITS,
      .help = "show the settings that a server would have, and where each comes from",
      .text = "A setting is what the last of these says: its default, the file, the environment,"
-                " the options. Passwords are not shown.",                                                                                                                                                                                          .example = "weft config show --config weft.yaml",
+                " the options. Passwords are not shown.",                                                                                                                                                                                                                    .example = "weft config show --config weft.yaml",
      .run = config_show_command,
      },
     {
@@ -493,7 +522,7 @@ const struct command command_rows[] = {
      .help = "check workflow files, and name every error with its place",
      .text = "Nothing is stored. A folder stands for the workflow files below it (*.yaml, *.yml"
                 " and *.json with a `weft` key), - for stdin. What is wrong goes to stdout as"
-                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                                                                                                                                                .example = "weft check etl.yaml\nweft check workflows/ -o json",
+                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                                                                                                        .example = "weft check etl.yaml\nweft check workflows/ -o json",
      .run = check_command,
      },
     {
@@ -519,7 +548,7 @@ const struct command command_rows[] = {
      .help = "store workflows, each change as a new version",
      .text = "A folder stands for the workflow files below it (*.yaml, *.yml and *.json with a"
                 " `weft` key), - for stdin. A file that is faulty is reported, the others are"
-                " stored.",                                                                                                                                                                                                                              .example = "weft workflows put workflows/",
+                " stored.",                                                                                                                                               .example = "weft workflows put workflows/",
      .run = workflows_put_command,
      },
     {

@@ -51,6 +51,7 @@ struct options {
     int64_t attempt;
     int64_t limit;
     int64_t at;
+    int64_t callers, batch, count, rate;
     int output; /* enum output */
     int format; /* enum graph_format */
     bool all, quiet, follow, only_stdout, only_stderr, wait, repair, source, man, help, version;
@@ -89,6 +90,10 @@ enum option_name {
     OPTION_RESULT,
     OPTION_PAYLOAD,
     OPTION_ALL,
+    OPTION_CALLERS,
+    OPTION_BATCH,
+    OPTION_COUNT,
+    OPTION_RATE,
     OPTION_MAN,
     OPTION_SERVER,
     OPTION_STORE,
@@ -242,6 +247,7 @@ int task_why_command(struct cli *c);
 int workflows_put_command(struct cli *c);
 int workflows_list_command(struct cli *c);
 int workflows_show_command(struct cli *c);
+int bench_command(struct cli *c);
 int status_command(struct cli *c);
 int doctor_command(struct cli *c);
 int help_command(struct cli *c);
