@@ -134,7 +134,9 @@ int task_release_many(struct tx *tx, const struct task_release *const *reqs,
 struct task_attempt {
     int64_t number, token, worker;
     enum outcome outcome;
-    bool running; /* it has not ended: only number, token, worker and started_at are known */
+    bool running; /* it has not ended: only number, token, worker, started_at and what its holder
+                     told are known: percent and, as message, its newest progress */
+    int percent;  /* while it runs; -1: nothing was told */
     struct str reason, message, stderr_tail;
     bool has_exit_code;
     int exit_code, signal; /* signal 0: none */
@@ -148,6 +150,11 @@ struct task_view {
     int64_t priority, due_at, created_at, ended_at;
     bool cancel;
     struct str output; /* of the attempt that succeeded; empty: none */
+    /* Of one task alone, not of lists: */
+    struct str key, payload; /* of a task of a queue */
+    bool behind;             /* it waits for a place of its key */
+    struct str holder;       /* the name of the worker that holds it */
+    int64_t held_until;      /* as far as known now: renewing or a heartbeat moves it */
     struct task_attempt *attempts;
     size_t attempts_n;
 };

@@ -3,7 +3,21 @@
 
 #include <inttypes.h>
 
+#include "engine/lane.h"
 #include "engine/row.h"
+
+/* What is read of one task alone. */
+static void view_more(const struct cell *c, struct task_view *ret, struct task_attempt *ret_running)
+{
+    if (ret->run == 0)
+        ret->payload = c[0].s;
+    ret->key = c[1].s;
+    ret->behind = c[2].i == LANE_WAITS;
+    ret->held_until = c[3].i ? c[3].i : c[7].i;
+    ret->holder = c[6].s;
+    ret_running->percent = (int)c[4].i;
+    ret_running->message = c[5].s;
+}
 
 int view_task(struct tx *tx, const struct rows *rows, size_t i, struct task_view *ret,
               struct task_attempt *ret_running)
@@ -30,7 +44,10 @@ int view_task(struct tx *tx, const struct rows *rows, size_t i, struct task_view
         .token = c[11].i,
         .worker = c[12].i,
         .started_at = c[14].i,
+        .percent = -1,
     };
+    if (rows->columns > 17)
+        view_more(c + 17, ret, ret_running);
     if (!task_state_parse(c[4].s, &ret->state))
         return tx_damaged(tx, "task %" PRId64 " has the state \"%.*s\", which there is not",
                           ret->id, ROW_SHOWN(c[4].s));
@@ -43,6 +60,7 @@ int view_attempt(struct tx *tx, const struct rows *rows, size_t i, struct task_a
 
     *ret = (struct task_attempt){
         .number = c[1].i,
+        .percent = -1,
         .token = c[2].i,
         .worker = c[3].i,
         .reason = c[5].s,

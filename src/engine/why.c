@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
-#include "engine/queue.h"
+#include "engine/queue_rules.h"
 #include "engine/row.h"
 
 #define SENTENCE_BYTES_MAX 4000u
@@ -96,38 +96,76 @@ static void say_groups(struct buf *b, const struct task_details *d, struct str v
     }
 }
 
-/* Whether anybody alive would take it, and whether its run is at its limit or its queue paused. */
-static int say_ready(struct tx *tx, struct buf *b, const struct task_view *t)
+/* Whether somebody alive would take a task of the run, or of a queue where it is 0. */
+static int is_carried(struct tx *tx, int64_t run, bool *ret)
 {
     struct worker_rows workers = {0};
-    struct queue_status queue = {0};
+    int r = worker_list(tx, NULL, &workers);
+
+    *ret = false;
+    for (size_t i = 0; !r && i < workers.n; i++)
+        *ret |= worker_claims(workers.list[i].state) &&
+                (workers.list[i].run == 0 || workers.list[i].run == run);
+    return r ? fault(r) : 0;
+}
+
+/* Its queue is paused or at a limit, or nobody comes for it. */
+static int say_ready_of_queue(struct tx *tx, struct buf *b, const struct task_view *t)
+{
+    char at[CLOCK_TEXT_BYTES];
+    struct queue_rules rules;
+    const struct queue_rule *q;
+    bool carried;
+    int r = queue_rules_read(tx, &t->queue, 1, &rules);
+
+    if (!r)
+        r = is_carried(tx, 0, &carried);
+    if (r)
+        return fault(r);
+    q = queue_rules_of(&rules, t->queue);
+    if (q->paused)
+        buf_printf(b, "it is ready, and its queue \"%.*s\" is paused", STR_ARG(t->queue));
+    else if (t->behind)
+        buf_printf(b,
+                   "it is ready; its key \"%.*s\" is busy: as many tasks of it as key_concurrency "
+                   "allows, %" PRId64 ", have not ended",
+                   STR_ARG(t->key), q->key_concurrency);
+    else if (q->concurrency_max && q->held >= q->concurrency_max)
+        buf_printf(b,
+                   "it is ready; its queue has %" PRId64
+                   " tasks under way, as many as concurrency_max allows",
+                   q->held);
+    else if (queue_rules_tokens(q, tx->now) == 0)
+        buf_printf(b, "it is ready; the rate of its queue allows the next task at %.*s",
+                   STR_ARG(clock_text(queue_rules_next_token(q, tx->now), at)));
+    else if (!carried)
+        buf_add(b, STR("it is ready, and no worker is there to take it"));
+    else
+        buf_add(b, STR("it is ready and waits for a free slot of a worker"));
+    return 0;
+}
+
+/* Whether anybody alive would take it, and whether its run is at its limit. */
+static int say_ready(struct tx *tx, struct buf *b, const struct task_view *t)
+{
     struct run_row run = {0};
     struct rows rows;
-    bool carried = false;
-    int r = worker_list(tx, NULL, &workers);
+    bool carried;
+    int r = is_carried(tx, t->run, &carried);
 
     if (!r)
         r = STORE_DO(tx->store, STMT_run_get, tx->arena, &rows, INT(t->run));
-    if (!r && !t->run)
-        r = queue_get(tx, &t->queue, &queue);
     if (r)
         return fault(r);
     if (rows.n)
         r = row_run(tx, &rows, 0, &run);
     if (r)
         return fault(r);
-    for (size_t i = 0; i < workers.n; i++)
-        carried |= worker_claims(workers.list[i].state) &&
-                   (workers.list[i].run == 0 || workers.list[i].run == t->run);
-    if (t->run && !carried)
+    if (!carried)
         buf_printf(b,
                    "it is ready, and no program carries run %" PRId64 ": `weft runs resume %" PRId64
                    "` does",
                    t->run, t->run);
-    else if (queue.paused)
-        buf_printf(b, "it is ready, and its queue \"%.*s\" is paused", STR_ARG(t->queue));
-    else if (!carried)
-        buf_add(b, STR("it is ready, and no worker is there to take it"));
     else if (run.max_parallel > 0 && run.held >= run.max_parallel)
         buf_printf(b,
                    "it is ready; its run has %" PRId64
@@ -172,7 +210,11 @@ static void say_running(struct buf *b, const struct task_view *t)
     const struct task_attempt *a = t->attempts_n ? &t->attempts[t->attempts_n - 1] : NULL;
     char at[CLOCK_TEXT_BYTES];
 
-    if (a && a->running)
+    if (a && a->running && !t->run)
+        buf_printf(b, "attempt %" PRId64 " is leased by worker \"%.*s\" (%" PRId64 ") until %.*s",
+                   a->number, STR_ARG(t->holder), a->worker,
+                   STR_ARG(clock_text(t->held_until, at)));
+    else if (a && a->running)
         buf_printf(b, "attempt %" PRId64 " runs on worker %" PRId64 " since %.*s", a->number,
                    a->worker, STR_ARG(clock_text(a->started_at, at)));
     if (t->cancel)
@@ -192,7 +234,7 @@ static int say(struct tx *tx, struct buf *b, const struct task_details *d)
         say_delayed(b, t);
         return 0;
     case TASK_READY:
-        return say_ready(tx, b, t);
+        return t->run ? say_ready(tx, b, t) : say_ready_of_queue(tx, b, t);
     case TASK_LEASED:
     case TASK_RUNNING:
         say_running(b, t);

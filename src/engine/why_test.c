@@ -93,6 +93,80 @@ static void tasks_that_are_ready(void **state)
          run, run);
 }
 
+/* The guest. */
+static int64_t get_worker(struct world *w)
+{
+    struct worker_views v;
+
+    DO(w, worker_page(&w->tx, &(struct worker_page){.name = STR("script"), .max = 1}, &v));
+    assert_int_equal(v.n, 1);
+    return v.list[0].worker.incarnation;
+}
+
+static const char *why_id(struct world *w, int64_t id)
+{
+    struct task_details d;
+
+    DO(w, task_get(&w->tx, &(struct task_which){.id = id}, &d));
+    return str_cstr(&w->arena, d.why);
+}
+
+static void limit(struct world *w, enum queue_set what, struct queue_status set)
+{
+    struct queue_status q;
+
+    DO(w, queue_put(&w->tx,
+                    &(struct queue_put){.name = STR("mail"), .given = 1u << what, .set = set}, &q));
+}
+
+/* Each limit of a queue is told by its name, and who holds a task, and until when. */
+static void tasks_of_queues(void **state)
+{
+    struct world *w = world(state);
+    const struct task_new list[] = {
+        {.payload = STR("1"),       .key = STR("k")},
+        {.payload = STR("2"),       .key = STR("k")},
+        {.payload = STR("3")      },
+        {.payload = STR("4"), .delay_us = 10 * CLOCK_S               },
+    };
+    const struct task_claim claim = {.guest = STR("script"), .queue = STR("mail"), .max = 1};
+    struct task_leases l;
+    struct task_details d;
+    struct task_ids ids;
+
+    w->now = START;
+    world_join(w, 5);
+    limit(w, QUEUE_SET_KEY_CONCURRENCY, (struct queue_status){.key_concurrency = 1});
+    DO(w, task_enqueue(&w->tx, &(struct task_enqueue){STR("mail"), list, 4}, &ids));
+    DO(w, task_claim(&w->tx, &claim, &l));
+    assert_int_equal(l.list[0].task, ids.list[0]);
+    SAYS(why_id(w, ids.list[0]),
+         "attempt 1 is leased by worker \"script\" (%" PRId64 ") until 2030-03-17T18:46:40.000000Z",
+         get_worker(w));
+    SAYS(why_id(w, ids.list[1]), "it is ready; its key \"k\" is busy: as many tasks of it as "
+                                 "key_concurrency allows, 1, have not ended");
+    SAYS(why_id(w, ids.list[2]), "it is ready and waits for a free slot of a worker");
+    SAYS(why_id(w, ids.list[3]), "it starts at 2030-03-17T17:46:50.000000Z and not before");
+    limit(w, QUEUE_SET_CONCURRENCY_MAX, (struct queue_status){.concurrency_max = 1});
+    SAYS(why_id(w, ids.list[2]), "it is ready; its queue has 1 tasks under way, as many as "
+                                 "concurrency_max allows");
+    limit(w, QUEUE_SET_CONCURRENCY_MAX, (struct queue_status){0});
+    limit(w, QUEUE_SET_RATE, (struct queue_status){.rate_milli = 100});
+    DO(w, task_claim(&w->tx, &claim, &l));
+    assert_int_equal(l.n, 1);
+    DO(w, task_release(&w->tx,
+                       &(struct task_release){
+                           &(struct lease_ref){l.list[0].task, l.list[0].token},
+                            1
+    },
+                       &(struct task_codes){0}));
+    SAYS(why_id(w, ids.list[2]), "it is ready; the rate of its queue allows the next task at "
+                                 "2030-03-17T17:46:50.000000Z");
+    DO(w, task_get(&w->tx, &(struct task_which){.id = ids.list[1]}, &d));
+    CHECK_TEXT(d.task.key, "k");
+    CHECK_TEXT(d.task.payload, "2");
+}
+
 static void tasks_that_wait_for_a_time(void **state)
 {
     struct world *w = world(state);
@@ -192,9 +266,13 @@ static void every_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ENGINE_TESTS(tasks_that_wait_for_others), ENGINE_TESTS(tasks_that_are_ready),
-        ENGINE_TESTS(tasks_that_wait_for_a_time), ENGINE_TESTS(tasks_that_run),
-        ENGINE_TESTS(tasks_that_have_ended),      ENGINE_TESTS(every_run),
+        ENGINE_TESTS(tasks_that_wait_for_others),
+        ENGINE_TESTS(tasks_that_are_ready),
+        ENGINE_TESTS(tasks_that_wait_for_a_time),
+        ENGINE_TESTS(tasks_that_run),
+        ENGINE_TESTS(tasks_of_queues),
+        ENGINE_TESTS(tasks_that_have_ended),
+        ENGINE_TESTS(every_run),
     };
 
     return ENGINE_MAIN(tests);
