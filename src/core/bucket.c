@@ -7,13 +7,13 @@
 
 static int64_t capacity(const struct bucket_limit *limit)
 {
-    int64_t burst = limit->burst ? limit->burst : limit->rate_milli / 1000;
+    int64_t burst = limit->burst ? limit->burst : (limit->rate_milli + 999) / 1000;
 
     assert(limit->rate_milli >= 1 && limit->rate_milli <= BUCKET_RATE_MILLI_MAX);
     assert(limit->burst >= 0 && limit->burst <= BUCKET_BURST_MAX);
     if (burst > BUCKET_BURST_MAX)
         burst = BUCKET_BURST_MAX;
-    return (burst ? burst : 1) * TOKEN;
+    return burst * TOKEN;
 }
 
 int64_t bucket_fill(struct bucket *b, const struct bucket_limit *limit, int64_t now)

@@ -16,7 +16,7 @@
 
 struct bucket_limit {
     int64_t rate_milli; /* tokens in 1000 seconds, 1 … BUCKET_RATE_MILLI_MAX */
-    int64_t burst;      /* tokens that it holds; 0: one second's worth, and at least one */
+    int64_t burst;      /* tokens that it holds; 0: one second's worth, rounded up */
 };
 
 struct bucket {

@@ -30,6 +30,8 @@ static const struct {
      "if no weft program runs any more, `weft runs resume` takes back what it held"                                                                                        },
     {"counts",          STMT_doctor_counts,          "the counts equal the sums over the tasks",
      "please report it with the output of `weft status -o json`"                                                                                                           },
+    {"key_places",      STMT_doctor_key_places,      "a key counts the tasks that have a place of it",
+     "put the queue's key_concurrency to another value and back: the places are counted anew"                                                                              },
     {"run_counts",      STMT_doctor_run_counts,      "a run's counters equal the sums over its tasks",
      "please report it with the output of `weft runs show ID`"                                                                                                             },
     {"run_ends",        STMT_doctor_run_ends,        "a run has ended exactly when none of its tasks is open",

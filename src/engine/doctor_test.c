@@ -66,6 +66,8 @@ static void each_damage_is_found(void **state)
         {"a count that is missing",           "DELETE FROM tally WHERE run = 0 AND state = 'FAILED'",
          " counts"                                                                                                                                                        },
         {"a count of nothing",                "INSERT INTO tally VALUES (7, '', 'READY', 1)",                  " counts"                                                  },
+        {"places that nobody has",            "INSERT INTO lane (queue, key, places) VALUES ('mail', 'k', 1)",
+         " key_places"                                                                                                                                                    },
         {"open tasks of a run",               "UPDATE run SET open = open + 1 WHERE id = 2",                   " run_counts"                                              },
         {"held tasks of a run",               "UPDATE run SET held = 0 WHERE id = 2",                          " run_counts"                                              },
         {"failed tasks of a run",             "UPDATE run SET failed = 0 WHERE id = 1",                        " run_counts"                                              },

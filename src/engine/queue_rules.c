@@ -5,10 +5,9 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "core/bucket.h"
 #include "engine/queue.h"
 #include "engine/sets.h"
-
-#define CLAIM_MICRO 1000000LL /* the bucket counts millionths of a claim */
 
 static int by_name(const void *a, const void *b)
 {
@@ -138,33 +137,34 @@ int queue_rules_lock(struct tx *tx, struct queue_rules *rules)
     return r ? fault(r) : 0;
 }
 
-/* Millionths of a claim that the rate has left now. */
-static int64_t level(const struct queue_rule *rule, int64_t now)
+static struct bucket_limit limit_of(const struct queue_rule *rule)
 {
-    int64_t burst = rule->rate_burst ? rule->rate_burst : (rule->rate_milli + 999) / 1000;
-    int64_t full = burst * CLAIM_MICRO;
-    double grown = (double)(now - rule->bucket_at) * (double)rule->rate_milli / 1000.0;
-
-    if (rule->bucket < 0 || (double)rule->bucket + grown >= (double)full)
-        return full;
-    return rule->bucket + (grown > 0 ? (int64_t)grown : 0);
+    return (struct bucket_limit){rule->rate_milli, rule->rate_burst};
 }
 
 int64_t queue_rules_tokens(const struct queue_rule *rule, int64_t now)
 {
-    return rule->rate_milli ? level(rule, now) / CLAIM_MICRO : INT64_MAX;
+    struct bucket_limit limit = limit_of(rule);
+    struct bucket b = {rule->bucket, rule->bucket_at};
+
+    return rule->rate_milli ? bucket_fill(&b, &limit, now) : INT64_MAX;
 }
 
 int64_t queue_rules_next_token(const struct queue_rule *rule, int64_t now)
 {
-    int64_t lacks = CLAIM_MICRO - level(rule, now);
+    struct bucket_limit limit = limit_of(rule);
+    struct bucket b = {rule->bucket, rule->bucket_at};
 
-    return lacks > 0 ? now + (lacks * 1000 + rule->rate_milli - 1) / rule->rate_milli : now;
+    return bucket_fill(&b, &limit, now) ? now : bucket_next_at(&b, &limit);
 }
 
 void queue_rules_spend(struct queue_rule *rule, int64_t now, int64_t n)
 {
-    rule->bucket = level(rule, now) - n * CLAIM_MICRO;
-    rule->bucket_at = now > rule->bucket_at ? now : rule->bucket_at;
-    assert(rule->bucket >= 0);
+    struct bucket_limit limit = limit_of(rule);
+    struct bucket b = {rule->bucket, rule->bucket_at};
+
+    bucket_fill(&b, &limit, now);
+    bucket_take(&b, n);
+    rule->bucket = b.level;
+    rule->bucket_at = b.at;
 }
