@@ -379,7 +379,8 @@ static const char *forbidden(const struct http1 *h, const struct http_head *head
          !http_head_same(str_sub(origin, at + 3, origin.n), host)))
         return "pages of another origin may not use this server";
     if (h->p.host->loopback && !protocol_is_local(shared(h), host))
-        return "this server is asked as localhost, by an address, or by a name in its settings";
+        return "this server is asked as localhost, by an address, or by the name in its setting "
+               "\"host\"";
     return NULL;
 }
 

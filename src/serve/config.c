@@ -71,6 +71,9 @@ static const struct row rows[CONFIG_N] = {
              "address for HTTP and gRPC; port 0 takes a free one"),
     TEXT_ROW(CONFIG_GRPC, "grpc", "WEFT_GRPC", ADDRESS, grpc, "",
              "a second address, for those who want gRPC on a port of its own"),
+    TEXT_ROW(CONFIG_HOST, "host", "WEFT_HOST", TEXT, host, "",
+             "the name of a proxy before a server of this machine alone, which otherwise takes "
+             "requests for localhost and addresses only"),
     TEXT_ROW(CONFIG_STORE, "store", "WEFT_STORE", STORE, store, NULL,
              "sqlite:PATH or postgres://…; default sqlite:DATA/weft.db"),
     TEXT_ROW(CONFIG_DATA, "data", "WEFT_DATA", PATH, data, ".weft",

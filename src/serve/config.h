@@ -24,6 +24,7 @@
 enum config_key {
     CONFIG_LISTEN,
     CONFIG_GRPC,
+    CONFIG_HOST,
     CONFIG_STORE,
     CONFIG_DATA,
     CONFIG_SLOTS,
@@ -43,6 +44,7 @@ enum config_key {
 struct config {
     struct str listen;
     struct str grpc; /* empty: none */
+    struct str host; /* of a Host field; empty: none */
     struct str store;
     struct str data; /* absolute */
     struct str tls_cert, tls_key, tls_client_ca;

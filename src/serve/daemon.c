@@ -41,6 +41,7 @@ static const int signals[SIGNALS_N] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGALRM
 
 struct daemon {
     struct arena arena; /* for its whole life */
+    const char *host;   /* a name of it beside this machine's */
     struct server_flags flags;
     enum server_say say;
     char here[4096];
@@ -466,6 +467,9 @@ static int start_server(struct daemon *d, struct client_problem *ret_problem)
     d->pages.begun_us = d->house.begun_us;
     d->pages.methods = d->methods;
     o.pages = pages_list(&d->pages, &o.pages_n);
+    d->host = str_cstr(&d->arena, d->config.host);
+    o.hosts = &d->host;
+    o.hosts_n = d->config.host.n > 0;
     d->server = server_new(&o);
     d->pages.server = d->server;
     r = listen_at(d, d->config.listen, CONN_ANY, &d->address, ret_problem);

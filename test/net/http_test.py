@@ -199,6 +199,10 @@ def pages_of_others_may_not_ask():
         tap.equal(d.raw(b"GET /v1/status HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n")[:12], b"HTTP/1.1 403")
         c.request("POST", "/v1/runs", "{}", {"Content-Type": "text/plain"})
         tap.equal(c.getresponse().status, 415)
+    with Daemon("host=weft.example") as d:
+        for host, status in ("weft.example", b"200"), ("Weft.Example:443", b"200"), ("other.example", b"403"):
+            said = d.raw(f"GET /v1/status HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            tap.equal(said.split()[1], status, host)
 
 
 @tap.case
