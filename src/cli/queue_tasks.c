@@ -337,7 +337,7 @@ int queue_dead_command(struct cli *c)
     if (status)
         json_decref(request);
     else
-        status = queue_pages(c, "queues.list_tasks", request, "tasks",
+        status = queue_pages(c, "queues.tasks", request, "tasks",
                              c->options.limit ? c->options.limit : 50, &all);
     if (status)
         return status;
