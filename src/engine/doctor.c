@@ -50,6 +50,10 @@ static const struct {
      "please report it with the output of `weft task show ID`"                                                                                                             },
     {"attempt_numbers", STMT_doctor_attempt_numbers, "attempts are numbered 1, 2, … without a gap",
      "please report it with the output of `weft task show ID`"                                                                                                             },
+    {"lane_waits",      STMT_doctor_lane_waits,      "no task waits for its key while that has a free place",
+     "put the queue's key_concurrency anew, which judges them; please report it"                                                                                           },
+    {"unique_keys",     STMT_doctor_unique,          "a unique key is held by a task that is open",
+     "please report it with the output of `weft queue status`"                                                                                                             },
     {"times",           STMT_doctor_times,           "no attempt ends before it starts, no duration is negative",
      "please report it with the output of `weft task show ID`"                                                                                                             },
 };

@@ -113,8 +113,8 @@ void world_healthy(struct world *w)
                      report.checks[i].found, STR_ARG(report.checks[i].example));
 }
 
-static const char *const kept[] = {"lane",  "worker",    "task",     "run",
-                                   "tally", "dep_group", "dep_edge", "attempt"};
+static const char *const kept[] = {"uniqueness", "lane",      "worker",   "task",   "run",
+                                   "tally",      "dep_group", "dep_edge", "attempt"};
 
 void world_keep(struct world *w)
 {

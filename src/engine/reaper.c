@@ -216,6 +216,8 @@ int reaper_forget(struct tx *tx, const void *unused, struct reaper_forgotten *re
                      INT(tx->now - WORKER_KEPT_US), INT(REAPER_FORGET));
     if (!r)
         r = idempotency_sweep(tx, NULL, &replies);
+    if (!r)
+        r = STORE_PUT(tx->store, STMT_unique_sweep, INT(tx->now), INT(REAPER_FORGET));
     if (r)
         return fault(r);
     reply->more |=
