@@ -267,7 +267,7 @@ int lane_leave(struct tx *tx, const struct lane_entry *list, size_t n)
     return r ? fault(r) : 0;
 }
 
-int lane_rebuild(struct tx *tx, struct str queue, int64_t key_concurrency)
+int lane_rebuild(struct tx *tx, struct str queue, int64_t key_concurrency, bool fair)
 {
     int r = STORE_PUT(tx->store, STMT_lane_clear, TEXT(queue));
 
@@ -275,5 +275,7 @@ int lane_rebuild(struct tx *tx, struct str queue, int64_t key_concurrency)
         r = STORE_PUT(tx->store, STMT_lane_judge, TEXT(queue), INT(key_concurrency));
     if (!r)
         r = STORE_PUT(tx->store, STMT_lane_fill, TEXT(queue));
+    if (!r && !fair)
+        r = STORE_PUT(tx->store, STMT_lane_level, TEXT(queue));
     return r ? fault(r) : 0;
 }

@@ -32,6 +32,6 @@ int lane_enter(struct tx *tx, struct lane_entry *list, size_t n);
 /* Tasks that had places have ended; those that waited for them can be claimed. */
 int lane_leave(struct tx *tx, const struct lane_entry *list, size_t n);
 /* The queue's settings have changed: judge all of its open tasks anew, in one statement each. */
-int lane_rebuild(struct tx *tx, struct str queue, int64_t key_concurrency);
+int lane_rebuild(struct tx *tx, struct str queue, int64_t key_concurrency, bool fair);
 
 #endif

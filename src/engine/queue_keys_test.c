@@ -239,6 +239,13 @@ static void keys_take_turns(void **state)
     c1 = ADD(w, .key = STR("c"), .priority = 1);
     CLAIM(w, 2, c1, big.list[8]);
     world_healthy(w);
+    /* Without turns, it is age again. */
+    b1 = ADD(w, .key = STR("b"));
+    PUT(w, FAIR, .fair = false);
+    c1 = ADD(w, .key = STR("c"));
+    CLAIM(w, 2, big.list[9], big.list[10]);
+    assert_int_equal(world_claim_queue(w, "mail", 89).n, 89);
+    CLAIM(w, 2, b1, c1);
 }
 
 static void promotion_gives_turns_and_places(void **state)
