@@ -37,7 +37,8 @@ struct reaper_forgotten {
 };
 
 /* The slow scan, once a minute or so and again where there is more: forgets attempts of queues past
- * their retention, guests that claim no more, replies that were kept for a day, and workers that were over a week ago. */
+ * their retention, guests that claim no more, replies that were kept for a day, and workers that
+ * were over a week ago. */
 int reaper_forget(struct tx *tx, const void *unused, struct reaper_forgotten *reply);
 
 #endif

@@ -48,6 +48,8 @@ static Weft__V1__Attempt *attempt_show(struct arena *a, const struct task_attemp
     m->ended_at = codec_time(a, t->ended_at);
     m->queue_wait = codec_duration(a, t->queue_wait_us);
     m->stderr_tail = codec_text(a, t->stderr_tail);
+    if (t->percent >= 0)
+        API_SET(m, percent, t->percent);
     if (!t->running)
         attempt_ending(a, t, m);
     return m;
@@ -89,6 +91,8 @@ static ProtobufCMessage *get_encode(struct arena *a, const void *request, const 
     (void)request;
     m->run = codec_id(a, d->task.run);
     m->queue = api_word(a, d->task.queue);
+    m->key = api_word(a, d->task.key);
+    API_SET_JSON(m, payload, d->task.payload);
     API_SET(m, priority, (int32_t)d->task.priority);
     m->created_at = codec_time(a, d->task.created_at);
     m->due_at = codec_time(a, d->task.due_at);
