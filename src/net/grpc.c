@@ -228,18 +228,23 @@ static void refuse_http(struct stream *s, struct str status)
     farewell(s);
 }
 
-/* Append a message; false where the answer is larger than we send. */
+/* Append a message; false, and nothing is there of it, where the answer is larger than we send. */
 static bool send(struct stream *s, const ProtobufCMessage *m)
 {
-    size_t n = codec_size(m);
     struct buf *out;
+    size_t at;
 
     reply_begin(s);
     out = h2_out(&s->h2);
-    if (n > out->max - out->n - GRPC_FRAME_HEAD_BYTES)
-        return false;
-    grpc_frame_head(out, n);
+    at = out->n;
+    grpc_frame_head(out, 0);
     codec_encode(m, out);
+    if (out->full) {
+        out->n = at;
+        out->full = false;
+        return false;
+    }
+    grpc_frame_length(out->p + at, out->n - at - GRPC_FRAME_HEAD_BYTES);
     return true;
 }
 

@@ -57,12 +57,17 @@ bool grpc_frame_empty(const struct grpc_frame *f)
     return f->head_n == 0;
 }
 
+void grpc_frame_length(char *head, size_t message_bytes)
+{
+    for (unsigned i = 0; i < 4; i++)
+        head[1 + i] = (char)(message_bytes >> (24 - 8 * i));
+}
+
 void grpc_frame_head(struct buf *out, size_t message_bytes)
 {
-    const char head[GRPC_FRAME_HEAD_BYTES] = {0, (char)(message_bytes >> 24),
-                                              (char)(message_bytes >> 16),
-                                              (char)(message_bytes >> 8), (char)message_bytes};
+    char head[GRPC_FRAME_HEAD_BYTES] = {0};
 
+    grpc_frame_length(head, message_bytes);
     buf_add(out, (struct str){head, sizeof(head)});
 }
 

@@ -39,6 +39,8 @@ int grpc_frame_feed(struct grpc_frame *f, struct str *bytes);
 bool grpc_frame_empty(const struct grpc_frame *f);
 
 void grpc_frame_head(struct buf *out, size_t message_bytes);
+/* Set the length in a head that stands already. */
+void grpc_frame_length(char *head, size_t message_bytes);
 
 /* "100m": 1 to 8 digits and one of H M S m u n; what is finer than a microsecond counts as one. */
 bool grpc_frame_timeout(struct str text, int64_t *ret_us);
