@@ -42,8 +42,11 @@ struct bridge {
 
 /* Messages. */
 
-static const char letters[] = {
-    [HUB_QUEUE] = 'q', [HUB_RUNS] = 't', [HUB_RUN_EVENTS] = 'r', [HUB_EVENTS] = 'e'};
+static const char letters[] = {[HUB_QUEUE] = 'q',
+                               [HUB_RUNS] = 't',
+                               [HUB_RUN_EVENTS] = 'r',
+                               [HUB_EVENTS] = 'e',
+                               [HUB_DELAYED] = 'd'};
 
 void bridge_write(struct buf *out, const struct hub_news *news)
 {
@@ -100,9 +103,10 @@ bool bridge_read(struct str *text, struct hub_news *ret)
     case 'r':
         ret->topic = HUB_RUN_EVENTS;
         return take_number(text, '\n', &ret->run);
+    case 'd':
     case 't':
     case 'e':
-        ret->topic = letter == 't' ? HUB_RUNS : HUB_EVENTS;
+        ret->topic = letter == 't' ? HUB_RUNS : letter == 'e' ? HUB_EVENTS : HUB_DELAYED;
         if (text->n == 0 || text->p[0] != '\n')
             return false;
         *text = str_sub(*text, 1, text->n);

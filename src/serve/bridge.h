@@ -37,8 +37,8 @@ void bridge_stats(struct bridge *n, struct bridge_stats *ret);
 
 /*
  * The text of a message, and back; for tests and fuzzing. One news is the letter of its topic, a
- * number, and for a queue its length and name: "q12 4:mail", "r7", "t", "e"; "*" is everything.
- * What is not understood counts as everything: another version may have told it.
+ * number, and for a queue its length and name: "q12 4:mail", "r7", "t", "e", "d"; "*" is
+ * everything. What is not understood counts as everything: another version may have told it.
  */
 struct buf;
 void bridge_write(struct buf *out, const struct hub_news *news);

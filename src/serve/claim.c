@@ -69,15 +69,13 @@ static void give_back(struct claim *c, const struct task_leases *leases)
 /* The store's times as those of this machine. */
 static int64_t due_us(const struct batcher_request *q, const struct task_leases *leases)
 {
-    return leases->next_due_at ? q->begun_us + (leases->next_due_at - q->now) : INT64_MAX;
+    return leases->next_due_at ? q->begun_us + (leases->next_due_at - q->now) : 0;
 }
 
 static void sleep_on(struct claim *c, const struct batcher_request *q,
                      const struct task_leases *leases)
 {
-    int64_t due = due_us(q, leases);
-    struct hub_found found = {.due_us = due < c->until_us ? due : c->until_us,
-                              .held = leases->held};
+    struct hub_found found = {.due_us = due_us(q, leases), .held = leases->held};
 
     hub_sleep(&c->wait, &found);
 }
@@ -141,6 +139,7 @@ bool claim_begin(struct rpc *rpc)
         .seat = methods_seat(rpc->methods),
         .topic = HUB_QUEUE,
         .queue = request->claim.queue,
+        .until_us = c->until_us,
         .want = request->claim.max,
         .woken = woken,
         .context = c,

@@ -18,8 +18,10 @@
 #include "net/server.h"
 #include "net/tls.h"
 #include "serve/batcher.h"
+#include "serve/bridge.h"
 #include "serve/carrier.h"
 #include "serve/config.h"
+#include "serve/duties.h"
 #include "serve/hub.h"
 #include "serve/methods.h"
 #include "serve/notify.h"
@@ -54,6 +56,9 @@ struct daemon {
     struct guardian *guardian; /* NULL: it executes nothing */
     struct guardian_self self;
     struct hub *hub;
+    struct bridge *bridge; /* NULL: no other server can share the store */
+    struct hub_seat *seat;
+    struct duties *duties;
     struct batcher *writer;
     struct batcher *reader;
     uv_loop_t loop;
@@ -72,7 +77,7 @@ struct daemon {
     uv_signal_t signals[SIGNALS_N];
     uv_async_t carrier_over;
     uv_timer_t watchdog;
-    bool server_done, carrier_done;
+    bool server_done, carrier_done, duties_done;
 };
 
 static int refuse(struct client_problem *ret_problem, enum code code, struct str text)
@@ -370,6 +375,8 @@ static int touch(struct batcher *b, struct client_problem *ret_problem)
     return r;
 }
 
+enum { READERS = 2, READER_BATCH = 16 };
+
 static int start_batcher(struct daemon *d, enum store_mode mode, struct batcher **ret,
                          struct client_problem *ret_problem)
 {
@@ -378,6 +385,9 @@ static int start_batcher(struct daemon *d, enum store_mode mode, struct batcher 
         .store = {.url = d->config.store, .mode = mode, .connect_ms = CONNECT_MS},
         .hub = d->hub,
         .says_trouble = mode == STORE_WRITE,
+ /* A long list does not stop short looks. */
+        .connections = mode == STORE_WRITE ? 1 : READERS,
+        .batch_max = mode == STORE_WRITE ? 0 : READER_BATCH,
     };
     int r = batcher_new(&o, ret);
 
@@ -399,6 +409,51 @@ static int open_store(struct daemon *d, struct client_problem *ret_problem)
     else if (!r)
         r = start_batcher(d, STORE_READ, &d->reader, ret_problem);
     return r;
+}
+
+static bool on_postgres(const struct daemon *d)
+{
+    return str_starts(d->config.store, STR("postgres"));
+}
+
+static int start_bridge(struct daemon *d, struct client_problem *ret_problem)
+{
+    struct bridge_options o = {.url = d->config.store, .hub = d->hub};
+    int r = on_postgres(d) ? bridge_new(&o, &d->bridge) : 0;
+
+    return r ? refuse_fault(ret_problem, r, "no thread can be started for news") : 0;
+}
+
+static void start_duties(struct daemon *d)
+{
+    struct duties_options o = {
+        .loop = &d->loop,
+        .home = d->home,
+        .writer = d->writer,
+        .holder = str_printf(&d->arena, STR_FMT "-%lld-%lld", STR_ARG(d->self.host),
+                             (long long)d->self.pid, (long long)d->self.pid_start),
+    };
+    int r = hub_seat_new(d->hub, &d->loop, &d->seat);
+
+    assert(r == 0);
+    o.seat = d->seat;
+    duties_new(&o, &d->duties);
+}
+
+static void duties_over(void *context)
+{
+    ((struct daemon *)context)->duties_done = true;
+}
+
+/* Another server takes over at once. */
+static void stop_duties(struct daemon *d)
+{
+    if (!d->duties)
+        return;
+    duties_stop(d->duties, duties_over, d);
+    while (!d->duties_done)
+        uv_run(&d->loop, UV_RUN_ONCE);
+    d->seat = hub_seat_free(d->seat);
 }
 
 static int start_methods(struct daemon *d, struct client_problem *ret_problem)
@@ -490,7 +545,7 @@ static int start_carrier(struct daemon *d, struct client_problem *ret_problem)
         .here = d->here,
         .env = (const char *const *)environ,
         .slots = (unsigned)d->config.slots,
-        .shared = str_starts(d->config.store, STR("postgres")),
+        .shared = on_postgres(d),
         .over = carrier_over,
         .context = d,
     };
@@ -570,13 +625,17 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
     if (r)
         return r;
     d->hub = hub_new(&(struct hub_options){0});
-    r = open_store(d, ret_problem);
+    r = start_bridge(d, ret_problem);
+    if (!r)
+        r = open_store(d, ret_problem);
     if (!r)
         r = start_methods(d, ret_problem);
     if (!r)
         r = start_server(d, ret_problem);
     if (!r)
         r = start_carrier(d, ret_problem);
+    if (!r)
+        start_duties(d);
     return r;
 }
 
@@ -586,9 +645,11 @@ static void finish(struct daemon *d)
 {
     int r;
 
+    stop_duties(d);
     if (d->reader != d->writer)
         d->reader = batcher_free(d->reader);
     d->writer = batcher_free(d->writer);
+    d->bridge = bridge_free(d->bridge);
     d->carrier = carrier_free(d->carrier);
     d->server = server_free(d->server);
     uv_run(&d->loop, UV_RUN_NOWAIT);

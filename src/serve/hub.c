@@ -31,8 +31,9 @@ struct hub_place {
     struct arena memory;
     enum hub_topic topic;
     bool held;
-    int64_t due_us; /* one is woken then; 0: nobody knows of anything */
-    int64_t net_us; /* likewise */
+    int64_t due_us;   /* one is woken then; 0: nobody knows of anything */
+    int64_t net_us;   /* likewise */
+    int64_t until_us; /* somebody wants to be woken then; 0: nobody does */
 };
 
 struct hub {
@@ -199,6 +200,16 @@ static int64_t jitter(struct hub *h, int64_t us)
     return us / 2 + (int64_t)prng_below(&h->prng, (uint64_t)us / 2 + 1);
 }
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+static int64_t place_next(const struct hub_place *p)
+{
+    return sooner(sooner(p->due_us, p->net_us), p->until_us);
+}
+
 /* When the first place wants to be looked at; 0: none. */
 static int64_t next_time(const struct hub *h)
 {
@@ -208,18 +219,31 @@ static int64_t next_time(const struct hub *h)
     {
         const struct hub_place *p = place_of(link);
 
-        if (list_empty(&p->asleep))
-            continue;
-        if (p->due_us && (!next || p->due_us < next))
-            next = p->due_us;
-        if (p->net_us && (!next || p->net_us < next))
-            next = p->net_us;
+        if (!list_empty(&p->asleep))
+            next = sooner(next, place_next(p));
     }
     return next;
 }
 
+/* Whoever has slept as long as it wanted. */
+static void place_until(struct hub *h, struct hub_place *p, int64_t now)
+{
+    p->until_us = 0;
+    LIST_EACH_SAFE(link, &p->asleep)
+    {
+        struct hub_wait *w = wait_of(link);
+
+        if (w->until_us && w->until_us <= now)
+            rouse(h, w, 0);
+        else
+            p->until_us = sooner(p->until_us, w->until_us);
+    }
+}
+
 static void place_time(struct hub *h, struct hub_place *p, int64_t now)
 {
+    if (p->until_us && p->until_us <= now)
+        place_until(h, p, now);
     if (p->due_us && p->due_us <= now) {
         p->due_us = 0;
         place_give(h, p, 1);
@@ -368,7 +392,7 @@ static int64_t found_keep(struct hub *h, struct hub_place *p, const struct hub_f
         p->due_us = due;
     if (!p->net_us)
         p->net_us = now + jitter(h, h->net_us);
-    return p->due_us && p->due_us < p->net_us ? p->due_us : p->net_us;
+    return place_next(p);
 }
 
 void hub_sleep(struct hub_wait *w, const struct hub_found *found)
@@ -385,6 +409,7 @@ void hub_sleep(struct hub_wait *w, const struct hub_found *found)
     w->state = WAIT_ASLEEP;
     /* Who had its turn for nothing keeps its place. */
     list_add(w->was_woken ? w->place->asleep.next : &w->place->asleep, &w->link);
+    w->place->until_us = sooner(w->place->until_us, w->until_us);
     next = found_keep(h, w->place, found);
     if (w->news || later)
         rouse(h, w, later);
@@ -468,13 +493,14 @@ static int64_t worth(const struct tx_tally *t, bool *ret_held)
 
 static void news_of_tallies(struct news *news, const struct tx *tx)
 {
-    bool runs = false;
+    bool runs = false, delayed = false;
 
     for (size_t i = 0; i < tx->tallied_n; i++) {
         const struct tx_tally *t = &tx->tallies[i];
         bool held;
         int64_t n = worth(t, &held);
 
+        delayed |= t->state == TASK_DELAYED && t->n > 0;
         if (n && t->run)
             runs = true;
         else if (n)
@@ -483,6 +509,8 @@ static void news_of_tallies(struct news *news, const struct tx *tx)
     }
     if (runs)
         news_add(news, (struct hub_news){.topic = HUB_RUNS, .n = HUB_ALL});
+    if (delayed)
+        news_add(news, (struct hub_news){.topic = HUB_DELAYED, .n = HUB_ALL});
 }
 
 /* Events of one run are neighbours. */

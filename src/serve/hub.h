@@ -49,6 +49,7 @@ enum hub_topic {
     HUB_RUNS,       /* tasks of runs that can be claimed, whichever; all who wait are woken */
     HUB_RUN_EVENTS, /* events of the run `run` */
     HUB_EVENTS,     /* events of any kind */
+    HUB_DELAYED,    /* tasks became DELAYED; all who wait are woken */
 };
 
 struct hub;
@@ -77,6 +78,7 @@ struct hub_wait {
     enum hub_topic topic;
     struct str queue;
     int64_t run;
+    int64_t until_us;                  /* monotonic: it is woken then at last; 0: never */
     int64_t want;                      /* tasks that it takes at once; 0 counts as 1 */
     void (*woken)(struct hub_wait *w); /* on the seat's loop, never from within a call of these */
     void *context;

@@ -212,6 +212,21 @@ static void a_due_time_wakes_one(void **state)
     assert_true(clock_monotonic() >= now + HUB_DUE_US_MIN);
 }
 
+static void each_sleeps_as_long_as_it_wants(void **state)
+{
+    struct fixture *f = *state;
+    int64_t now = clock_monotonic();
+
+    f->waits[2].until_us = now + 20 * CLOCK_MS;
+    f->waits[1].until_us = now + 40 * CLOCK_MS;
+    sleep_all(f);
+    run_until_woken(f);
+    assert_string_equal(f->order, "2 ");
+    run_until_woken(f);
+    assert_string_equal(f->order, "1 ");
+    assert_true(clock_monotonic() >= now + 40 * CLOCK_MS);
+}
+
 static void a_new_delayed_task_is_looked_at_by_one(void **state)
 {
     struct fixture *f = *state;
@@ -471,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_was_woken_for_nothing_keeps_its_place, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_due_time_wakes_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_sleeps_as_long_as_it_wants, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_delayed_task_is_looked_at_by_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_is_news_where_a_limit_held_tasks_back, set_up,
                                         tear_down),

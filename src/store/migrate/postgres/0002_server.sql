@@ -84,3 +84,11 @@ CREATE INDEX uniqueness_over ON uniqueness (until) WHERE live = 0;
 ALTER TABLE tally ADD COLUMN shard BIGINT  NOT NULL DEFAULT 0;
 ALTER TABLE tally DROP CONSTRAINT tally_pkey;
 ALTER TABLE tally ADD PRIMARY KEY (run, queue, state, shard);
+
+-- What one of the servers does for all: a lease on a row, renewed while it lives.
+CREATE TABLE duty (
+    name       TEXT COLLATE "C" PRIMARY KEY,         -- 'reaper'
+    holder     TEXT   NOT NULL,
+    token      BIGINT NOT NULL,              -- grows with each holder
+    expires_at BIGINT NOT NULL
+);

@@ -76,3 +76,11 @@ CREATE TABLE uniqueness (
     PRIMARY KEY (queue, unique_key)
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX uniqueness_over ON uniqueness (until) WHERE live = 0;
+
+-- What one of the servers does for all: a lease on a row, renewed while it lives.
+CREATE TABLE duty (
+    name       TEXT PRIMARY KEY,         -- 'reaper'
+    holder     TEXT   NOT NULL,
+    token      INTEGER NOT NULL,              -- grows with each holder
+    expires_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
