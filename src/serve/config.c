@@ -76,6 +76,8 @@ static const struct row rows[CONFIG_N] = {
              "requests for localhost and addresses only"),
     TEXT_ROW(CONFIG_STORE, "store", "WEFT_STORE", STORE, store, NULL,
              "sqlite:PATH or postgres://…; default sqlite:DATA/weft.db"),
+    TEXT_ROW(CONFIG_STORE_DIRECT, "store_direct", "WEFT_STORE_DIRECT", STORE, store_direct, NULL,
+             "where store is a pooler (pgbouncer): the Postgres behind it, which tells of news"),
     TEXT_ROW(CONFIG_DATA, "data", "WEFT_DATA", PATH, data, ".weft",
              "the folder of the store and the logs"),
     NUMBER_ROW(
@@ -498,6 +500,8 @@ static void check_together(struct reading *r)
     check_address(r, CONFIG_GRPC, c->grpc);
     if (!c->store.n)
         c->store = str_printf(r->a, "sqlite:" STR_FMT "/weft.db", STR_ARG(c->data));
+    if (!c->store_direct.n)
+        c->store_direct = c->store;
 }
 
 int config_read(struct arena *a, const struct config_given *given, struct config *ret,

@@ -26,6 +26,7 @@ enum config_key {
     CONFIG_GRPC,
     CONFIG_HOST,
     CONFIG_STORE,
+    CONFIG_STORE_DIRECT,
     CONFIG_DATA,
     CONFIG_SLOTS,
     CONFIG_DRAIN,
@@ -46,7 +47,8 @@ struct config {
     struct str grpc; /* empty: none */
     struct str host; /* of a Host field; empty: none */
     struct str store;
-    struct str data; /* absolute */
+    struct str store_direct; /* as store, where nothing else was said */
+    struct str data;         /* absolute */
     struct str tls_cert, tls_key, tls_client_ca;
     int64_t slots; /* 0: no executor */
     int64_t drain_us;

@@ -418,7 +418,7 @@ static bool on_postgres(const struct daemon *d)
 
 static int start_bridge(struct daemon *d, struct client_problem *ret_problem)
 {
-    struct bridge_options o = {.url = d->config.store, .hub = d->hub};
+    struct bridge_options o = {.url = d->config.store_direct, .hub = d->hub};
     int r = on_postgres(d) ? bridge_new(&o, &d->bridge) : 0;
 
     return r ? refuse_fault(ret_problem, r, "no thread can be started for news") : 0;
