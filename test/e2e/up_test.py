@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`weft up`: how it starts, is set, carries runs, drains, dies and comes back."""
+import json
+import os
+import signal
+import socket
+import time
+
+import tap
+from daemon import Refused, Server
+from world import World, on_both_stores, outcomes
+
+RSS_KIB_MAX = 15 << 10
+# A task that is there until it may end, and says both.
+HELD = ["sh", "-c", "log start $WEFT_TASK; while [ ! -e $WORLD/go ]; do sleep 0.02; done; log end $WEFT_TASK"]
+LONG = ["sh", "-c", "log there $WEFT_TASK; exec sleep 100"]
+
+
+def put(w, tasks, **more):
+    w.json("workflows", "put", w.workflow(tasks, **more))
+
+
+def start(w, s, tasks, **more):
+    """A run that the server carries; its id."""
+    put(w, tasks, **more)
+    return s.call("POST", "/v1/runs", {"workflow": more.get("name", "test"), "dir": w.folder})["id"]
+
+
+def ended(w, s, run):
+    w.wait(lambda: s.call("GET", f"/v1/runs/{run}")["state"] not in ("RUNNING", "CANCELLING"))
+    return s.call("GET", f"/v1/runs/{run}")
+
+
+@tap.case
+def it_is_ready_and_small_and_says_where():
+    with World() as w, Server(w) as s:
+        tap.equal(s.get("/livez"), (200, "ok\n"))
+        tap.equal(s.get("/readyz"), (200, "ready\n"))
+        document = json.loads(s.get("/openapi.json")[1])
+        tap.equal("/v1/runs" in document["paths"], True)
+        tap.equal(s.call("GET", "/v1/status")["health"], "healthy")
+        tap.equal(s.get("/nothing")[0], 404)
+        tap.equal(s.metrics()["weft_ready"], 1)
+        w.wait(lambda: s.metrics().get("weft_workers") == 1)
+        print(f"# started in {s.seconds:.3f} s, {s.rss_kib()} KiB")
+        assert s.rss_kib() < RSS_KIB_MAX, s.rss_kib()
+        tap.equal(s.end(), 0)
+
+
+@tap.case
+def a_service_manager_hears_of_it():
+    with World() as w:
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.bind(w.path("notify"))
+        manager.settimeout(30)
+        with Server(w, env={"NOTIFY_SOCKET": w.path("notify"), "WATCHDOG_USEC": "400000"}) as s:
+            def hear(beginning):
+                while True:
+                    text = manager.recv(4096).decode()
+                    if text.startswith(beginning):
+                        return text
+                    tap.equal(text, "WATCHDOG=1")
+
+            tap.contains(hear("READY=1\n"), s.url.removeprefix("http://"))
+            tap.equal(manager.recv(4096), b"WATCHDOG=1")
+            s.interrupt(signal.SIGHUP)
+            hear("RELOADING=1\nMONOTONIC_USEC=")
+            hear("READY=1")
+            s.interrupt(signal.SIGTERM)
+            hear("STOPPING=1")
+            tap.equal(s.process.wait(20), 0)
+        manager.close()
+
+
+@tap.case
+def settings_come_from_file_environment_and_flags():
+    with World() as w:
+        w.write("weft.yaml", "drain: 5s\nslots: 1\nlog: {level: warning}\n")
+        w.env.update(WEFT_CONFIG=w.path("weft.yaml"), WEFT_DRAIN="6s")
+        shown = w.json("config", "show", "--set", "limits.body=1MiB")
+        by = {s["key"]: (s["value"], s["from"], s["where"]) for s in shown["settings"]}
+        tap.equal(by["slots"], ("1", "file", f"{w.path('weft.yaml')}:2"))
+        tap.equal(by["drain"], ("6s", "environment", "WEFT_DRAIN"))
+        tap.equal(by["limits.body"], ("1MiB", "flag", "--set"))
+        tap.equal(by["listen"][:2], ("127.0.0.1:7411", "default"))
+        with Server(w) as s:
+            workers = w.wait(lambda: s.call("GET", "/v1/status")["workers"])
+            tap.equal([x["slots"] for x in workers], [1 + 64], "and 64 that are taken ahead")
+
+
+@tap.case
+def a_mistake_in_the_settings_is_told_with_its_place():
+    with World() as w:
+        w.write("weft.yaml", "drain: 5s\nlimts:\n  body: 1MiB\nslots: many\n")
+        for args in (["config", "check", "weft.yaml"], ["up", "--config", "weft.yaml"]):
+            done = w.weft(*args)
+            tap.equal(done.returncode, 2)
+            tap.contains(done.err, 'weft.yaml:2:1: there is no setting "limts"')
+            tap.contains(done.err, 'weft.yaml:4:8: slots is "many"')
+        done = w.weft("up", "--listen", "0.0.0.0:0")
+        tap.equal(done.returncode, 2)
+        tap.contains(done.err, "other machines reach")
+        tap.equal(w.weft("up", "--set", "drain").returncode, 2)
+        w.write("weft.yaml", "drain: 5s\n")
+        tap.equal(w.weft("config", "check", "weft.yaml").returncode, 0)
+
+
+@tap.case
+def sighup_takes_a_good_file_and_refuses_a_bad_one():
+    with World() as w:
+        file = w.write("weft.yaml", "limits: {body: 1MiB}\n")
+        put_big = {"source": "#" * (1200 << 10), "format": "yaml"}
+        with Server(w, "--config", file) as s:
+            def status():
+                try:
+                    s.call("PUT", "/v1/workflows", put_big)
+                except Refused as e:
+                    return e.status
+            tap.equal(status(), 413)
+            w.write("weft.yaml", "limits: {body: 9MiB}\nslots: none\n")
+            s.interrupt(signal.SIGHUP)
+            refused = s.wait_log("config_refused")
+            tap.equal((refused["line"], refused["column"]), (2, 8))
+            tap.equal(status(), 413, "the old settings stay whole")
+            w.write("weft.yaml", "limits: {body: 9MiB}\nslots: 7\n")
+            s.interrupt(signal.SIGHUP)
+            s.wait_log("config_reloaded")
+            tap.equal(s.wait_log("config_needs_restart")["key"], "slots")
+            tap.equal(status() != 413, True, "new requests are judged by the new settings")
+            tap.equal(s.end(), 0)
+
+
+@tap.case
+def a_run_on_the_server_is_followed_from_here():
+    with World() as w, Server(w) as s:
+        with w.begin("run", w.workflow({
+                "a": {"sh": "echo hello; echo '{\"n\": 7}' > $WEFT_OUTPUT"},
+                "b": {"needs": ["a"], "run": ["echo", "n is ${tasks.a.output.n}"]}})) as p:
+            tap.equal(p.end(), 0, "the exit status")
+        for line in ("a RUNNING attempt 1", "b SUCCEEDED", "run 1 SUCCEEDED"):
+            tap.contains(p.out, line)
+        tap.contains(w.weft("runs", "logs", "1", "b").out, "n is 7")
+        with w.begin("run", w.workflow({"x": {"run": ["false"]}}), "-o", "json") as p:
+            tap.equal(p.run()["state"], "FAILED")
+        tap.equal(p.returncode, 1)
+        tap.equal(w.weft("runs", "watch", "2").returncode, 1)
+        tap.equal(w.weft("runs", "show", "99").returncode, 3)
+        tap.equal(w.json("runs", "list")["runs"][0]["id"], "2")
+        tap.equal(s.end(), 0)
+
+
+@tap.case
+def ctrl_c_cancels_the_run_on_the_server():
+    with World() as w, Server(w):
+        with w.start({"a": {"run": LONG}}) as p:
+            w.wait(lambda: w.ledger() == ["there a"])
+            p.interrupt()
+            tap.equal(p.run()["state"], "CANCELLED")
+        tap.equal(p.returncode, 1)
+        tap.contains(p.err, "cancelling the run")
+        w.wait(lambda: not w.processes())
+
+
+@tap.case
+def a_server_that_is_not_there_is_told():
+    with World() as w:
+        done = w.weft("status", "--server", "http://127.0.0.1:1")
+        tap.equal(done.returncode, 7)
+        tap.contains(done.err, "cannot be reached")
+        tap.equal(w.weft("status", "--server", "127.0.0.1").returncode, 2)
+
+
+@tap.case
+def runs_share_the_slots():
+    """A large run does not keep a small one waiting."""
+    with World() as w, Server(w, "-j", "2") as s:
+        large = start(w, s, {f"t{i}": {"run": HELD} for i in range(8)}, name="large")
+        w.wait(lambda: len(w.ledger()) == 2)
+        small = start(w, s, {"s": {"run": HELD}}, name="small")
+        w.write("go", "")
+        ended(w, s, large)
+        tap.equal(ended(w, s, small)["state"], "SUCCEEDED")
+        order = [l for l in w.ledger() if l.startswith("start")]
+        assert order.index("start s") <= 5, order
+        tap.equal(s.end(), 0)
+
+
+@tap.case
+def a_local_run_is_left_alone():
+    with World() as w, Server(w, ask=False) as s:
+        with w.start({"a": {"run": LONG}}) as p:
+            w.wait(lambda: w.ledger())
+            worker = s.call("GET", "/v1/status")["workers"]
+            tap.equal(sorted(x["busy"] for x in worker), [0, 1])
+            p.interrupt()
+            p.end()
+        tap.equal(w.ledger(), ["there a"])
+        tap.equal(s.end(), 0)
+
+
+@tap.case
+def it_drains_before_it_ends():
+    with World() as w, Server(w, "-j", "1", "--set", "drain=20s") as s:
+        run = start(w, s, {"a": {"run": HELD}, "b": {"run": HELD, "needs": ["a"]}})
+        w.wait(lambda: w.ledger() == ["start a"])
+        s.interrupt(signal.SIGTERM)
+        s.wait_log("draining")
+        w.write("go", "")
+        tap.equal(s.process.wait(20), 0)
+        tap.equal(w.ledger(), ["start a", "end a"], "what runs ends, nothing new begins")
+        del w.env["WEFT_SERVER"]
+        shown = w.json("runs", "show", run)
+        tap.equal([t["state"] for t in shown["tasks"]], ["SUCCEEDED", "READY"])
+        tap.equal(w.json("status")["workers"], [])
+
+
+@tap.case
+def what_runs_longer_than_the_drain_counts_as_lost():
+    with World() as w, Server(w, "--set", "drain=0s") as s:
+        run = start(w, s, {"a": {"run": LONG}})
+        w.wait(lambda: w.ledger())
+        begun = time.monotonic()
+        tap.equal(s.end(), 0)
+        assert time.monotonic() - begun < 10
+        tap.equal(w.processes(), [])
+        del w.env["WEFT_SERVER"]
+        tap.equal(outcomes(w.json("runs", "show", run), "a"), ["lost"])
+
+
+@tap.case
+def a_second_signal_ends_it_at_once():
+    with World() as w, Server(w) as s:
+        start(w, s, {"a": {"run": LONG}})
+        w.wait(lambda: w.ledger())
+        s.interrupt(signal.SIGINT)
+        s.wait_log("draining")
+        tap.equal(s.end(signal.SIGINT), -signal.SIGINT)
+        s.wait_log("ended_at_once")
+        w.wait(lambda: not w.processes())
+
+
+@tap.case
+def a_file_has_one_server_and_commands_beside_it():
+    with World() as w, Server(w, ask=False) as s:
+        done = w.weft("up", "--listen", "127.0.0.1:0")
+        tap.equal(done.returncode, 7)
+        tap.contains(done.err, f"another server (process id {s.pid})")
+        tap.equal(w.run({"a": {"run": ["true"]}})["state"], "SUCCEEDED")
+        tap.equal(len(s.call("GET", "/v1/runs")["runs"]), 1)
+        tap.equal(s.end(), 0)
+
+
+@on_both_stores
+def after_a_kill_it_serves_again_and_goes_on(store):
+    with World(store) as w:
+        with Server(w) as s:
+            run = start(w, s, {"a": {"run": HELD}})
+            w.wait(lambda: w.ledger() == ["start a"])
+            s.process.kill()
+            s.process.wait()
+        w.write("go", "")
+        with Server(w) as s:
+            tap.equal(s.get("/readyz")[0], 200)
+            print(f"# serving again after {s.seconds:.3f} s")
+            assert s.seconds < 1, s.seconds
+            done = ended(w, s, run)
+            tap.equal(done["state"], "SUCCEEDED")
+            tap.equal(outcomes(done, "a"), ["lost", "succeeded"])
+            tap.equal(s.end(), 0)
+
+
+@on_both_stores
+def two_servers_share_one_postgres(store):
+    if not store or not store.startswith("postgres"):
+        raise tap.Skip("a SQLite file has one server")
+    with World(store) as w, Server(w, "-j", "2") as one:
+        with Server(w, "-j", "2", "--data", w.path("data2"), ask=False) as two:
+            run = start(w, one, {f"t{i}": {"run": HELD} for i in range(4)})
+            w.wait(lambda: len(w.ledger()) == 4)
+            workers = two.call("GET", "/v1/status")["workers"]
+            tap.equal(sorted(x["busy"] for x in workers), [2, 2], "both carry it")
+            two.process.kill()
+            two.process.wait()
+        # The next one on that machine takes back at once what the dead one held; without it, the
+        # other does so when the dead one's time to live is over.
+        with Server(w, "-j", "2", "--data", w.path("data2"), ask=False) as two:
+            w.write("go", "")
+            done = ended(w, two, run)
+            tap.equal(done["state"], "SUCCEEDED", done)
+            tap.equal(sum(outcomes(done, f"t{i}").count("lost") for i in range(4)), 2)
+            tap.equal(two.end(), 0)
+        tap.equal(one.end(), 0)
+
+
+if __name__ == "__main__":
+    tap.main()
