@@ -217,6 +217,7 @@ static void the_newest_progress_is_kept(void **state)
     struct queue_task_list list;
     struct lease_renewals reply;
     struct lease_progress p[3];
+    struct task_details d;
     struct task_leases l;
 
     fill(w, 1, NULL);
@@ -234,6 +235,16 @@ static void the_newest_progress_is_kept(void **state)
                       &list));
     assert_int_equal(list.n, 1);
     CHECK_TEXT(list.list[0].message, "half of it");
+    DO(w, task_get(&w->tx, &(struct task_which){.id = l.list[0].task}, &d));
+    assert_int_equal(d.task.attempts_n, 1);
+    assert_int_equal(d.task.attempts[0].percent, 10);
+    CHECK_TEXT(d.task.attempts[0].message, "half of it");
+    /* The next attempt begins without. */
+    assert_int_equal(world_complete(w, &l.list[0], OUTCOME_REJECTED), CODE_OK);
+    claim(w, "script", 1, 0);
+    DO(w, task_get(&w->tx, &(struct task_which){.id = l.list[0].task}, &d));
+    assert_int_equal(d.task.attempts[1].percent, -1);
+    assert_int_equal(d.task.attempts[1].message.n, 0);
     world_healthy(w);
 }
 
@@ -263,6 +274,38 @@ static void bad_renewals_are_refused(void **state)
     REFUSED(w,
             lease_renew(&w->tx, &(struct lease_renew){&list[5], 1, LEASE_TTL_US_MAX + 1}, &reply),
             CODE_INVALID);
+}
+
+/* A lease that is being renewed is not taken back, though the renewal is not durable yet. */
+static void renewing_comes_before_the_reaper(void **state)
+{
+    struct world *w = world(state);
+    struct store *other = store_testing_open(w->place, STORE_WRITE);
+    struct tx tx = {.store = other, .arena = &w->arena, .prng = &w->prng};
+    struct lease_renewals reply;
+    struct lease_progress p;
+    struct reaper_reply reaped;
+    struct task_leases l;
+
+    w->now = 1000 * CLOCK_S;
+    fill(w, 2, NULL);
+    l = claim(w, "script", 2, CLOCK_S);
+    w->now += CLOCK_S;
+    p = (struct lease_progress){
+        {l.list[0].task, l.list[0].token},
+        -1, STR("")
+    };
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(lease_renew(&w->tx, &(struct lease_renew){&p, 1, 0}, &reply), 0);
+    assert_int_equal(tx_begin(&tx), 0);
+    tx.now = w->now;
+    assert_int_equal(reaper_scan(&tx, NULL, &reaped), 0);
+    assert_int_equal(reaped.expired, 1);
+    assert_int_equal(tx_commit(&tx), 0);
+    STORE_OK(w->store, tx_commit(&w->tx));
+    assert_int_equal(world_reap(w).expired, 0);
+    assert_int_equal(world_complete(w, &l.list[0], OUTCOME_SUCCEEDED), CODE_OK);
+    store_free(other);
 }
 
 /* A guest that claims no more is gone after an hour, and forgotten after a week. */
@@ -308,6 +351,7 @@ int main(void)
         ENGINE_TESTS(renewing_tells_of_a_cancel),
         ENGINE_TESTS(the_newest_progress_is_kept),
         ENGINE_TESTS(bad_renewals_are_refused),
+        ENGINE_TEST(renewing_comes_before_the_reaper, postgres, postgres),
         ENGINE_TESTS(guests_go),
     };
 
