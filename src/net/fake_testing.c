@@ -46,7 +46,9 @@ static const struct method watch = {
     .path = "/v1/runs/{id}:watch",
 };
 
-static const struct method *const methods[] = {&get, &enqueue, &watch};
+enum { METHODS_N = 3 };
+
+static const struct method *const methods[METHODS_N] = {&get, &enqueue, &watch};
 
 static void done(struct fake *f, struct call *c)
 {
@@ -202,7 +204,7 @@ static void start(void *context, struct call *c)
 void fake_init(struct fake *f)
 {
     *f = (struct fake){0};
-    f->service = (struct call_service){methods, sizeof(methods) / sizeof(*methods), start, f};
+    f->service = (struct call_service){methods, METHODS_N, start, f};
     list_init(&f->later);
 }
 

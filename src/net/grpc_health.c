@@ -10,9 +10,11 @@
 
 typedef Grpc__Health__V1__HealthCheckRequest Request;
 typedef Grpc__Health__V1__HealthCheckResponse Response;
-typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus Status;
 
-#define STATUS(name) GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__##name
+/* As health.proto has them. */
+enum status { UNKNOWN, SERVING, NOT_SERVING, SERVICE_UNKNOWN };
+
+enum { METHODS_N = 2 };
 
 struct grpc_health {
     struct call_service service;
@@ -28,7 +30,7 @@ struct watcher {
     struct grpc_health *health;
     bool known; /* there is such a service */
     Response reply;
-    Status told;
+    enum status told;
     bool ready; /* the transport takes a message */
 };
 
@@ -52,7 +54,7 @@ static const struct method watch = {
     .permission = METHOD_VIEW,
 };
 
-static const struct method *const methods[] = {&check, &watch};
+static const struct method *const methods[METHODS_N] = {&check, &watch};
 
 static bool known(const struct grpc_health *h, struct str name)
 {
@@ -67,9 +69,9 @@ static bool known(const struct grpc_health *h, struct str name)
     return false;
 }
 
-static Status status(const struct grpc_health *h)
+static enum status status(const struct grpc_health *h)
 {
-    return h->serving ? STATUS(SERVING) : STATUS(NOT_SERVING);
+    return h->serving ? SERVING : NOT_SERVING;
 }
 
 static void start_check(struct grpc_health *h, struct call *c, struct str name)
@@ -78,7 +80,7 @@ static void start_check(struct grpc_health *h, struct call *c, struct str name)
 
     if (known(h, name)) {
         reply->has_status = true;
-        reply->status = status(h);
+        reply->status = (int32_t)status(h);
         c->reply = &reply->base;
     } else {
         c->code = CODE_SERVICE_NOT_FOUND;
@@ -90,12 +92,13 @@ static void start_check(struct grpc_health *h, struct call *c, struct str name)
 /* Tell what the watcher does not know yet. */
 static void tell(struct watcher *w)
 {
-    Status now = w->known ? status(w->health) : STATUS(SERVICE_UNKNOWN);
+    enum status now = w->known ? status(w->health) : SERVICE_UNKNOWN;
 
     if (!w->ready || w->told == now)
         return;
     w->ready = false;
-    w->told = w->reply.status = now;
+    w->told = now;
+    w->reply.status = (int32_t)now;
     w->reply.has_status = true;
     w->call->reply = &w->reply.base;
     w->call->message(w->call);
@@ -127,7 +130,7 @@ static void start_watch(struct grpc_health *h, struct call *c, struct str name)
     w->health = h;
     w->known = known(h, name);
     w->ready = true;
-    w->told = STATUS(UNKNOWN);
+    w->told = UNKNOWN;
     grpc__health__v1__health_check_response__init(&w->reply);
     list_add(&h->watchers, &w->link);
     c->server = w;
@@ -151,7 +154,7 @@ struct grpc_health *grpc_health_new(const struct call_service *services,
 {
     struct grpc_health *h = memory_new(sizeof(*h));
 
-    h->service = (struct call_service){methods, sizeof(methods) / sizeof(*methods), start, h};
+    h->service = (struct call_service){methods, METHODS_N, start, h};
     h->services = services;
     h->serving = true;
     list_init(&h->watchers);
