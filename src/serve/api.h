@@ -33,7 +33,8 @@ struct api_house {
     const char *data;       /* the folder of the logs */
     struct str url;         /* of the store, as it is */
     struct guardian_self self;
-    int64_t begun_us; /* monotonic: when the server started; 0: it is within a command */
+    struct str instance; /* the server's own name; empty: it has none */
+    int64_t begun_us;    /* monotonic: when the server started; 0: it is within a command */
 };
 
 /* The context of one call: where memory comes from, and why the call is refused. */

@@ -98,6 +98,7 @@ static int health(struct api *api, const void *request, ProtobufCMessage **ret)
     struct arena *a = api->arena;
     Weft__V1__HealthResponse *m = API_NEW(a, Weft__V1__HealthResponse, health_response);
     struct batcher_request q = {.function = nothing, .patience_us = HEALTH_US_SLOW};
+    struct batcher_stats stats;
     char text[BATCHER_TROUBLE_BYTES];
     int64_t begun = clock_monotonic(), took;
 
@@ -106,6 +107,9 @@ static int health(struct api *api, const void *request, ProtobufCMessage **ret)
     arena_adopt(a, &q.arena);
     took = clock_monotonic() - begun;
     m->at = codec_time(a, clock_utc());
+    m->instance = api_word(a, api->house->instance);
+    batcher_stats(api->house->writer, &stats);
+    API_SET(m, requests_waiting, (int64_t)stats.waiting);
     m->store_latency = codec_duration(a, took);
     if (q.answer.code != CODE_OK) {
         m->health = codec_text(a, STR("unhealthy"));

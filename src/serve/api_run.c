@@ -391,8 +391,7 @@ static int resume(struct api *api, const void *request, ProtobufCMessage **ret)
     if (recover_all(&recover, api->arena, run.id, &recovered, &api->answer))
         return API_E_REFUSED;
     /* A server that resumes a run carries it from now on. */
-    if (api->house->begun_us &&
-        api_transact(api, api->house->writer, call_adopt, &run.id, NULL, 0))
+    if (api->house->begun_us && api_transact(api, api->house->writer, call_adopt, &run.id, NULL, 0))
         return API_E_REFUSED;
     m->id = codec_id(api->arena, run.id);
     m->state = codec_text(api->arena, run_state_text(run.state));

@@ -75,7 +75,7 @@ static void dead_letters_come_back(void **state)
 
     calls_testing_init(&c, state);
     PUT(&c, "");
-    ENQUEUE(&c, "{\"payload\": 1, \"retry\": {\"max_attempts\": 1}}");
+    ENQUEUE(&c, "{\"payload\": 1, \"key\": \"k\", \"retry\": {\"max_attempts\": 1}}");
     complete(&c, calls_testing_field(&c, CLAIM(&c, ""), "token"),
              "\"outcome\": \"failed\", \"error\": {\"code\": \"E_X\", \"message\": \"no\"}");
     r = calls_testing_ok(&c, "queues.tasks", "{\"queue\": \"mail\"}");
@@ -83,8 +83,9 @@ static void dead_letters_come_back(void **state)
     HAS(r, "\"reason\":\"worker_reported_error\",\"message\":\"E_X: no\"");
     HAS(r, "\"next_page_token\":\"\"");
     id = calls_testing_field(&c, r, "id");
-    HAS(calls_testing_ok(&c, "tasks.get", REQUEST(&c, "{\"id\": \"%s\"}", id)),
-        "\"message\":\"E_X: no\"");
+    r = calls_testing_ok(&c, "tasks.get", REQUEST(&c, "{\"id\": \"%s\"}", id));
+    HAS(r, "\"message\":\"E_X: no\"");
+    HAS(r, "\"key\":\"k\",\"payload\":1,");
     r = calls_testing_ok(&c, "queues.requeue",
                          REQUEST(&c,
                                  "{\"queue\": \"mail\", \"tasks\": [{\"id\": \"%s\", "

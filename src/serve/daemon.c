@@ -467,6 +467,8 @@ static int start_methods(struct daemon *d, struct client_problem *ret_problem)
         .data = str_cstr(&d->arena, d->config.data),
         .url = d->config.store,
         .self = d->self,
+        .instance = str_printf(&d->arena, STR_FMT "-%08x", STR_ARG(d->self.host),
+                               (uint32_t)d->self.pid_start * 2654435761u ^ (uint32_t)d->self.pid),
         .begun_us = clock_monotonic(),
     };
     r = methods_new(&d->loop, &d->house, &d->methods);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "serve/carry.h"
+#include "serve/hub.h"
 #include "serve/jsoncall.h"
 #include "work/executor.h"
 
@@ -31,6 +32,7 @@ struct embedded {
     struct batcher *reader; /* the writer itself, where the store has no readers */
     uv_loop_t loop;         /* of the calls */
     bool looping;           /* the loop is there */
+    struct hub *hub;        /* what waits here is woken by what is committed here */
     struct methods *methods;
 };
 
@@ -51,6 +53,7 @@ static int batcher_start(struct embedded *e, enum store_mode mode, struct batche
     struct batcher_options o = {
         .name = mode == STORE_WRITE ? "weft-writer" : "weft-reader",
         .store = {.url = e->url, .mode = mode, .connect_ms = EMBEDDED_CONNECT_MS},
+        .hub = e->hub,
     };
     int r = batcher_new(&o, ret);
 
@@ -67,8 +70,12 @@ static int loop_start(struct embedded *e)
 
 static int methods_open(struct embedded *e)
 {
-    struct api_house house = {
-        .reader = e->reader, .writer = e->writer, .data = e->data, .url = e->url, .self = e->self};
+    struct api_house house = {.reader = e->reader,
+                              .writer = e->writer,
+                              .hub = e->hub,
+                              .data = e->data,
+                              .url = e->url,
+                              .self = e->self};
     int r = methods_new(&e->loop, &house, &e->methods);
 
     return r ? fault(r) : 0;
@@ -217,6 +224,7 @@ static struct embedded *embedded_free(struct embedded *e)
     batchers_stop(e);
     r = e->looping ? uv_loop_close(&e->loop) : 0;
     assert(r == 0);
+    hub_free(e->hub);
     guardian_free(e->guardian);
     arena_deinit(&e->arena);
     free(e);
@@ -279,6 +287,7 @@ int embedded_connect(const struct client_settings *settings, struct client *ret,
                              : str_printf(&e->arena, "sqlite:%s/weft.db", e->data);
     e->slots = settings->slots ? settings->slots : uv_available_parallelism();
     e->self = guardian_self(&e->arena);
+    e->hub = hub_new(&(struct hub_options){0});
     if (e->slots > EXECUTOR_SLOTS_MAX)
         r = refuse(ret_problem, CODE_INVALID,
                    str_printf(&e->arena, "%u tasks at once are more than the %u allowed", e->slots,
