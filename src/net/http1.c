@@ -338,6 +338,7 @@ static void begin_call(struct http1 *h)
     struct exchange *x = h->x;
     ProtobufCMessage *request;
 
+    assert(x);
     if (make_request(h, x, &request)) {
         drop(h);
         return;
@@ -677,6 +678,7 @@ static bool take_head(struct http1 *h, struct str *cur)
 /* One piece of the body; false where it was refused. */
 static bool add_body(struct http1 *h, struct str data)
 {
+    assert(h->x);
     h->received += data.n;
     if (too_large(h, h->received, data.n)) {
         drop(h);
@@ -711,6 +713,7 @@ static bool take_body(struct http1 *h, struct str *cur)
     struct str data;
     bool whole;
 
+    assert(h->x);
     if (cur->n == 0)
         return false;
     if (h->chunked) {

@@ -122,11 +122,11 @@ static bool template_fits(const struct template *t, const struct str *parts, siz
     return true;
 }
 
-static void keep(const struct template *t, const struct str *parts, struct route_match *m)
+static void keep(const struct template *t, const struct str *parts, size_t n, struct route_match *m)
 {
     m->method = t->method;
     m->fields_n = 0;
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (!t->parts[i].field)
             continue;
         m->fields[m->fields_n].field = t->parts[i].field;
@@ -156,7 +156,7 @@ int route_find(const struct route *r, enum method_verb verb, struct str path,
         }
         ret->verbs |= 1u << t->method->verb;
         if (t->method->verb == verb && !ret->method)
-            keep(t, parts, ret);
+            keep(t, parts, n, ret);
     }
     return ret->method ? 0 : ret->verbs ? ROUTE_E_VERB : ROUTE_E_PATH;
 }
