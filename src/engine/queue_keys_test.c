@@ -397,6 +397,30 @@ static void many_claims_share_what_is_there(void **state)
     world_healthy(w);
 }
 
+/* C-04: before anything is looked at. */
+static void bad_claims_are_refused(void **state)
+{
+    struct world *w = world(state);
+    struct task_claim req = {.queue = QUEUE, .max = 1};
+    struct task_leases leases;
+    char name[QUEUE_NAME_BYTES_MAX + 1];
+
+    memset(name, 'q', sizeof(name));
+    req.worker = world_join(w, 1);
+    REFUSED(w, task_claim(&w->tx, &req, &leases), CODE_QUEUE_NOT_FOUND);
+    req.queue = STR("");
+    REFUSED(w, task_claim(&w->tx, &req, &leases), CODE_INVALID);
+    req.queue = (struct str){name, sizeof(name)};
+    REFUSED(w, task_claim(&w->tx, &req, &leases), CODE_INVALID);
+    req.queue = QUEUE;
+    for (int64_t max = -1; max <= (int64_t)TASK_BATCH_MAX + 1; max += TASK_BATCH_MAX + 2) {
+        req.max = max;
+        REFUSED(w, task_claim(&w->tx, &req, &leases), CODE_INVALID);
+    }
+    req.max = 0;
+    REFUSED(w, task_claim(&w->tx, &req, &leases), CODE_INVALID);
+}
+
 static void many_completions_are_judged_one_by_one(void **state)
 {
     struct world *w = world(state);
@@ -474,6 +498,7 @@ int main(void)
         ENGINE_TESTS(each_of_many_is_refused_alone),
         ENGINE_TESTS(many_claims_share_what_is_there),
         ENGINE_TESTS(many_completions_are_judged_one_by_one),
+        ENGINE_TESTS(bad_claims_are_refused),
         ENGINE_TESTS(bad_keys_are_refused),
     };
 

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "engine/change.h"
 #include "engine/lease.h"
+#include "engine/queue.h"
 #include "engine/queue_rules.h"
 #include "engine/sets.h"
 #include "engine/task.h"
@@ -441,10 +442,15 @@ static int check_guest(struct tx *tx, const struct task_claim *req)
 
 static int check(struct tx *tx, const struct task_claim *req)
 {
+    int r;
+
     if (req->max < 1 || req->max > TASK_BATCH_MAX)
         return tx_refuse(tx, CODE_INVALID, "a claim takes 1 to %u tasks, not %" PRId64,
                          TASK_BATCH_MAX, req->max);
-    return req->worker ? 0 : check_guest(tx, req);
+    r = req->worker ? 0 : check_guest(tx, req);
+    if (!r && !req->run)
+        r = queue_check_name(tx, req->queue);
+    return r;
 }
 
 int task_claim_many(struct tx *tx, const struct task_claim *const *reqs,

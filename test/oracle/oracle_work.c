@@ -163,7 +163,7 @@ int oracle_task_claim(struct oracle *o, const struct task_claim *req, struct tas
     struct o_task *t;
 
     *reply = (struct task_leases){0};
-    if (req->max < 1 || req->max > TASK_BATCH_MAX)
+    if (req->max < 1 || req->max > TASK_BATCH_MAX || (!req->run && bad_name(req->queue)))
         return oracle_refuse(o, CODE_INVALID);
     room = scope_room(o, req);
     if (room < 0)
