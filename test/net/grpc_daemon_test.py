@@ -100,6 +100,36 @@ def what_is_wrong_is_said():
 
 
 @tap.case
+def a_writer_with_an_old_version_changes_nothing():
+    """D-48"""
+    def put(**settings):
+        return c.queues.Put(queue_pb2.PutQueueRequest(queue="mail", **settings), timeout=SECONDS_MAX)
+    with Daemon() as d, Client(d.address) as c:
+        old = put(concurrency_max=1).etag
+        new = put(concurrency_max=2, etag=old).etag
+        e = refused(lambda: put(concurrency_max=3, paused=True, etag=old), grpc.StatusCode.ABORTED)
+        tap.equal(trailer(e, "weft-code"), "queue_changed")
+        queue = c.get("mail")
+        tap.equal((queue.concurrency_max, queue.paused, queue.etag), (2, False, new))
+
+
+@tap.case
+def completions_that_do_not_fit_are_told_one_by_one():
+    """D-45, D-46"""
+    with Daemon() as d, Client(d.address) as c:
+        enqueue(c, "mail", [1, 2])
+        first, second = claim(c, "mail", 2)
+        tap.equal(complete(c, [first]), ["OK"])
+        unknown = lease_pb2.Lease(token="999999999")
+        other = lease_pb2.Lease(token=first.token)
+        other.task.payload = "7"
+        unknown.task.payload = "null"
+        codes = complete(c, [unknown, other, second])
+        tap.equal(codes[1:], ["completion_conflict", "OK"])
+        assert codes[0] in ("lease_lost", "task_not_found"), codes
+
+
+@tap.case
 def a_key_makes_a_request_happen_once():
     with Daemon() as d, Client(d.address) as c:
         metadata = [("idempotency-key", "once")]
@@ -120,15 +150,15 @@ def a_claim_waits_for_its_task():
 
 
 @tap.case
-def a_drain_ends_what_waits():
+def a_drain_lets_a_waiting_claim_end():
     with Daemon() as d, Client(d.address) as c:
         tap.equal(c.health.Check(health_pb2.HealthCheckRequest()).status, 1)
         watch = c.health.Watch(health_pb2.HealthCheckRequest())
         tap.equal(next(watch).status, 1)
         c.queues.Put(queue_pb2.PutQueueRequest(queue="mail"), timeout=SECONDS_MAX)
         request = queue_pb2.ClaimRequest(queue="mail", worker="w1")
-        request.wait.seconds = 60
-        waiting = c.queues.Claim.future(request, timeout=2 * SECONDS_MAX)
+        request.wait.seconds = 3
+        waiting = c.queues.Claim.future(request, timeout=SECONDS_MAX)
         tap.equal(len(enqueue(c, "other", [1])), 1)  # behind it, on the same connection
         d.send_signal(signal.SIGTERM)
         tap.equal(d.wait(SECONDS_MAX), 0)
