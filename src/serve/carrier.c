@@ -59,7 +59,6 @@ static void begin(struct carrier *c)
         .dir = c->o.here,
         .env = c->o.env,
         .seat = c->seat,
-        .scans = true,
         .slots = c->o.slots,
         .shared = c->o.shared,
         .events = {.context = c, .over = gave_up},

@@ -321,6 +321,17 @@ static bool wants_beat(const struct local *l)
            clock_monotonic() - l->beat_posted >= LOCAL_REST_US - LOCAL_BEAT_US / 2;
 }
 
+/* Whether others of this machine have died, once in a while. */
+static bool wants_look_around(struct local *l)
+{
+    int64_t now = clock_monotonic();
+
+    if (now - l->looked_around < LOCAL_REST_US - LOCAL_BEAT_US / 2)
+        return false;
+    l->looked_around = now;
+    return true;
+}
+
 static void tick(uv_timer_t *timer)
 {
     struct local *l = timer->data;
@@ -331,7 +342,7 @@ static void tick(uv_timer_t *timer)
         return;
     if (wants_beat(l))
         l->want_beat = true;
-    if (l->o.scans)
+    if (l->o.scans || wants_look_around(l))
         l->want_scan = true;
     if (!l->o.seat)
         l->want_claim = true;

@@ -9,13 +9,17 @@
 
 /* Requests. */
 
+/* The reaper's scan, where it is ours; else only who is there, since who died on this machine can
+ * be proven dead here alone. */
 static int run_scan(struct tx *tx, const void *request, void *reply)
 {
+    const bool *scans = request;
     struct local_scan *s = reply;
 
     s->now = tx->now;
     s->store = store_backend(tx->store);
-    return reaper_scan(tx, request, &s->reaper);
+    return *scans ? reaper_scan(tx, NULL, &s->reaper)
+                  : worker_list(tx, NULL, &s->reaper.silent_local);
 }
 
 static int run_take(struct tx *tx, const void *request, void *reply)
@@ -70,7 +74,7 @@ static const struct op_row {
     [OP_CANCEL] = {run_cancel_call, cancel_done,   OP_FIELDS(o.run,       cancelled)},
     [OP_COMPLETE] = {run_complete,    complete_done, OP_FIELDS(complete,    completed)},
     [OP_BEAT] = {run_beat,        beat_done,     OP_FIELDS(incarnation, beat)     },
-    [OP_SCAN] = {run_scan,        scan_done,     OP_FIELDS(incarnation, scan)     },
+    [OP_SCAN] = {run_scan,        scan_done,     OP_FIELDS(o.scans,     scan)     },
     [OP_CLAIM] = {run_take,        claim_done,    OP_FIELDS(claim,       claimed)  },
     [OP_LOOK] = {run_look,        look_done,     OP_FIELDS(look,        seen)     },
     [OP_DRAIN] = {run_drain,       drain_done,    OP_FIELDS(incarnation, drained)  },

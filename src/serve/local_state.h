@@ -141,7 +141,7 @@ struct local {
     int64_t results_us; /* since when the oldest result waits */
     bool killed;
     int64_t idle_since; /* killed and nothing left: since when the store has not answered */
-    int64_t beat_posted, beat_good;
+    int64_t beat_posted, beat_good, looked_around;
 
     uv_prepare_t prepare; /* posts what a loop turn has gathered */
     uv_idle_t idle;       /* while there is more to start */

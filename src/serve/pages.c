@@ -198,8 +198,6 @@ const struct net_page *pages_list(struct pages *p, size_t *ret_n)
 
     memcpy(p->list, list, sizeof(list));
     *ret_n = PAGES_N;
-    /* So that the first look at /metrics has counts. */
-    look_again(p);
     return p->list;
 }
 

@@ -4,8 +4,8 @@
  * /openapi.json.
  *
  * All of them answer without waiting. The counts of tasks come from the store: a look at /metrics
- * shows those of the look before and asks for new ones, so that a server that nobody watches asks
- * nothing.
+ * shows those of the look before (the first has none) and asks for new ones, so that a server that
+ * nobody watches asks nothing.
  */
 #ifndef SERVE_PAGES_H
 #define SERVE_PAGES_H
