@@ -297,6 +297,8 @@ static bool host_is_sound(struct str host)
 {
     size_t i = 0;
 
+    if (!host.p)
+        return true;
     if (host.n > 0 && host.p[0] == '[') {
         while (++i < host.n && host.p[i] != ']')
             if (!is(host.p[i], HEX) && host.p[i] != ':' && host.p[i] != '.')
