@@ -30,6 +30,7 @@ static const char *complete(struct calls_testing *c, const char *token, const ch
                             REQUEST(c, "{\"results\": [{\"token\": \"%s\", %s}]}", token, more));
 }
 
+/* C-07: many at once, any JSON as a payload. */
 static void a_task_lives(void **state)
 {
     struct calls_testing c;
@@ -105,6 +106,7 @@ static void dead_letters_come_back(void **state)
     calls_testing_deinit(&c);
 }
 
+/* D-48: who has read older settings is refused, and nothing is written. */
 static void settings_change_under_an_etag(void **state)
 {
     struct calls_testing c;
@@ -455,6 +457,7 @@ static void a_log_is_followed_while_it_is_written(void **state)
     calls_testing_deinit(&c);
 }
 
+/* C-04, C-36: every request is checked, and the sentence begins with the field. */
 static void what_is_wrong_is_refused(void **state)
 {
     static const struct {
