@@ -116,7 +116,7 @@ ROW = re.compile(r'\bROW\("[\w.]+",\s*"(\w+/\w+)".*?\b(GET|PUT|POST|DELETE),\s*"
 @tap.case
 def every_rpc_has_one_row_in_the_table_of_methods():
     """And its path is that of the comment."""
-    path = f"{SOURCE}/src/serve/table.c"
+    path = f"{SOURCE}/src/api/method_rows.h"
     if not os.path.exists(path):
         raise tap.Skip("there is no table of methods")
     with open(path, encoding="utf-8") as f:
