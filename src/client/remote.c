@@ -18,7 +18,6 @@
 
 #define TICK_MS    100
 #define EVENTS_MAX 1000
-#define KEY_BYTES  40 /* of an Idempotency-Key, with its NUL */
 
 /* Following goes on through a server that is started anew. */
 #define AWAY_US (60 * CLOCK_S)
@@ -51,8 +50,7 @@ static int refuse(struct client_problem *p, enum code code, const char *format, 
 /* One exchange. */
 
 struct exchange {
-    const struct remote_request *request;
-    const char *key; /* NULL: none */
+    struct remote_ask ask;
     struct buf reply;
     char error[CURL_ERROR_SIZE];
     CURLcode result;
@@ -70,15 +68,15 @@ static size_t receive(char *bytes, size_t size, size_t n, void *context)
 
 static struct curl_slist *headers_of(const struct exchange *e)
 {
-    char line[64 + KEY_BYTES];
+    char line[64 + REMOTE_KEY_BYTES];
     struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
 
-    if (e->request->body)
+    if (e->ask.body)
         list = curl_slist_append(list, "Content-Type: application/json");
     /* A body of some size is sent at once, without asking first. */
     list = curl_slist_append(list, "Expect:");
-    if (e->key) {
-        snprintf(line, sizeof(line), "Idempotency-Key: %s", e->key);
+    if (e->ask.key) {
+        snprintf(line, sizeof(line), "Idempotency-Key: %s", e->ask.key);
         list = curl_slist_append(list, line);
     }
     return list;
@@ -91,15 +89,15 @@ static void exchange(struct remote *r, struct exchange *e)
 
     buf_clear(&e->reply);
     e->error[0] = '\0';
-    curl_easy_setopt(r->curl, CURLOPT_URL, str_printf(&a, "%s%s", r->url, e->request->path.p).p);
-    curl_easy_setopt(r->curl, CURLOPT_CUSTOMREQUEST, e->request->verb);
+    curl_easy_setopt(r->curl, CURLOPT_URL, str_printf(&a, "%s%s", r->url, e->ask.path).p);
+    curl_easy_setopt(r->curl, CURLOPT_CUSTOMREQUEST, e->ask.verb);
     curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, e->error);
     curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, &e->reply);
-    if (e->request->body) {
-        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDSIZE_LARGE,
-                         (curl_off_t)strlen(e->request->body));
-        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDS, e->request->body);
+    curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, (long)e->ask.timeout_ms);
+    if (e->ask.body) {
+        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(e->ask.body));
+        curl_easy_setopt(r->curl, CURLOPT_POSTFIELDS, e->ask.body);
     } else {
         curl_easy_setopt(r->curl, CURLOPT_HTTPGET, 1L);
     }
@@ -178,11 +176,10 @@ static int read_problem(const struct remote *r, const struct exchange *e,
     return CLIENT_E_REFUSED;
 }
 
-static int read_reply(const struct remote *r, const struct exchange *e, json_t **ret_reply,
-                      struct client_problem *ret_problem)
+/* Whether there is a reply at all. */
+static int check(const struct remote *r, const struct exchange *e,
+                 struct client_problem *ret_problem)
 {
-    json_t *reply;
-
     if (e->reply.full)
         return refuse(ret_problem, CODE_TOO_LARGE, "the reply of %s has more than %u bytes", r->url,
                       REMOTE_REPLY_BYTES_MAX);
@@ -194,6 +191,17 @@ static int read_reply(const struct remote *r, const struct exchange *e, json_t *
                       e->error[0] ? e->error : curl_easy_strerror(e->result));
     if (e->status < 200 || e->status > 299)
         return read_problem(r, e, ret_problem);
+    return 0;
+}
+
+static int read_reply(const struct remote *r, const struct exchange *e, json_t **ret_reply,
+                      struct client_problem *ret_problem)
+{
+    json_t *reply;
+    int result = check(r, e, ret_problem);
+
+    if (result)
+        return result;
     reply = json_loadb(e->reply.n ? e->reply.p : "", e->reply.n, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(reply)) {
         json_decref(reply);
@@ -216,9 +224,9 @@ static const struct method *find_method(const struct remote *r, const char *name
     return NULL;
 }
 
-static void draw_key(struct remote *r, char out[static KEY_BYTES])
+void remote_key(struct remote *r, char out[static REMOTE_KEY_BYTES])
 {
-    snprintf(out, KEY_BYTES, "weft-%016" PRIx64 "%016" PRIx64, prng_next(&r->prng),
+    snprintf(out, REMOTE_KEY_BYTES, "weft-%016" PRIx64 "%016" PRIx64, prng_next(&r->prng),
              prng_next(&r->prng));
 }
 
@@ -228,10 +236,10 @@ static int call(void *context, const char *name, const json_t *request, json_t *
     struct remote *r = context;
     const struct method *m = find_method(r, name);
     struct remote_request http;
-    struct exchange e = {.request = &http};
+    struct exchange e;
     struct arena a = {0};
     struct str error;
-    char key[KEY_BYTES];
+    char key[REMOTE_KEY_BYTES];
     int result;
 
     if (!m)
@@ -241,10 +249,15 @@ static int call(void *context, const char *name, const json_t *request, json_t *
         arena_deinit(&a);
         return result;
     }
-    if (m->kind == METHOD_WRITE) {
-        draw_key(r, key);
-        e.key = key;
-    }
+    if (m->kind == METHOD_WRITE)
+        remote_key(r, key);
+    e = (struct exchange){
+        .ask = {.verb = http.verb,
+                .path = http.path.p,
+                .body = http.body,
+                .key = m->kind == METHOD_WRITE ? key : NULL,
+                .timeout_ms = REMOTE_CALL_MS}
+    };
     buf_init(&e.reply, REMOTE_REPLY_BYTES_MAX);
     exchange(r, &e);
     for (unsigned tried = 0; tried + 1 < REMOTE_TRIES && passing(&e); tried++) {
@@ -255,6 +268,21 @@ static int call(void *context, const char *name, const json_t *request, json_t *
     buf_deinit(&e.reply);
     remote_request_deinit(&http);
     arena_deinit(&a);
+    return result;
+}
+
+int remote_ask(struct remote *r, const struct remote_ask *ask, struct remote_answer *ret,
+               struct client_problem *ret_problem)
+{
+    struct exchange e = {.ask = *ask};
+    int result;
+
+    *ret_problem = (struct client_problem){.code = CODE_OK};
+    buf_init(&e.reply, REMOTE_REPLY_BYTES_MAX);
+    exchange(r, &e);
+    result = check(r, &e, ret_problem);
+    *ret = (struct remote_answer){
+        .reply = e.reply, .passing = passing(&e), .retry_after_ms = e.retry_after_s * 1000};
     return result;
 }
 
@@ -424,16 +452,7 @@ static int follow(void *context, int64_t run, enum client_follow how, int64_t af
     return r;
 }
 
-static void close_all(void *context)
-{
-    struct remote *r = context;
-
-    curl_easy_cleanup(r->curl);
-    arena_deinit(&r->arena);
-    free(r);
-}
-
-/* Beginning. */
+/* Beginning and end. */
 
 static void begin(void)
 {
@@ -447,7 +466,6 @@ static void set_options(struct remote *r, const struct client_settings *s)
     curl_easy_setopt(r->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(r->curl, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
     curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)REMOTE_CONNECT_MS);
-    curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, (long)REMOTE_CALL_MS);
     curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, receive);
     if (s->server_ca)
         curl_easy_setopt(r->curl, CURLOPT_CAINFO, s->server_ca);
@@ -457,8 +475,13 @@ static void set_options(struct remote *r, const struct client_settings *s)
     }
 }
 
-int remote_connect(const struct client_settings *settings, const struct method *const *methods,
-                   size_t methods_n, struct client *ret, struct client_problem *ret_problem)
+static void close_all(void *context)
+{
+    remote_free(context);
+}
+
+int remote_new(const struct client_settings *settings, struct remote **ret,
+               struct client_problem *ret_problem)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct str url = str_of(settings->server);
@@ -478,12 +501,34 @@ int remote_connect(const struct client_settings *settings, const struct method *
     assert(n == sizeof(seed));
     r = memory_new(sizeof(*r));
     r->url = str_cstr(&r->arena, url);
-    r->methods = methods;
-    r->methods_n = methods_n;
     prng_seed(&r->prng, seed);
     r->curl = curl_easy_init();
     assert(r->curl);
     set_options(r, settings);
+    *ret = r;
+    return 0;
+}
+
+struct remote *remote_free(struct remote *r)
+{
+    if (!r)
+        return NULL;
+    curl_easy_cleanup(r->curl);
+    arena_deinit(&r->arena);
+    free(r);
+    return NULL;
+}
+
+int remote_connect(const struct client_settings *settings, const struct method *const *methods,
+                   size_t methods_n, struct client *ret, struct client_problem *ret_problem)
+{
+    struct remote *r;
+    int result = remote_new(settings, &r, ret_problem);
+
+    if (result)
+        return result;
+    r->methods = methods;
+    r->methods_n = methods_n;
     ret->transport =
         (struct client_transport){.context = r, .call = call, .follow = follow, .close = close_all};
     return 0;

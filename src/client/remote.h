@@ -10,6 +10,7 @@
 #define CLIENT_REMOTE_H
 
 #include "api/method.h"
+#include "base/buf.h"
 #include "client/client.h"
 
 #define REMOTE_REPLY_BYTES_MAX (256u << 20)
@@ -23,5 +24,37 @@
  * a problem: `settings->server` is no URL of a server. */
 int remote_connect(const struct client_settings *settings, const struct method *const *methods,
                    size_t methods_n, struct client *ret, struct client_problem *ret_problem);
+
+/*
+ * The same without methods, for who makes and reads the bytes: one request over a connection that
+ * is kept, once, without trying again. One thread at a time uses a remote.
+ */
+#define REMOTE_KEY_BYTES 40 /* of an Idempotency-Key, with its NUL */
+
+struct remote;
+
+struct remote_ask {
+    const char *verb;
+    const char *path; /* with the query */
+    const char *body; /* JSON; NULL: none */
+    const char *key;  /* Idempotency-Key; NULL: none */
+    int64_t timeout_ms;
+};
+
+struct remote_answer {
+    struct buf reply;       /* the caller's, who empties it with buf_deinit(), also of a refusal */
+    bool passing;           /* of a refusal: another try may do */
+    int64_t retry_after_ms; /* 0: nothing is said */
+};
+
+/* As remote_connect(). */
+int remote_new(const struct client_settings *settings, struct remote **ret,
+               struct client_problem *ret_problem);
+struct remote *remote_free(struct remote *r);
+/* A new key. */
+void remote_key(struct remote *r, char out[static REMOTE_KEY_BYTES]);
+/* Returns 0, or CLIENT_E_REFUSED with a problem. */
+int remote_ask(struct remote *r, const struct remote_ask *ask, struct remote_answer *ret,
+               struct client_problem *ret_problem);
 
 #endif
