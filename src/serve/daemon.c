@@ -382,7 +382,10 @@ static int start_batcher(struct daemon *d, enum store_mode mode, struct batcher 
 {
     struct batcher_options o = {
         .name = mode == STORE_WRITE ? "weft-writer" : "weft-reader",
-        .store = {.url = d->config.store, .mode = mode, .connect_ms = CONNECT_MS},
+        .store = {.url = d->config.store,
+                  .mode = mode,
+                  .connect_ms = CONNECT_MS,
+                  .transaction_ms = STORE_TRANSACTION_MS},
         .hub = d->hub,
         .says_trouble = mode == STORE_WRITE,
  /* A long list does not stop short looks. */

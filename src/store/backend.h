@@ -41,6 +41,7 @@ struct store {
     bool marked;   /* store_undo() has a point to go back to */
     bool in_doubt; /* nobody knows what became of the newest commit */
     int version;   /* of the schema that was found */
+    int64_t until; /* monotonic: the end of the transaction's time; INT64_MAX: none */
     int64_t now;   /* the newest time that was given out */
     int64_t written;
     int64_t written_at_mark;

@@ -226,6 +226,8 @@ int store_begin(struct store *s, int64_t *ret_now)
     if (r)
         return fault(r);
     s->state = STORE_OPEN;
+    s->until = s->options.transaction_ms ? clock_monotonic() + s->options.transaction_ms * CLOCK_MS
+                                         : INT64_MAX;
     s->now = now > s->now ? now : s->now;
     if (ret_now)
         *ret_now = s->now;
@@ -369,6 +371,17 @@ static void rows_take(struct store *s, struct arena *a, size_t columns, struct r
         memcpy(ret->cells, s->cells, s->cells_n * sizeof(*s->cells));
 }
 
+/* The time of the whole transaction, whose statements may each be quick. */
+static int over_time(struct store *s)
+{
+    if (s->until == INT64_MAX || clock_monotonic() <= s->until)
+        return 0;
+    return store_say(s, -EAGAIN,
+                     "the transaction took longer than transaction_ms = %" PRId64
+                     " ms; it is rolled back",
+                     s->options.transaction_ms);
+}
+
 /* What must hold before a statement runs. */
 static int run_check(struct store *s, enum statement_id id, const struct cell *params, size_t sets)
 {
@@ -383,7 +396,9 @@ static int run_check(struct store *s, enum statement_id id, const struct cell *p
                                "statement %s: the one before it failed, which must "
                                "be undone or rolled back first",
                                s->backend->statements[id].name));
-    r = text_refused(s, id, params, sets * s->shapes[id].params);
+    r = over_time(s);
+    if (!r)
+        r = text_refused(s, id, params, sets * s->shapes[id].params);
     return r ? fault(failed(s, r)) : 0;
 }
 

@@ -47,11 +47,16 @@ struct store_options {
     int64_t connect_ms; /* keep trying to connect for so long, with backoff; 0: STORE_CONNECT_MS */
     int64_t lock_ms;    /* wait for a lock for so long; 0: STORE_LOCK_MS */
     int64_t statement_ms; /* one statement may take so long (Postgres); 0: STORE_STATEMENT_MS */
+    /* A transaction that is older begins no statement any more: it is rolled back, with -EAGAIN. 0:
+     * there is no such limit. */
+    int64_t transaction_ms;
 };
 
 #define STORE_CONNECT_MS   10000
 #define STORE_LOCK_MS      5000
 #define STORE_STATEMENT_MS 30000
+/* What a server gives its transactions. */
+#define STORE_TRANSACTION_MS 30000
 
 /* Open and prepare. A writer migrates the schema forward first, under a lock, so that programs that
  * start together do not race; a reader finds it migrated. On a fault *ret_store may still be set,

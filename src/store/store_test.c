@@ -870,9 +870,31 @@ static void a_wrong_url_is_refused(void **state)
     }
 }
 
+/* B-06: one that is too old is rolled back as a whole, and the next one begins anew. */
+static void an_old_transaction_is_rolled_back(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store_options o = {.url = str_of(t->url), .mode = STORE_WRITE, .transaction_ms = 200};
+    struct store *s;
+
+    STORE_OK(s, store_open(&o, &s));
+    STORE_OK(s, store_begin(s, NULL));
+    STORE_OK(s, store_testing_put(s, "early", 1));
+    usleep(250000);
+    assert_int_equal(store_testing_put(s, "late", 1), -EAGAIN);
+    STORE_SAYS(s, "transaction_ms = 200 ms");
+    store_rollback(s);
+    STORE_OK(s, store_begin(s, NULL));
+    STORE_OK(s, store_testing_put(s, "again", 1));
+    STORE_OK(s, store_commit(s));
+    assert_int_equal(store_testing_count(t, "queue"), 1);
+    store_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        STORE_TESTS(an_old_transaction_is_rolled_back),
         STORE_TESTS(texts_come_back),
         STORE_TESTS(numbers_come_back),
         STORE_TESTS(null_comes_back),
