@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Unique keys, keys that limit and order, fair shares, rates; and many callers at once. */
 #include "base/clock.h"
-#include "engine_testing.h"
+#include "engine/engine_testing.h"
 
 #define QUEUE STR("mail")
 
