@@ -51,6 +51,7 @@ static int refuse(struct client_problem *p, enum code code, const char *format, 
 
 struct exchange {
     struct remote_ask ask;
+    bool repeatable; /* it reads, or has a key */
     struct buf reply;
     char error[CURL_ERROR_SIZE];
     CURLcode result;
@@ -109,9 +110,11 @@ static void exchange(struct remote *r, struct exchange *e)
     arena_deinit(&a);
 }
 
-/* What another try may cure. */
+/* What another try may cure. Of a request that may not be made twice, only what has not begun. */
 static bool passing(const struct exchange *e)
 {
+    if (e->result != CURLE_OK && !e->repeatable)
+        return e->result == CURLE_COULDNT_CONNECT || e->result == CURLE_COULDNT_RESOLVE_HOST;
     if (e->result != CURLE_OK)
         return !e->reply.full && e->result != CURLE_PEER_FAILED_VERIFICATION &&
                e->result != CURLE_SSL_CERTPROBLEM && e->result != CURLE_SSL_CACERT_BADFILE;
@@ -240,6 +243,7 @@ static int call(void *context, const char *name, const json_t *request, json_t *
     struct arena a = {0};
     struct str error;
     char key[REMOTE_KEY_BYTES];
+    bool keyed;
     int result;
 
     if (!m)
@@ -249,14 +253,17 @@ static int call(void *context, const char *name, const json_t *request, json_t *
         arena_deinit(&a);
         return result;
     }
-    if (m->kind == METHOD_WRITE)
+    /* A claim that waits takes no key, since what it waits for is no reply that could be kept. */
+    keyed = m->kind == METHOD_WRITE && !json_object_get(request, "wait");
+    if (keyed)
         remote_key(r, key);
     e = (struct exchange){
         .ask = {.verb = http.verb,
                 .path = http.path.p,
                 .body = http.body,
-                .key = m->kind == METHOD_WRITE ? key : NULL,
-                .timeout_ms = REMOTE_CALL_MS}
+                .key = keyed ? key : NULL,
+                .timeout_ms = REMOTE_CALL_MS},
+        .repeatable = keyed || m->kind == METHOD_READ,
     };
     buf_init(&e.reply, REMOTE_REPLY_BYTES_MAX);
     exchange(r, &e);

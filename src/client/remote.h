@@ -4,7 +4,8 @@
  *
  * A call is an HTTP request as the rows of the methods describe it. It is tried again, after a
  * pause that grows, where the server cannot be reached or asks for it; each call that writes has an
- * Idempotency-Key of its own, so that a reply that got lost starts nothing twice.
+ * Idempotency-Key of its own, so that a reply that got lost starts nothing twice. A claim that
+ * waits has none, and is not made again once it may have been heard.
  */
 #ifndef CLIENT_REMOTE_H
 #define CLIENT_REMOTE_H
