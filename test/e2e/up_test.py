@@ -293,5 +293,66 @@ def two_servers_share_one_postgres(store):
         tap.equal(one.end(), 0)
 
 
+@on_both_stores
+def servers_are_replaced_one_at_a_time(store):
+    """Rolling update: what the old one held ends there, or goes to the other."""
+    if not store or not store.startswith("postgres"):
+        raise tap.Skip("a SQLite file has one server")
+    with World(store) as w, Server(w, "-j", "2") as new:
+        with Server(w, "-j", "2", "--data", w.path("data2"), ask=False) as old:
+            tasks = {f"t{i}": {"run": ["sh", "-c", "sleep 0.05; log end $WEFT_TASK"]}
+                     for i in range(40)}
+            run = start(w, new, tasks)
+            w.wait(lambda: len(w.ledger()) > 4)
+            tap.equal(old.end(), 0)
+        done = ended(w, new, run)
+        tap.equal(done["state"], "SUCCEEDED")
+        tap.equal(sorted(w.ledger()), sorted(f"end {name}" for name in tasks), "each once")
+        tap.equal(new.end(), 0)
+
+
+def work_through_a_queue(w):
+    """The same commands, whoever answers them."""
+    tap.equal(w.json("queue", "put", "mail", "retry.max_attempts=1", "fair=true")["fair"], True)
+    tap.equal(w.weft("queue", "put", "mail", "rte=1").returncode, 2)
+    added = w.json("queue", "add", "mail", '{"n": 1}', '{"n": 2}', '"three"', "--key", "k")["ids"]
+    tap.equal(len(added), 3)
+    leases = w.json("queue", "claim", "mail", "--worker", "me", "-n", "3")["leases"]
+    tap.equal([l["task"]["payload"] for l in leases], [{"n": 1}, {"n": 2}, "three"])
+    good, bad, back = (l["token"] for l in leases)
+    tap.equal(w.weft("queue", "complete", good, "--result", '{"ok": true}').returncode, 0)
+    tap.equal(w.weft("queue", "fail", bad, "-m", "no such address").returncode, 0)
+    tap.equal(w.weft("queue", "release", back).returncode, 0)
+    tap.equal(w.weft("queue", "complete", bad).returncode, 4, "another content")
+    dead = w.json("queue", "dead", "mail")["tasks"]
+    tap.equal([(d["id"], d["message"]) for d in dead], [(added[1], "no such address")])
+    tap.equal(w.json("queue", "requeue", "mail", added[1], "--payload", "7")["requeued"], 1)
+    counts = w.json("queue", "status", "mail")["counts"]
+    tap.equal((counts["ready"], counts["succeeded"], counts["failed"]), (2, 1, 0))
+    tap.equal(w.json("queue", "pause", "mail")["paused"], True)
+    tap.equal(w.json("queue", "claim", "mail")["leases"], [])
+    tap.equal(w.json("queue", "resume", "mail")["paused"], False)
+    begun = time.monotonic()
+    tap.equal(w.json("queue", "purge", "mail")["purged"], 2)
+    tap.equal(w.json("queue", "claim", "mail", "--patience", "1s")["leases"], [])
+    assert time.monotonic() - begun >= 1, "it waits"
+    tap.equal([q["name"] for q in w.json("queue", "list")["queues"]], ["mail"])
+    tap.equal("me" in [x["name"] for x in w.json("workers", "list")["workers"]], True)
+    tap.equal(w.weft("queue", "status", "nothing").returncode, 3)
+
+
+@on_both_stores
+def a_queue_by_commands_and_a_server(store):
+    with World(store) as w, Server(w) as s:
+        work_through_a_queue(w)
+        tap.equal(s.end(), 0)
+
+
+@on_both_stores
+def a_queue_by_commands_alone(store):
+    with World(store) as w:
+        work_through_a_queue(w)
+
+
 if __name__ == "__main__":
     tap.main()
