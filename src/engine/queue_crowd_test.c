@@ -13,6 +13,9 @@
 
 #define MEMBERS_MAX 20
 #define CLAIMED_MAX 200
+#define KEYS        4
+#define KEYED_TASKS 60
+#define CLAIMS_MAX  100000
 
 struct member;
 typedef void job(struct member *m);
@@ -23,6 +26,9 @@ struct crowd {
     atomic_int failed;       /* requests that failed or were refused */
     struct task_leases work; /* for those who complete: theirs is each n-th */
     size_t n;
+    atomic_int busy[KEYS];     /* tasks of a key that somebody holds */
+    atomic_llong newest[KEYS]; /* the last task of a key that was given out */
+    atomic_int ended;
 };
 
 struct member {
@@ -334,6 +340,89 @@ static void many_add_at_once(void **state)
     world_healthy(w);
 }
 
+static void add_the_same(struct member *m)
+{
+    const struct task_new list[] = {
+        {.payload = STR("1"), .unique_key = STR("a")},
+        {.payload = STR("1"), .unique_key = STR("b")},
+    };
+    struct task_ids ids;
+
+    if (!run(m, do_task_enqueue, &(struct task_enqueue){STR("mail"), list, 2}, &ids))
+        return;
+    for (size_t i = 0; i < 2; i++)
+        m->claimed[i].task = ids.list[i];
+}
+
+/* Whoever comes first adds the task, and all are told its id. */
+static void a_unique_key_is_taken_once(void **state)
+{
+    static struct member members[MEMBERS_MAX];
+    struct world *w = world(state);
+    struct crowd c = {0};
+
+    together(w, &c, members, 8, add_the_same);
+    for (size_t i = 1; i < 8; i++)
+        for (size_t k = 0; k < 2; k++)
+            assert_int_equal(members[i].claimed[k].task, members[0].claimed[k].task);
+    assert_int_equal(look(w, "mail").counts[TASK_READY], 2);
+    forget(members, 8);
+    world_healthy(w);
+}
+
+/* Nobody else holds a task of that key, and those before it have been given out. */
+static void check_key(struct member *m, const struct task_lease *l)
+{
+    struct crowd *c = m->crowd;
+    size_t k = (size_t)(l->key.p[0] - 'a');
+
+    if (atomic_fetch_add(&c->busy[k], 1) != 0 || atomic_exchange(&c->newest[k], l->task) >= l->task)
+        atomic_fetch_add(&c->failed, 1);
+}
+
+static void work_by_key(struct member *m)
+{
+    struct crowd *c = m->crowd;
+
+    for (int i = 0; i < CLAIMS_MAX && atomic_load(&c->ended) < KEYED_TASKS; i++) {
+        m->claimed_n = 0;
+        claim(m, 3);
+        for (size_t j = 0; j < m->claimed_n; j++)
+            check_key(m, &m->claimed[j]);
+        for (size_t j = 0; j < m->claimed_n; j++) {
+            atomic_fetch_sub(&c->busy[m->claimed[j].key.p[0] - 'a'], 1);
+            end(m, &m->claimed[j], OUTCOME_SUCCEEDED);
+            atomic_fetch_add(&c->ended, 1);
+        }
+    }
+}
+
+/* One lease of a key at a time, and its tasks in their order, whoever works on them. */
+static void keys_keep_their_order(void **state)
+{
+    static const char *const names[KEYS] = {"a", "b", "c", "d"};
+    static struct member members[MEMBERS_MAX];
+    const struct queue_put put = {
+        .name = STR("mail"),
+        .given = 1u << QUEUE_SET_KEY_CONCURRENCY | 1u << QUEUE_SET_FAIR,
+        .set = {.key_concurrency = 1, .fair = true},
+    };
+    struct world *w = world(state);
+    struct task_new list[KEYED_TASKS];
+    struct crowd c = {0};
+    struct queue_status q;
+    struct task_ids ids;
+
+    DO(w, queue_put(&w->tx, &put, &q));
+    for (size_t i = 0; i < KEYED_TASKS; i++)
+        list[i] = (struct task_new){.payload = STR("1"), .key = str_of(names[i * i % 7 % KEYS])};
+    DO(w, task_enqueue(&w->tx, &(struct task_enqueue){STR("mail"), list, KEYED_TASKS}, &ids));
+    together(w, &c, members, 6, work_by_key);
+    assert_int_equal(look(w, "mail").counts[TASK_SUCCEEDED], KEYED_TASKS);
+    forget(members, 6);
+    world_healthy(w);
+}
+
 static void anything(struct member *m)
 {
     struct queue_status q;
@@ -381,6 +470,10 @@ int main(void)
         ENGINE_TEST(many_end_at_once, postgres, postgres),
         ENGINE_FILE_TEST(many_add_at_once),
         ENGINE_TEST(many_add_at_once, postgres, postgres),
+        ENGINE_FILE_TEST(a_unique_key_is_taken_once),
+        ENGINE_TEST(a_unique_key_is_taken_once, postgres, postgres),
+        ENGINE_FILE_TEST(keys_keep_their_order),
+        ENGINE_TEST(keys_keep_their_order, postgres, postgres),
         ENGINE_FILE_TEST(anything_at_once),
         ENGINE_TEST(anything_at_once, postgres, postgres),
     };
