@@ -281,7 +281,7 @@ static int call(void *context, const char *name, const json_t *request, json_t *
 int remote_ask(struct remote *r, const struct remote_ask *ask, struct remote_answer *ret,
                struct client_problem *ret_problem)
 {
-    struct exchange e = {.ask = *ask};
+    struct exchange e = {.repeatable = true, .ask = *ask};
     int result;
 
     *ret_problem = (struct client_problem){.code = CODE_OK};

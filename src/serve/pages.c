@@ -83,6 +83,36 @@ static void process_metrics(const struct pages *p, struct buf *out)
     single(out, "weft_ready", "gauge", "1: it takes new work.", !p->draining);
 }
 
+/* One family over the stores' threads: `field` of struct batcher_stats. */
+#define EACH_BATCHER(out, name, type, help, field)                                                 \
+    do {                                                                                           \
+        family((out), (name), (type), (help));                                                     \
+        buf_printf((out),                                                                          \
+                   "%s{thread=\"writer\"} %" PRIu64 "\n%s{thread=\"reader\"} %" PRIu64 "\n",       \
+                   (name), (uint64_t)writer.field, (name), (uint64_t)reader.field);                \
+    } while (0)
+
+/* Requests a commit are requests_total by commits_total. */
+static void batcher_metrics(const struct pages *p, struct buf *out)
+{
+    struct batcher_stats writer, reader = {0};
+
+    batcher_stats(p->writer, &writer);
+    if (p->reader != p->writer)
+        batcher_stats(p->reader, &reader);
+    EACH_BATCHER(out, "weft_store_waiting", "gauge", "Requests that wait for the store.", waiting);
+    EACH_BATCHER(out, "weft_store_waiting_bytes", "gauge", "What they weigh.", waiting_bytes);
+    EACH_BATCHER(out, "weft_store_requests_total", "counter", "Requests that were run.", requests);
+    EACH_BATCHER(out, "weft_store_commits_total", "counter", "Transactions that they were run in.",
+                 commits);
+    EACH_BATCHER(out, "weft_store_refused_total", "counter", "Requests that found no room.",
+                 refused);
+    EACH_BATCHER(out, "weft_store_late_total", "counter", "Requests whose deadline passed waiting.",
+                 late);
+    EACH_BATCHER(out, "weft_store_reruns_total", "counter", "Transactions run again.", reruns);
+    EACH_BATCHER(out, "weft_store_faults_total", "counter", "Transactions that failed.", faults);
+}
+
 /* Names of queues are their users' own. */
 static void label(struct buf *out, struct str s)
 {
@@ -168,6 +198,7 @@ static int metrics(void *context, struct buf *body)
     struct pages *p = context;
 
     process_metrics(p, body);
+    batcher_metrics(p, body);
     methods_metrics(p->methods, body);
     server_metrics(p->server, body);
     if (p->seen)
