@@ -376,6 +376,7 @@ static int touch(struct batcher *b, struct client_problem *ret_problem)
 }
 
 enum { READERS = 2, READER_BATCH = 16 };
+#define POOLED_NET_US (2 * CLOCK_S)
 
 static int start_batcher(struct daemon *d, enum store_mode mode, struct batcher **ret,
                          struct client_problem *ret_problem)
@@ -422,7 +423,11 @@ static bool on_postgres(const struct daemon *d)
 static int start_bridge(struct daemon *d, struct client_problem *ret_problem)
 {
     struct bridge_options o = {.url = d->config.store_direct, .hub = d->hub};
-    int r = on_postgres(d) ? bridge_new(&o, &d->bridge) : 0;
+    int r = 0;
+
+    /* A pooler of transactions passes on no news; who waits then looks every few seconds. */
+    if (on_postgres(d) && !store_pooled(d->config.store))
+        r = bridge_new(&o, &d->bridge);
 
     return r ? refuse_fault(ret_problem, r, "no thread can be started for news") : 0;
 }
@@ -629,7 +634,8 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
         r = own_store(d, ret_problem);
     if (r)
         return r;
-    d->hub = hub_new(&(struct hub_options){0});
+    d->hub =
+        hub_new(&(struct hub_options){.net_us = store_pooled(d->config.store) ? POOLED_NET_US : 0});
     r = start_bridge(d, ret_problem);
     if (!r)
         r = open_store(d, ret_problem);

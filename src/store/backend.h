@@ -37,6 +37,7 @@ struct store {
     struct prng prng; /* for jitter */
     enum store_state state;
     int ended;     /* the fault of an ENDED transaction */
+    bool pooled;   /* store_pooled() */
     bool ready;    /* connected, migrated and prepared */
     bool marked;   /* store_undo() has a point to go back to */
     bool in_doubt; /* nobody knows what became of the newest commit */

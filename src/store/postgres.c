@@ -63,6 +63,8 @@ static const struct {
 struct postgres {
     struct store store;
     struct wire wire;
+    /* Where a pooler stands between: what a session would be told once, in each transaction. */
+    char begin_text[1024];
     char xid[24];     /* of the transaction, to ask for after a lost commit */
     bool mark_wanted; /* the savepoint is set together with the next statement */
     bool mark_set;    /* the server has one */
@@ -97,6 +99,27 @@ static int session_set(struct postgres *p, int64_t deadline)
     return wire_script(&p->wire, text, deadline, NULL);
 }
 
+/* The same as session_set(), for one transaction, with the answers of OWN_NOW before it. */
+static void begin_text(struct postgres *p)
+{
+    const struct store_options *o = &p->store.options;
+    bool write = o->mode == STORE_WRITE;
+
+    snprintf(p->begin_text, sizeof(p->begin_text),
+             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, %s,"
+             " set_config('search_path', 'weft', true),"
+             " set_config('statement_timeout', '%" PRId64 "', true),"
+             " set_config('lock_timeout', '%" PRId64 "', true),"
+             " set_config('idle_in_transaction_session_timeout', '%d', true),"
+             " set_config('jit', 'off', true), set_config('timezone', 'UTC', true),"
+             " set_config('enable_seqscan', 'off', true),"
+             " set_config('enable_hashjoin', 'off', true),"
+             " set_config('enable_mergejoin', 'off', true),"
+             " CASE current_setting('synchronous_commit') WHEN 'off'"
+             " THEN set_config('synchronous_commit', 'on', true) END",
+             write ? "pg_current_xact_id()::text" : "''", o->statement_ms, o->lock_ms, IDLE_MS);
+}
+
 static int postgres_connect(struct store *s, int64_t deadline)
 {
     struct postgres *p = postgres_of(s);
@@ -104,7 +127,9 @@ static int postgres_connect(struct store *s, int64_t deadline)
 
     p->wire.store = s;
     r = wire_dial(&p->wire, deadline);
-    if (!r)
+    if (!r && s->pooled)
+        begin_text(p);
+    else if (!r)
         r = session_set(p, deadline);
     return r ? fault(r) : 0;
 }
@@ -160,7 +185,8 @@ static int postgres_migrate_begin(struct store *s)
     int r;
 
     snprintf(text, sizeof(text),
-             "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = %" PRId64 ";"
+             "BEGIN; SET LOCAL search_path = weft; SET LOCAL statement_timeout = 0; SET LOCAL "
+             "lock_timeout = %" PRId64 ";"
              "SELECT pg_advisory_xact_lock(" MIGRATION_LOCK ")",
              s->options.connect_ms);
     r = wire_script(&p->wire, text, deadline, NULL);
@@ -257,12 +283,19 @@ static int prepare_send(struct postgres *p)
     PGconn *c = p->wire.c;
     int ok = 1;
 
-    for (int i = 0; i < OWN_N && ok; i++)
+    for (int i = 0; i < OWN_N && ok && !p->store.pooled; i++)
         ok = PQsendPrepare(c, owns[i].name, owns[i].text, 0, NULL);
+    if (p->store.pooled)
+        ok = PQsendQueryParams(c, owns[OWN_BEGIN].text, 0, NULL, NULL, NULL, NULL, 0) &&
+             PQsendQueryParams(c, p->begin_text, 0, NULL, NULL, NULL, NULL, 0);
     for (int i = 0; i < STMT_N && ok; i++) {
-        ok = PQsendPrepare(c, statements_postgres[i].name, statements_postgres[i].text, 0, NULL);
-        ok = ok && PQsendDescribePrepared(c, statements_postgres[i].name);
+        const char *name = p->store.pooled ? "" : statements_postgres[i].name;
+
+        ok = PQsendPrepare(c, name, statements_postgres[i].text, 0, NULL);
+        ok = ok && PQsendDescribePrepared(c, name);
     }
+    if (p->store.pooled)
+        ok = ok && PQsendQueryParams(c, owns[OWN_ROLLBACK].text, 0, NULL, NULL, NULL, NULL, 0);
     return ok ? wire_sync(&p->wire) : fault(wire_lost(&p->wire, NULL));
 }
 
@@ -287,13 +320,15 @@ static int postgres_prepare(struct store *s)
 
     if (!r)
         r = prepare_send(p);
-    for (int i = 0; i < OWN_N && !r; i++)
-        r = take_one(p, owns[i].name, deadline, -1);
+    for (int i = 0; i < (s->pooled ? 2 : OWN_N) && !r; i++)
+        r = take_one(p, s->pooled ? "begin" : owns[i].name, deadline, -1);
     for (int i = 0; i < STMT_N && !r; i++) {
         r = take_one(p, statements_postgres[i].name, deadline, -1);
         if (!r)
             r = take_one(p, statements_postgres[i].name, deadline, i);
     }
+    if (!r && s->pooled)
+        r = take_one(p, owns[OWN_ROLLBACK].name, deadline, -1);
     if (!r)
         r = wire_take_sync(&p->wire, deadline);
     if (r) {
@@ -315,7 +350,11 @@ static void postgres_close(struct store *s)
 
 static int own_send(struct postgres *p, enum own own)
 {
-    return wire_send(&p->wire, &(struct call){.name = owns[own].name});
+    bool now = own == OWN_NOW || own == OWN_NOW_READ;
+    const char *text = now ? p->begin_text : owns[own].text;
+
+    return wire_send(&p->wire,
+                     &(struct call){.name = owns[own].name, .text = p->store.pooled ? text : NULL});
 }
 
 /* Send a statement within the transaction, and before it what marking has put off. */
@@ -505,6 +544,8 @@ static int send_run(struct postgres *p, enum statement_id id, const struct cell 
         formats[i] = 1;
     }
     r = send_in(p, &(struct call){.name = st->name,
+                                  .text = p->store.pooled ? st->text : NULL,
+                                  .types = p->types[id],
                                   .n = (int)n,
                                   .values = values,
                                   .lengths = lengths,
@@ -549,6 +590,7 @@ static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)
 
     put64(count, (int64_t)n);
     r = send_in(p, &(struct call){.name = owns[OWN_IDS].name,
+                                  .text = p->store.pooled ? owns[OWN_IDS].text : NULL,
                                   .n = 1,
                                   .values = values,
                                   .lengths = lengths,

@@ -71,6 +71,42 @@ static const struct backend *backend_of(struct str url)
     return NULL;
 }
 
+#define POOLED "pooler=transaction"
+
+static const char *pooled_at(struct str url)
+{
+    const char *at = url.n ? memmem(url.p, url.n, POOLED, strlen(POOLED)) : NULL;
+
+    return at && at > url.p && (at[-1] == '?' || at[-1] == '&') ? at : NULL;
+}
+
+bool store_pooled(struct str url)
+{
+    return str_starts(url, STR("postgres")) && pooled_at(url);
+}
+
+/* libpq does not know the parameter, so it goes. */
+static void take_pooled(struct store *s)
+{
+    struct str *url = &s->options.url;
+    const char *at = pooled_at(*url);
+    size_t before, after, end;
+    char *text;
+
+    s->pooled = store_pooled(*url);
+    if (!s->pooled)
+        return;
+    before = (size_t)(at - url->p);
+    end = before + strlen(POOLED);
+    after = end < url->n && url->p[end] == '&' ? end + 1 : end;
+    text = arena_alloc(&s->memory, url->n + 1);
+    memcpy(text, url->p, before);
+    memcpy(text + before, url->p + after, url->n - after);
+    *url = (struct str){text, url->n - (after - before)};
+    if (url->n && (text[url->n - 1] == '?' || text[url->n - 1] == '&'))
+        text[--url->n] = '\0';
+}
+
 static struct store *store_new(const struct store_options *o, const struct backend *b)
 {
     struct store *s = memory_new(b ? b->size : sizeof(struct store));
@@ -78,6 +114,7 @@ static struct store *store_new(const struct store_options *o, const struct backe
     s->backend = b;
     s->options = *o;
     s->options.url = (struct str){str_cstr(&s->memory, o->url), o->url.n};
+    take_pooled(s);
     if (!o->connect_ms)
         s->options.connect_ms = STORE_CONNECT_MS;
     if (!o->lock_ms)

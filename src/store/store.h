@@ -42,7 +42,10 @@ struct store;
 enum store_mode { STORE_READ, STORE_WRITE };
 
 struct store_options {
-    struct str url; /* "sqlite:PATH", "sqlite::memory:" or "postgres://…" (libpq's URI) */
+    /* "sqlite:PATH", "sqlite::memory:" or "postgres://…" (libpq's URI); there with the parameter
+     * pooler=transaction where a pooler gives each transaction another connection (store_pooled).
+     */
+    struct str url;
     enum store_mode mode;
     int64_t connect_ms; /* keep trying to connect for so long, with backoff; 0: STORE_CONNECT_MS */
     int64_t lock_ms;    /* wait for a lock for so long; 0: STORE_LOCK_MS */
@@ -57,6 +60,10 @@ struct store_options {
 #define STORE_STATEMENT_MS 30000
 /* What a server gives its transactions. */
 #define STORE_TRANSACTION_MS 30000
+
+/* Whether the URL says that it leads to a pooler of transactions. Then nothing is kept in a
+ * session: no prepared statements, which costs the server a parse of each, and no settings. */
+bool store_pooled(struct str url);
 
 /* Open and prepare. A writer migrates the schema forward first, under a lock, so that programs that
  * start together do not race; a reader finds it migrated. On a fault *ret_store may still be set,

@@ -233,9 +233,16 @@ int64_t wire_deadline(const struct wire *w, size_t statements)
 
 int wire_send(struct wire *w, const struct call *call)
 {
+    int ok;
+
     assert(w->sent_n < WIRE_SENT_MAX);
-    if (!PQsendQueryPrepared(w->c, call->name, call->n, call->values, call->lengths, call->formats,
-                             0))
+    if (call->text)
+        ok = PQsendQueryParams(w->c, call->text, call->n, call->types, call->values, call->lengths,
+                               call->formats, 0);
+    else
+        ok = PQsendQueryPrepared(w->c, call->name, call->n, call->values, call->lengths,
+                                 call->formats, 0);
+    if (!ok)
         return fault(wire_lost(w, NULL));
     w->sent[w->sent_n++] = call->name;
     return 0;

@@ -34,9 +34,12 @@ int wire_script(struct wire *w, const char *text, int64_t deadline, PGresult **r
 /* From here on the connection takes what follows. */
 int wire_pipeline(struct wire *w);
 
-/* A prepared statement with parameters in binary; they are copied. */
+/* A prepared statement with parameters in binary; they are copied. With a text it is that one, not
+ * prepared, whose name serves for sentences. */
 struct call {
     const char *name;
+    const char *text;
+    const Oid *types; /* of a text's parameters; NULL: as it says itself */
     int n;
     const char *const *values;
     const int *lengths;
