@@ -65,11 +65,11 @@ struct client_settings {
                            is not looked at; NULL: within this process */
     /* For https, PEM files; NULL: the system's authorities, and no certificate of the client. */
     const char *server_ca, *client_cert, *client_key;
-    const char *store;  /* "sqlite:PATH" or "postgres://…"; default sqlite:DATA/weft.db */
-    const char *data;   /* the folder of the store and the logs; default ./.weft */
-    unsigned slots;     /* tasks at once when carrying; default: the number of processors */
-    bool carry;         /* this process will carry a run: the guardian is started */
-    bool create;        /* the store is made where there is none; else it is a problem */
+    const char *store; /* "sqlite:PATH" or "postgres://…"; default sqlite:DATA/weft.db */
+    const char *data;  /* the folder of the store and the logs; default ./.weft */
+    unsigned slots;    /* tasks at once when carrying; default: the number of processors */
+    bool carry;        /* this process will carry a run: the guardian is started */
+    bool create;       /* the store is made where there is none; else it is a problem */
 };
 
 /* Given by main to the command line: opens a transport. Returns 0 or CLIENT_E_REFUSED with a
