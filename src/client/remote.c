@@ -529,11 +529,12 @@ struct remote *remote_free(struct remote *r)
 int remote_connect(const struct client_settings *settings, const struct method *const *methods,
                    size_t methods_n, struct client *ret, struct client_problem *ret_problem)
 {
-    struct remote *r;
+    struct remote *r = NULL;
     int result = remote_new(settings, &r, ret_problem);
 
     if (result)
         return result;
+    assert(r);
     r->methods = methods;
     r->methods_n = methods_n;
     ret->transport =

@@ -336,7 +336,7 @@ static int own_store(struct daemon *d, struct client_problem *ret_problem)
 {
     struct str folder = d->config.data;
     struct arena a = {0};
-    int64_t pid;
+    int64_t pid = 0;
     int r = file_mkdirs(str_cstr(&a, folder));
 
     if (!r)
