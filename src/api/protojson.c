@@ -539,7 +539,7 @@ static bool decode_map(struct reader *r, const struct place *at, const ProtobufC
     return true;
 }
 
-/* A key's value, which is not null. */
+/* A key's value. */
 static bool decode_field(struct reader *r, const struct place *at,
                          const ProtobufCFieldDescriptor *f, ProtobufCMessage *m)
 {
@@ -610,7 +610,8 @@ static bool decode_entry(struct reader *r, const struct place *at, ProtobufCMess
     if (*seen & (uint64_t)1 << (*next - 1))
         return bad(r, begin, &here, "the key stands there twice");
     *seen |= (uint64_t)1 << (*next - 1);
-    if (peek(r, 'n'))
+    /* Where any JSON is a value, null is one. */
+    if (f->type != PROTOBUF_C_TYPE_BYTES && peek(r, 'n'))
         return take_word(r, &here, STR("null"));
     return decode_field(r, &here, f, m);
 }

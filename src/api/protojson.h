@@ -6,7 +6,8 @@
  * numbers are numbers (ids are texts in the API itself), names are never changed to camelCase, and
  * a text that is JSON (a field of bytes, see scripts/proto-c) is embedded as it is: it is checked
  * and copied, never parsed into values. Durations are "1.5s", times RFC 3339 in UTC, maps objects.
- * null means absent, whole numbers may come as texts of digits, a key that stands twice is refused.
+ * null means absent, but for a text that is JSON, where it is a value; whole numbers may come as
+ * texts of digits, a key that stands twice is refused.
  */
 #ifndef API_PROTOJSON_H
 #define API_PROTOJSON_H

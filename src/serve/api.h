@@ -63,6 +63,8 @@ struct api_action {
     size_t reply_size;
     /* Needs no context, since a reply that is kept (Idempotency-Key) is made in the transaction. */
     ProtobufCMessage *(*encode)(struct arena *a, const void *request, const void *reply);
+    /* Whether a reply is worth keeping for the key; NULL: every one is. */
+    bool (*keeps)(const void *reply);
     /* Where a version of the reply can be told: it, else empty. */
     struct str (*etag)(const ProtobufCMessage *reply);
     /* Or as many transactions as it takes, and the machine beside the store; on a thread of uv's

@@ -330,6 +330,14 @@ static ProtobufCMessage *claim_encode(struct arena *a, const void *request, cons
     return &m->base;
 }
 
+/* Nothing was done, and another try may find something. */
+static bool claim_keeps(const void *reply)
+{
+    const struct task_leases *leases = reply;
+
+    return leases->n;
+}
+
 const struct api_action api_queue_claim = {
     .decode = claim_decode,
     .request_size = sizeof(struct api_queue_claim),
@@ -338,6 +346,7 @@ const struct api_action api_queue_claim = {
     .turn = API_TURN_CLAIM,
     .reply_size = sizeof(struct task_leases),
     .encode = claim_encode,
+    .keeps = claim_keeps,
     .begin = claim_begin,
 };
 

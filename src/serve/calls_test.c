@@ -312,6 +312,31 @@ static void a_key_makes_a_request_count_once(void **state)
     calls_testing_deinit(&c);
 }
 
+/* What a worker whose reply was lost asks again for. */
+static void a_claim_with_a_key_waits_and_is_kept(void **state)
+{
+    const char *request = "{\"queue\": \"mail\", \"worker\": \"w\", \"wait\": \"20s\"}";
+    struct calls_testing_call one, again;
+    struct calls_testing c;
+
+    calls_testing_init(&c, state);
+    one = again = (struct calls_testing_call){
+        .call = {.deadline_us = INT64_MAX, .idempotency_key = STR("claim 1")}
+    };
+    PUT(&c, "");
+    calls_testing_begin(&c, &one, "queues.claim", request);
+    calls_testing_ok(&c, "queues.enqueue", "{\"queue\": \"mail\", \"tasks\": [{}, {}]}");
+    calls_testing_wait(&one);
+    HAS(one.reply, "\"token\"");
+    calls_testing_begin(&c, &again, "queues.claim", request);
+    calls_testing_wait(&again);
+    assert_string_equal(one.reply, again.reply);
+    HAS(calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}"), "\"ready\":1,");
+    calls_testing_end(&one);
+    calls_testing_end(&again);
+    calls_testing_deinit(&c);
+}
+
 static void a_deadline_that_has_passed_leaves_it_undone(void **state)
 {
     struct calls_testing_call call = {.call.deadline_us = 1};
@@ -568,6 +593,7 @@ int main(void)
         STORE_TESTS(a_claim_waits_no_longer_than_it_asked),
         STORE_TESTS(a_client_that_has_gone_holds_nothing),
         STORE_TESTS(a_key_makes_a_request_count_once),
+        STORE_TESTS(a_claim_with_a_key_waits_and_is_kept),
         STORE_TESTS(a_deadline_that_has_passed_leaves_it_undone),
         STORE_TESTS(a_run_is_watched_to_its_end),
         STORE_TESTS(who_does_not_pull_gets_no_more),

@@ -80,6 +80,24 @@ static void sleep_on(struct claim *c, const struct batcher_request *q,
     hub_sleep(&c->wait, &found);
 }
 
+/* With a key: the client asks again for what it did not hear of, so that nothing is given back. */
+static void keyed_answered(struct batcher_request *q)
+{
+    struct rpc *rpc = q->context;
+    struct claim *c = rpc->state;
+    const struct rpc_keyed *reply = q->answer.code == CODE_OK ? rpc_keyed(rpc) : NULL;
+    const struct task_leases *leases = reply ? reply->got : NULL;
+
+    c->asked = false;
+    if (!leases || leases->n || !c->waits || rpc->cancelled || clock_monotonic() >= c->until_us) {
+        leave(c, leases ? (int64_t)leases->n : 0);
+        rpc_keyed_answered(rpc);
+    } else {
+        sleep_on(c, q, leases);
+        batcher_release(q);
+    }
+}
+
 static void answered(struct batcher_request *q)
 {
     struct rpc *rpc = q->context;
@@ -111,7 +129,10 @@ static void look(struct claim *c)
     if (c->waits)
         hub_look(&c->wait);
     c->asked = true;
-    rpc_post(c->rpc, answered);
+    if (c->rpc->call->idempotency_key.n)
+        rpc_post_keyed(c->rpc, keyed_answered);
+    else
+        rpc_post(c->rpc, answered);
 }
 
 static void cancelled(struct rpc *rpc)
@@ -127,11 +148,8 @@ static void cancelled(struct rpc *rpc)
 bool claim_begin(struct rpc *rpc)
 {
     const struct api_queue_claim *request = rpc->request;
-    struct claim *c;
+    struct claim *c = ARENA_NEW(rpc->api.arena, struct claim);
 
-    if (rpc->call->idempotency_key.n)
-        return false;
-    c = ARENA_NEW(rpc->api.arena, struct claim);
     c->rpc = rpc;
     c->until_us = rpc->begun_us + request->wait_us;
     c->waits = request->wait_us > 0 && methods_seat(rpc->methods);

@@ -9,8 +9,8 @@
  *      +--woken--+
  *
  * A client that goes while the store is asked gets nothing any more: what the store has leased by
- * then is released again, before anybody hears of it. A claim with an idempotency key does not
- * wait, since it is one transaction.
+ * then is released again, before anybody hears of it. But with an idempotency key the leases are
+ * kept with the reply, for a client that asks again; a reply without leases is not kept.
  */
 #ifndef SERVE_CLAIM_H
 #define SERVE_CLAIM_H

@@ -85,7 +85,7 @@ struct keyed {
     struct idempotency idempotency;
     const struct table_row *row;
     const void *request;
-    ProtobufCMessage *reply;
+    struct rpc_keyed reply;
 };
 
 static int keyed_again(struct tx *tx, const struct keyed *k, struct str kept,
@@ -103,7 +103,7 @@ static int keyed_run(struct tx *tx, const void *request, void *reply)
 {
     const struct keyed *k = request;
     const struct api_action *action = k->row->action;
-    ProtobufCMessage **message = reply;
+    struct rpc_keyed *ret = reply;
     void *got = arena_alloc(tx->arena, action->reply_size);
     struct str kept;
     struct buf text;
@@ -112,13 +112,16 @@ static int keyed_run(struct tx *tx, const void *request, void *reply)
     if (r)
         return r;
     if (kept.n)
-        return keyed_again(tx, k, kept, message);
+        return keyed_again(tx, k, kept, &ret->message);
     r = action->function(tx, k->request, got);
     if (r)
         return r;
-    *message = action->encode(tx->arena, k->request, got);
+    ret->got = got;
+    ret->message = action->encode(tx->arena, k->request, got);
+    if (action->keeps && !action->keeps(got))
+        return 0;
     buf_init(&text, API_BYTES_MAX);
-    protojson_encode(*message, &text);
+    protojson_encode(ret->message, &text);
     r = idempotency_keep(tx, &k->idempotency, buf_str(&text));
     buf_deinit(&text);
     return r;
@@ -205,19 +208,28 @@ static void answered(struct batcher_request *q)
     rpc_answered(q->context);
 }
 
-static void keyed_answered(struct batcher_request *q)
+const struct rpc_keyed *rpc_keyed(const struct rpc *rpc)
 {
-    struct rpc *rpc = q->context;
-    const struct keyed *k = q->request;
+    const struct keyed *k = rpc->q.request;
 
-    take_over(rpc);
-    if (q->answer.code != CODE_OK)
-        rpc_refuse(rpc, &q->answer);
-    else
-        rpc_finish(rpc, k->reply);
+    return &k->reply;
 }
 
-static void post_keyed(struct rpc *rpc)
+void rpc_keyed_answered(struct rpc *rpc)
+{
+    take_over(rpc);
+    if (rpc->q.answer.code != CODE_OK)
+        rpc_refuse(rpc, &rpc->q.answer);
+    else
+        rpc_finish(rpc, rpc_keyed(rpc)->message);
+}
+
+static void keyed_answered(struct batcher_request *q)
+{
+    rpc_keyed_answered(q->context);
+}
+
+void rpc_post_keyed(struct rpc *rpc, void (*done)(struct batcher_request *q))
 {
     struct keyed *k = ARENA_NEW(rpc->api.arena, struct keyed);
 
@@ -228,7 +240,7 @@ static void post_keyed(struct rpc *rpc)
     };
     k->row = rpc->row;
     k->request = rpc->request;
-    post(rpc, keyed_run, k, &k->reply, sizeof(k->reply), keyed_answered);
+    post(rpc, keyed_run, k, &k->reply, sizeof(k->reply), done);
 }
 
 /* More than one, on a thread of the pool. */
@@ -322,7 +334,7 @@ void rpc_start(struct methods *m, struct call *c)
         rpc->work.data = rpc;
         uv_queue_work(methods_loop(m), &rpc->work, work, worked);
     } else if (c->idempotency_key.n && rpc->row->method.kind == METHOD_WRITE) {
-        post_keyed(rpc);
+        rpc_post_keyed(rpc, keyed_answered);
     } else {
         rpc_post(rpc, answered);
     }

@@ -53,6 +53,16 @@ void rpc_start(struct methods *m, struct call *c);
  * request and reply are the rpc's. */
 void rpc_post(struct rpc *rpc, void (*done)(struct batcher_request *q));
 
+/* The same with the call's idempotency key: its reply is kept, and a reply that was kept is the
+ * answer. */
+void rpc_post_keyed(struct rpc *rpc, void (*done)(struct batcher_request *q));
+struct rpc_keyed {
+    ProtobufCMessage *message;
+    const void *got; /* the engine's reply; NULL: the message was kept */
+};
+/* After `done`, until the end. */
+const struct rpc_keyed *rpc_keyed(const struct rpc *rpc);
+
 /* Do something in a turn of the loop of its own. The last one asked for is done. */
 void rpc_soon(struct rpc *rpc, void (*what)(struct rpc *rpc));
 
@@ -62,6 +72,7 @@ void rpc_message(struct rpc *rpc, ProtobufCMessage *message);
 
 /* The end, as the transaction that was answered says. Its memory is given back. */
 void rpc_answered(struct rpc *rpc);
+void rpc_keyed_answered(struct rpc *rpc);
 
 /* The end: with a reply (NULL for a stream that has ended), or refused with the answer. The call's
  * `done` comes in a moment; nothing of the rpc may be under way. */

@@ -81,17 +81,17 @@ export class Client {
   }
 
   /**
-   * Make a call; `once`: with an idempotency key; `probe`: even while the breaker is open, which its success then half
+   * Make a call; `once`: an idempotency key; `probe`: even while the breaker is open, which its success then half
    * opens. Throws Refused, or Unavailable when the tries are used up.
    */
-  async call(verb, path, body, { query, timeout = this.timeout, retry = this.retry, once = false, probe = false } = {}) {
+  async call(verb, path, body, { query, timeout = this.timeout, retry = this.retry, once, probe = false } = {}) {
     const headers = { accept: 'application/json' };
     let data;
     if (verb === 'POST' || verb === 'PUT') {
       headers['content-type'] = 'application/json';
       data = JSON.stringify(body ?? {});
     }
-    if (once) headers['idempotency-key'] = randomUUID();
+    if (once) headers['idempotency-key'] = once;
     if (query) path += `?${new URLSearchParams(query)}`;
     for (let failures = 0; ; ) {
       const rest = this.breaker.permit();
@@ -135,15 +135,18 @@ export class Client {
   async enqueue(queue, tasks) {
     if (!Array.isArray(tasks) || !tasks.length) throw new TypeError('there is nothing to enqueue');
     const list = tasks.map((t) => (t instanceof Task ? t.fields : { payload: t }));
-    return (await this.call('POST', queuePath(queue, ':enqueue'), { tasks: list }, { once: true })).ids;
+    return (await this.call('POST', queuePath(queue, ':enqueue'), { tasks: list }, { once: randomUUID() })).ids;
   }
 
-  /** Up to `max` leases as the API gives them. A Worker is more comfortable. */
-  async claim(queue, worker, { max = 1, wait = 0, ttl } = {}) {
+  /**
+   * Up to `max` leases as the API gives them. A Worker is more comfortable, and asks again with the same `once` where it did
+   * not hear the answer.
+   */
+  async claim(queue, worker, { max = 1, wait = 0, ttl, once = randomUUID() } = {}) {
     if (!Number.isInteger(max) || max < 1) throw new RangeError('max is a whole number from 1 on');
     const body = { worker, max, wait: duration(wait) };
     if (ttl !== undefined) body.ttl = duration(ttl);
-    const reply = await this.call('POST', queuePath(queue, ':claim'), body, { timeout: this.timeout + wait, once: true });
+    const reply = await this.call('POST', queuePath(queue, ':claim'), body, { timeout: this.timeout + wait, once });
     return reply.leases ?? [];
   }
 

@@ -120,7 +120,7 @@ export interface CallOptions {
   query?: Record<string, string>;
   timeout?: number;
   retry?: Retry;
-  once?: boolean;
+  once?: string;
   probe?: boolean;
 }
 
@@ -131,7 +131,7 @@ export class Client {
   queue(queue: string): Promise<Queue>;
   queues(): AsyncGenerator<Queue>;
   enqueue(queue: string, tasks: (Json | Task)[]): Promise<string[]>;
-  claim(queue: string, worker: string, options?: { max?: number; wait?: number; ttl?: Seconds }): Promise<GivenLease[]>;
+  claim(queue: string, worker: string, options?: { max?: number; wait?: number; ttl?: Seconds; once?: string }): Promise<GivenLease[]>;
   complete(results: Result[]): Promise<ItemResult[]>;
   release(tokens: string[]): Promise<ItemResult[]>;
   renew(

@@ -5,6 +5,7 @@
 // outlives the process) and reported when the server is back.
 
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -126,6 +127,7 @@ class Outbox {
 /** One incarnation after the other of a worker with this name. */
 export class Worker {
   #held = new Map();
+  #asked = new Map(); // by queue: the claim that was not answered
   #outbox;
   #closed = false;
   #beatTimer;
@@ -184,9 +186,10 @@ export class Worker {
         takeover: this.takeover || this.id !== undefined,
         tokens: [...this.#held.keys(), ...this.#outbox.items.map((i) => i.token).filter((t) => !this.#held.has(t))],
       },
-      { once: true },
+      { once: randomUUID() },
     );
     this.id = reply.worker.id;
+    this.#asked.clear();
     this.#every = Number.parseFloat(reply.heartbeat_every) || this.#every;
     for (const token of reply.lost ?? []) this.#forget(token);
   }
@@ -313,14 +316,21 @@ export class Worker {
     }
   }
 
-  /** Leases, at most as many as there are free slots; an empty list where there is nothing. */
+  /**
+   * Leases, at most as many as there are free slots; an empty list where there is nothing. A claim whose answer was lost may
+   * have been granted, and the heartbeat would keep those leases for ever: so the next claim of the queue is the same once
+   * more, and gives them.
+   */
   async claim(queue, { max = 1, wait = 0 } = {}) {
     const free = this.slots - this.#held.size;
     if (this.stopping || free < 1 || this.#outbox.items.length >= OUTBOX_MAX) return [];
+    const asked = this.#asked.get(queue) ?? { max: Math.min(max, free), wait, once: randomUUID() };
+    this.#asked.delete(queue);
     let given;
     try {
-      given = await this.client.claim(queue, this.id, { max: Math.min(max, free), wait });
+      given = await this.client.claim(queue, this.id, asked);
     } catch (error) {
+      if (error instanceof Unavailable) this.#asked.set(queue, asked);
       if (!isOver(error)) throw error;
       await this.#again();
       return [];

@@ -28,6 +28,11 @@ def instance_id():
     return f"{host[:150]}-{secrets.token_hex(4)}"
 
 
+def unique():
+    """An idempotency key of its own."""
+    return uuid.uuid4().hex
+
+
 def duration(seconds):
     """As the API writes a duration; a text is taken as it is ("5s")."""
     if isinstance(seconds, str):
@@ -140,9 +145,9 @@ class Client:
             after = None
         return Unavailable(code, detail, after)
 
-    def call(self, verb, path, body=None, query=None, timeout=None, retry=None, once=False,
+    def call(self, verb, path, body=None, query=None, timeout=None, retry=None, once=None,
              probe=False):
-        """Make a call; `once`: with an idempotency key; `probe`: even while the breaker is open,
+        """Make a call; `once`: an idempotency key; `probe`: even while the breaker is open,
         which its success then half opens. Raises Refused, or Unavailable when the tries are used
         up."""
         retry = retry or self.retry
@@ -154,7 +159,7 @@ class Client:
             data = json.dumps(body or {}, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         if once:
-            headers["Idempotency-Key"] = uuid.uuid4().hex
+            headers["Idempotency-Key"] = once
         failures = 0
         while True:
             rest = self.breaker.permit()
@@ -204,17 +209,19 @@ class Client:
         if not tasks:
             raise ValueError("there is nothing to enqueue")
         path = self._queue(queue, ":enqueue")
-        return self.call("POST", path, {"tasks": tasks}, once=True)["ids"]
+        return self.call("POST", path, {"tasks": tasks}, once=unique())["ids"]
 
-    def claim(self, queue, worker, max=1, wait=0.0, ttl=None):
-        """Up to `max` leases as the API gives them. A Worker is more comfortable."""
+    def claim(self, queue, worker, max=1, wait=0.0, ttl=None, once=None):
+        """Up to `max` leases as the API gives them. A Worker is more comfortable, and asks again
+        with the same `once` where it did not hear the answer."""
         if not isinstance(max, int) or isinstance(max, bool) or max < 1:
             raise ValueError("max is a whole number from 1 on")
         body = {"worker": worker, "max": max, "wait": duration(wait)}
         if ttl is not None:
             body["ttl"] = duration(ttl)
         path = self._queue(queue, ":claim")
-        reply = self.call("POST", path, body, timeout=self.timeout + wait, once=True)
+        reply = self.call("POST", path, body, timeout=self.timeout + wait,
+                          once=once or unique())
         return reply.get("leases", [])
 
     def complete(self, results):

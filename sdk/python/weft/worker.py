@@ -9,7 +9,7 @@ import os
 import threading
 import traceback
 
-from weft.client import duration, instance_id
+from weft.client import duration, instance_id, unique
 from weft.errors import Refused, Unavailable, WeftError
 from weft.retry import Retry
 
@@ -176,6 +176,7 @@ class Worker:
         self._takeover = takeover
         self._log = log or (lambda text: None)
         self._held = {}
+        self._asked = {}  # queue: the claim that was not answered
         self._lock = threading.Lock()
         self._outbox = Outbox(outbox)
         self._news = threading.Event()  # something for the reporter
@@ -234,8 +235,9 @@ class Worker:
             "labels": self._labels, "metadata": self._metadata, "host": os.uname().nodename,
             "pid": os.getpid(), "takeover": self._takeover or self.id is not None,
             "tokens": tokens + self._outbox.tokens(),
-        }, once=True)
+        }, once=unique())
         self.id = reply["worker"]["id"]
+        self._asked = {}
         every = reply.get("heartbeat_every", "")
         if every.endswith("s"):
             self._every = float(every[:-1])
@@ -358,13 +360,24 @@ class Worker:
     # Work.
 
     def claim(self, queue, max=1, wait=0.0):
-        """Leases, at most as many as there are free slots; an empty list where there is nothing."""
+        """Leases, at most as many as there are free slots; an empty list where there is nothing.
+
+        A claim whose answer was lost may have been granted, and the heartbeat would keep those
+        leases for ever: so the next claim of the queue is the same once more, and gives them.
+        """
         with self._lock:
             free = self.slots - len(self._held)
+            asked = self._asked.pop(queue, None)
         if self._stopping.is_set() or free < 1 or len(self._outbox) >= OUTBOX_MAX:
             return []
+        if not asked or asked["worker"] != self.id:
+            asked = {"worker": self.id, "max": min(max, free), "wait": wait, "once": unique()}
         try:
-            given = self.client.claim(queue, self.id, min(max, free), wait)
+            given = self.client.claim(queue, **asked)
+        except Unavailable:
+            with self._lock:
+                self._asked[queue] = asked
+            raise
         except Refused as error:
             if error.code not in ("worker_lost", "worker_not_found"):
                 raise
