@@ -75,6 +75,25 @@ def ask(bench, url, *words):
     return bench.ask(f"{bench.build}/weft", "bench", *words, "--server", url, "-o", "json")
 
 
+def grpc_turn(bench, kind):
+    """What grpc_queue measures, on a new server."""
+    part = 4 if bench.quick else 1
+    with up(bench, kind) as url:
+        def ask_grpc(*words):
+            return bench.ask(bench.program("grpc_queue"), url.removeprefix("http://"), *words)
+
+        single = ask_grpc("enqueue", 8, 8, 1, 80000 // part)
+        lives = ask_grpc("work", 8, 8, 1, 40000 // part)
+        bulk = ask_grpc("enqueue", 4, 1, 1000, 200000 // part)
+        batch = ask_grpc("work", 4, 1, 100, 200000 // part)
+    return {
+        "single_per_s": single["tasks_per_s"],
+        "lives_per_s": lives["tasks_per_s"],
+        "bulk_per_s": bulk["tasks_per_s"],
+        "drain_per_s": batch["tasks_per_s"],
+    }
+
+
 def one_turn(bench, kind):
     """Each figure once, on a new server."""
     part = 4 if bench.quick else 1
@@ -150,7 +169,10 @@ def peer(bench, command):
 
 def subjects(bench):
     """{who: function that gives its figures}; those that this machine can run."""
-    found = {f"weft {kind}": lambda kind=kind: one_turn(bench, kind) for kind in bench.stores}
+    found = {}
+    for kind in bench.stores:
+        found[f"weft {kind}"] = lambda kind=kind: one_turn(bench, kind)
+        found[f"weft {kind}, gRPC"] = lambda kind=kind: grpc_turn(bench, kind)
     folder = npm_peers(bench)
     for what, there in (("npm (graphile-worker, pg-boss, BullMQ)", folder),
                         ("redis-server (BullMQ)", shutil.which("redis-server")),
@@ -169,7 +191,7 @@ def subjects(bench):
 
 def goal_text(kind, figure, value):
     _, _, sqlite, postgres, more = figure
-    goal = {"weft sqlite": sqlite, "weft postgres": postgres}.get(kind)
+    goal = sqlite if kind.startswith("weft sqlite") else postgres if kind.startswith("weft") else None
     if goal is None:
         return ""
     met = value >= goal if more else value <= goal
@@ -177,7 +199,7 @@ def goal_text(kind, figure, value):
 
 
 def queues(bench, table, spread):
-    """the queue through a running server over HTTP, and what users would pick instead"""
+    """the queue through a running server over HTTP and gRPC, and what users would pick instead"""
     got = bench.in_turn(subjects(bench))
     rows = []
     for figure in FIGURES:
