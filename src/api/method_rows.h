@@ -135,4 +135,4 @@
     ROW("doctor.check", "Admin/Doctor", doctor_request, doctor_response,
         WRITE, OPERATE, POST, "doctor:check", admin_doctor,
         "Check the invariants that the store can show"),
-/* clang-format on */
+    /* clang-format on */
