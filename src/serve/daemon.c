@@ -305,6 +305,8 @@ static void signalled(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
 
+    if (d->phase == STARTING)
+        return; /* it could not start, and is on its way out */
     if (number == SIGHUP)
         reload(d);
     else if (number == SIGALRM)

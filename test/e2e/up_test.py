@@ -251,6 +251,18 @@ def a_file_has_one_server_and_commands_beside_it():
         tap.equal(s.end(), 0)
 
 
+@tap.case
+def a_start_in_vain_bears_signals():
+    with World() as w:
+        p = w.begin("up", "--listen", "127.0.0.1:0", "--store", "postgres://127.0.0.1:1/none")
+        while b"store_trouble" not in p.stderr.readline():
+            pass
+        p.interrupt(signal.SIGHUP)
+        p.interrupt(signal.SIGTERM)
+        tap.equal(p.end(), 7)
+        tap.contains(p.err, "Connection refused")
+
+
 @on_both_stores
 def after_a_kill_it_serves_again_and_goes_on(store):
     with World(store) as w:
