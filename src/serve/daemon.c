@@ -351,7 +351,11 @@ static int own_store(struct daemon *d, struct client_problem *ret_problem)
                               "one, give this one another --data, or take Postgres for both",
                               pid, STR_ARG(d->config.store)));
     else if (r)
-        r = refuse_fault(ret_problem, r, "the folder of the store cannot be used");
+        r = refuse(ret_problem, CODE_STORE_UNAVAILABLE,
+                   str_printf(&a,
+                              "the folder of the data (" STR_FMT ") or of the store (" STR_FMT
+                              ") cannot be used: %s",
+                              STR_ARG(folder), STR_ARG(d->config.store), strerror(-r)));
     arena_deinit(&a);
     return r;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 
 /* "sqlite:PATH" without what stands behind "?"; empty for what is no file. */
 static struct str path_of(struct str url)
@@ -22,6 +23,15 @@ static struct str path_of(struct str url)
     return str_eq(path, STR(":memory:")) ? STR("") : path;
 }
 
+static int make_folder(struct arena *a, struct str path)
+{
+    size_t n = path.n;
+
+    while (n > 0 && path.p[n - 1] != '/')
+        n--;
+    return n > 1 ? file_mkdirs(str_cstr(a, str_sub(path, 0, n - 1))) : 0;
+}
+
 int owner_take(struct owner *o, struct str url, int64_t *ret_pid)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -33,6 +43,11 @@ int owner_take(struct owner *o, struct str url, int64_t *ret_pid)
     *ret_pid = 0;
     if (path.n == 0)
         return 0;
+    r = make_folder(&a, path);
+    if (r) {
+        arena_deinit(&a);
+        return r;
+    }
     o->fd = open(str_printf(&a, STR_FMT ".server", STR_ARG(path)).p, O_RDWR | O_CREAT | O_CLOEXEC,
                  0644);
     arena_deinit(&a);

@@ -252,6 +252,18 @@ def a_file_has_one_server_and_commands_beside_it():
 
 
 @tap.case
+def the_folder_of_the_store_is_made():
+    with World() as w, Server(w, "--store", f"sqlite:{w.path('deep/er/weft.db')}") as s:
+        tap.equal(s.call("GET", "/v1/status")["health"], "healthy")
+        tap.equal(s.end(), 0)
+    with World() as w:
+        w.write("file", "")
+        done = w.weft("up", "--listen", "127.0.0.1:0", "--store", f"sqlite:{w.path('file/weft.db')}")
+        tap.equal(done.returncode, 7)
+        tap.contains(done.err, "file/weft.db")
+
+
+@tap.case
 def a_start_in_vain_bears_signals():
     with World() as w:
         p = w.begin("up", "--listen", "127.0.0.1:0", "--store", "postgres://127.0.0.1:1/none")
