@@ -400,7 +400,8 @@ static int check_fields(struct http1 *h, const struct http_head *head, const str
     else if (f[HTTP_CONTENT_TYPE].p &&
              !http1_reply_is_type(f[HTTP_CONTENT_TYPE], STR("application/json")))
         refuse(h, 415, CODE_UNSUPPORTED_MEDIA_TYPE,
-               STR("a request's Content-Type is application/json, in UTF-8"));
+               STR("a request's Content-Type is application/json, in UTF-8 (curl sends it with "
+                   "--json)"));
     else if (f[HTTP_CONTENT_ENCODING].n > 0 &&
              !http_head_same(f[HTTP_CONTENT_ENCODING], STR("identity")))
         refuse(h, 415, CODE_UNSUPPORTED_MEDIA_TYPE, STR("a body is sent as it is, unpacked"));

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import tap
@@ -273,6 +274,20 @@ def a_start_in_vain_bears_signals():
         p.interrupt(signal.SIGTERM)
         tap.equal(p.end(), 7)
         tap.contains(p.err, "Connection refused")
+
+
+@tap.case
+def the_readme_s_requests_are_taken():
+    with open(os.path.join(os.path.dirname(__file__), "../../README.md"), encoding="utf-8") as f:
+        lines = [l.strip() for l in f if l.startswith("    curl ")]
+    tap.equal(len(lines), 3)
+    with World() as w, Server(w) as s:
+        replies = [json.loads(subprocess.check_output(l + " --silent --show-error", shell=True, env=w.env))
+                   for l in lines]
+        tap.equal(len(replies[0]["ids"]), 1)
+        tap.equal(replies[1]["leases"][0]["task"]["payload"], {"to": "ada"})
+        tap.equal(replies[2]["results"][0]["code"], "lease_lost")
+        tap.equal(s.end(), 0)
 
 
 @on_both_stores
