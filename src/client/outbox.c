@@ -35,7 +35,8 @@ static void keep(struct outbox *o, struct str line)
 
     memcpy(copy, line.p, line.n);
     if (o->begin + o->n == o->cap) {
-        memmove(o->lines, o->lines + o->begin, o->n * sizeof(*o->lines));
+        if (o->begin)
+            memmove(o->lines, o->lines + o->begin, o->n * sizeof(*o->lines));
         o->begin = 0;
         if (o->n * 2 >= o->cap) {
             o->cap = o->cap ? o->cap * 2 : 64;

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weft_held: a worker, and the leases that it holds, for the files that make it up: weft_join.c
+ * registers it and heartbeats, weft_report.c tells the server what has ended, weft_run.c claims and
+ * works, weft_worker.c begins and ends it.
+ *
+ * "Locked": the caller holds the worker's lock. No call to the server is made under it.
+ */
+#ifndef CLIENT_WEFT_HELD_H
+#define CLIENT_WEFT_HELD_H
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "client/outbox.h"
+#include "client/weft_within.h"
+
+#define WEFT_OUTBOX_MAX 100000 /* beyond so many unreported ends nothing is claimed */
+
+struct weft_worker {
+    struct weft *client;
+    char *name, *labels;
+    unsigned slots;
+    int64_t ttl_ms;
+    bool takeover;
+    void (*log)(void *context, const char *text);
+    void *log_context;
+
+    atomic_bool stopping, local;
+    pthread_mutex_t joining; /* one thread registers at a time; taken before `lock` */
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t changed;
+    struct weft_id id; /* of the incarnation; empty before the first */
+    int64_t every_ms;
+    struct list held;  /* leases that have not ended */
+    struct list ended; /* those that have, in the order of their lines in the outbox */
+    size_t leases_n;   /* of both lists */
+    size_t claiming;   /* slots of claims under way */
+    struct outbox *outbox;
+    bool closed; /* the threads end */
+    bool news;   /* for the reporter: do not wait any longer */
+    pthread_t beating, reporting;
+};
+
+/* Tell the program's log one sentence. */
+WEFT_WITHIN void weft_held_say(const struct weft_worker *k, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+WEFT_WITHIN void weft_held_lock(struct weft_worker *k);
+WEFT_WITHIN void weft_held_unlock(struct weft_worker *k);
+/* Wait for a change, at most until `at` of clock_monotonic(). Locked. */
+WEFT_WITHIN void weft_held_wait(struct weft_worker *k, int64_t at);
+WEFT_WITHIN int64_t weft_held_in_ms(int64_t ms);
+
+/* The worker has no more to do with the lease. Locked. */
+WEFT_WITHIN void weft_held_let_go(struct weft_worker *k, struct weft_lease *lease);
+/* The lease has ended: it moves to those that are to be told. Locked. */
+WEFT_WITHIN void weft_held_add_line(struct weft_worker *k, struct weft_lease *lease,
+                                    struct str line);
+
+/* A list of tokens of a reply: others have these tasks now; these are asked to stop. */
+WEFT_WITHIN void weft_held_forget(struct weft_worker *k, struct str tokens);
+WEFT_WITHIN void weft_held_stop(struct weft_worker *k, struct str tokens);
+
+/* Register; no other thread does, or `joining` is held. tries 0: as the client was opened. */
+WEFT_WITHIN int weft_join(struct weft_worker *k, unsigned tries, struct weft_error *ret_error);
+WEFT_WITHIN struct weft_id weft_join_id(struct weft_worker *k);
+/* Whether the error says that this incarnation is over. */
+WEFT_WITHIN bool weft_join_is_over(const struct weft_error *e);
+/* The incarnation `was` is over; the next one asks for what it held. Several threads may find out
+ * at once, and the first of them is enough. */
+WEFT_WITHIN void weft_join_again(struct weft_worker *k, struct weft_id was);
+WEFT_WITHIN void weft_join_leave(struct weft_worker *k);
+
+/* The two threads of a worker, until `closed`. */
+WEFT_WITHIN void *weft_join_beat(void *context);
+WEFT_WITHIN void *weft_report_for_ever(void *context);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/weft_held.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "client/raw.h"
+
+/* A signal handler cannot wake a thread that waits for a condition: so often it looks by itself. */
+#define LOOK_MS 100
+#define FULL_MS 1000 /* at most, for a slot */
+
+/* Slots for at most `max` leases, which are taken. The lock is held. */
+static size_t take_slots(struct weft_worker *k, size_t max)
+{
+    size_t taken = k->leases_n + k->claiming;
+    size_t n = taken < k->slots ? k->slots - taken : 0;
+
+    if (atomic_load(&k->stopping) || outbox_count(k->outbox) >= WEFT_OUTBOX_MAX)
+        n = 0;
+    n = n < max ? n : max;
+    k->claiming += n;
+    return n;
+}
+
+static void hold(struct weft_worker *k, struct weft_lease **leases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        atomic_fetch_add(&leases[i]->references, 1);
+        leases[i]->worker = k;
+        list_add(&k->held, &leases[i]->link);
+    }
+    k->leases_n += n;
+}
+
+/* As weft_worker_claim(); *ret_full: there was no slot, or the worker stops. */
+static int claim(struct weft_worker *k, const char *queue, size_t max, int64_t wait_ms,
+                 struct weft_lease **leases, size_t *ret_n, bool *ret_full,
+                 struct weft_error *error)
+{
+    struct weft_id id;
+    size_t n;
+    int r;
+
+    *ret_n = 0;
+    weft_held_lock(k);
+    n = take_slots(k, max);
+    id = k->id;
+    weft_held_unlock(k);
+    *ret_full = n == 0;
+    if (!n)
+        return WEFT_OK;
+    r = weft_claim_as(k->client, queue, id.text, n, wait_ms, 0, leases, ret_n, error);
+    weft_held_lock(k);
+    k->claiming -= n;
+    if (!r)
+        hold(k, leases, *ret_n);
+    pthread_cond_broadcast(&k->changed);
+    weft_held_unlock(k);
+    if (r != WEFT_REFUSED || !weft_join_is_over(error))
+        return r;
+    weft_join_again(k, id);
+    asker_clear(error);
+    return WEFT_OK;
+}
+
+static int check_claim(const char *queue, size_t max, int64_t wait_ms, struct weft_error *ret_error)
+{
+    asker_clear(ret_error);
+    if (weft_queue_check(queue, ret_error))
+        return WEFT_INVALID;
+    if (max < 1 || max > WEFT_BATCH_MAX)
+        return asker_refuse(ret_error, WEFT_INVALID, "invalid_argument",
+                            "leases to claim: 1 to %d, not %zu", WEFT_BATCH_MAX, max);
+    if (wait_ms < 0 || wait_ms > WEFT_WAIT_MS_MAX)
+        return asker_refuse(ret_error, WEFT_INVALID, "invalid_argument",
+                            "wait_ms: 0 to %d, not %" PRId64, WEFT_WAIT_MS_MAX, wait_ms);
+    return WEFT_OK;
+}
+
+int weft_worker_claim(struct weft_worker *worker, const char *queue, size_t max, int64_t wait_ms,
+                      struct weft_lease **leases, size_t *ret_n, struct weft_error *ret_error)
+{
+    struct weft_error own;
+    bool full;
+    int r = check_claim(queue, max, wait_ms, ret_error);
+
+    return r ? r
+             : claim(worker, queue, max, wait_ms, leases, ret_n, &full,
+                     ret_error ? ret_error : &own);
+}
+
+/* Pause, or until a slot may be free, or until the worker stops. */
+static void rest(struct weft_worker *k, int64_t ms, bool for_slots)
+{
+    int64_t at = weft_held_in_ms(ms);
+
+    weft_held_lock(k);
+    while (!atomic_load(&k->stopping) && clock_monotonic() < at) {
+        int64_t look = weft_held_in_ms(LOOK_MS);
+
+        if (for_slots && k->leases_n + k->claiming < k->slots &&
+            outbox_count(k->outbox) < WEFT_OUTBOX_MAX)
+            break;
+        weft_held_wait(k, at < look ? at : look);
+    }
+    weft_held_unlock(k);
+}
+
+/* Call the handler, and end what it left. */
+static void handle_one(struct weft_worker *k, struct weft_lease *lease, weft_handler *handle,
+                       void *context)
+{
+    int r = handle(context, lease);
+    struct weft_error error;
+    char text[64];
+
+    if (atomic_load(&lease->ended))
+        return;
+    snprintf(text, sizeof(text), "the handler returned %d", r);
+    if (r == 0)
+        r = weft_lease_complete(lease, NULL, 0, &error);
+    else if (weft_lease_stop_asked(lease))
+        r = weft_lease_cancelled(lease, NULL, &error);
+    else
+        r = weft_lease_fail(lease, "error", text, &error);
+    if (r)
+        weft_held_say(k, "%s", error.text);
+}
+
+/* One round of a run: *ret_idle says that there was nothing. */
+static int run_batch(struct weft_worker *k, const char *queue, const struct weft_run_options *o,
+                     struct weft_lease **leases, weft_handler *handle, void *context,
+                     bool *ret_idle, struct weft_error *error)
+{
+    size_t n;
+    bool full;
+    int r = claim(k, queue, o->batch, o->wait_ms, leases, &n, &full, error);
+
+    *ret_idle = false;
+    if (r)
+        return r;
+    if (full)
+        rest(k, FULL_MS, true);
+    *ret_idle = !full && n == 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!atomic_load(&k->stopping))
+            handle_one(k, leases[i], handle, context);
+        weft_lease_free(leases[i]);
+    }
+    return WEFT_OK;
+}
+
+int weft_worker_run(struct weft_worker *worker, const char *queue,
+                    const struct weft_run_options *options, weft_handler *handle, void *context,
+                    struct weft_error *ret_error)
+{
+    struct weft_run_options o = options ? *options : (struct weft_run_options){0};
+    struct weft_error own, *error = ret_error ? ret_error : &own;
+    struct weft_lease **leases;
+    unsigned failures = 0;
+    int r;
+
+    o.batch = o.batch ? o.batch : worker->slots < 10 ? worker->slots : 10;
+    o.wait_ms = o.wait_ms || o.until_empty ? o.wait_ms : 5000;
+    r = check_claim(queue, o.batch, o.wait_ms, error);
+    if (r)
+        return r;
+    leases = memory_new(o.batch * sizeof(struct weft_lease *));
+    while (!r && !atomic_load(&worker->stopping)) {
+        bool idle;
+
+        r = run_batch(worker, queue, &o, leases, handle, context, &idle, error);
+        failures = r == WEFT_UNAVAILABLE ? failures + 1 : 0;
+        if (r == WEFT_UNAVAILABLE) {
+            rest(worker, asker_pause_ms(worker->client->asker, failures, error->retry_after_ms),
+                 false);
+            r = WEFT_OK;
+        }
+        if (idle && o.until_empty)
+            break;
+    }
+    free(leases);
+    if (!r)
+        asker_clear(error);
+    return r;
+}
+
+/* The flow template. */
+
+static int look_at_health(struct weft_worker *k, struct weft_error *ret_error)
+{
+    struct weft_error error;
+    char health[32], reason[1024];
+    struct buf reply;
+    int r = weft_worker_ask(
+        k,
+        &(struct asker_call){.verb = "GET", .path = "/v1/health", .tries = 1, .timeout_ms = 5000},
+        &reply, &error);
+
+    if (r)
+        return asker_refuse(ret_error, WEFT_REFUSED, "unhealthy",
+                            "the server is unhealthy: %.1000s", error.text);
+    weft_get_text(buf_str(&reply), "health", health, sizeof(health));
+    weft_get_text(buf_str(&reply), "reason", reason, sizeof(reason));
+    buf_deinit(&reply);
+    return strcmp(health, "unhealthy") != 0 ? WEFT_OK
+                                            : asker_refuse(ret_error, WEFT_REFUSED, "unhealthy",
+                                                           "the server is unhealthy: %s", reason);
+}
+
+static void sum_up(struct weft_summary *s, const struct weft_lease *lease)
+{
+    const char *why = lease->failure           ? lease->failure
+                      : weft_lease_lost(lease) ? "the task was given to another worker"
+                                               : "it was given back";
+    struct buf b;
+
+    s->processed++;
+    if (lease->how == WEFT_ENDED_WELL) {
+        s->succeeded++;
+        return;
+    }
+    s->failed++;
+    if (s->error_count++ >= WEFT_FLOW_ERRORS_MAX)
+        return;
+    s->errors[s->error_count - 1].id = lease->id;
+    buf_fixed(&b, s->errors[s->error_count - 1].text, WEFT_FLOW_TEXT_BYTES);
+    buf_add(&b, weft_cut(why, WEFT_FLOW_TEXT_BYTES - 1));
+}
+
+int weft_worker_flow(struct weft_worker *worker, const char *queue, size_t batch,
+                     weft_handler *handle, void *context, int64_t patience_ms,
+                     struct weft_summary *ret, struct weft_error *ret_error)
+{
+    struct weft_lease **leases;
+    struct weft_error own, *error = ret_error ? ret_error : &own;
+    size_t n = 0;
+    bool full;
+    int r = check_claim(queue, batch, 0, error);
+
+    *ret = (struct weft_summary){0};
+    if (!r)
+        r = look_at_health(worker, error);
+    if (r)
+        return r;
+    leases = memory_new(batch * sizeof(struct weft_lease *));
+    r = claim(worker, queue, batch, 0, leases, &n, &full, error);
+    ret->claimed = n;
+    for (size_t i = 0; i < n; i++) {
+        handle_one(worker, leases[i], handle, context);
+        sum_up(ret, leases[i]);
+        weft_lease_free(leases[i]);
+    }
+    free(leases);
+    if (n)
+        ret->success_rate_percent =
+            (double)((ret->succeeded * 10000 + ret->processed / 2) / ret->processed) / 100;
+    if (n)
+        weft_worker_drain(worker, patience_ms, NULL);
+    return r;
+}
