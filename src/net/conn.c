@@ -219,6 +219,8 @@ static void pump(struct conn *c)
 static void linger(struct conn *c)
 {
     struct protocol *p = TAKE(c->p);
+    const struct net_shared *s = c->owner->shared;
+    int64_t us = s->limits.linger_us;
     int fd;
 
     if (p)
@@ -228,7 +230,9 @@ static void linger(struct conn *c)
         return;
     }
     c->state = LINGER;
-    c->deadline_us = now(c) + c->owner->shared->limits.linger_us;
+    if (s->retiring && us > CONN_FAREWELL_US_MAX)
+        us = CONN_FAREWELL_US_MAX;
+    c->deadline_us = now(c) + us;
     read_on(c);
     arm(c);
 }

@@ -44,6 +44,8 @@ struct conn_owner {
 
 #define CONN_IN_BYTES      ((size_t)64 << 10)
 #define CONN_LINGERING_MAX 256u /* more than these are refused without a word */
+/* Lingering of a server that ends: what it said is on its way by then. */
+#define CONN_FAREWELL_US_MAX 200000LL
 
 enum conn_speaks { CONN_ANY, CONN_HTTP1, CONN_HTTP2 };
 

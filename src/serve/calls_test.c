@@ -337,6 +337,39 @@ static void a_claim_with_a_key_waits_and_is_kept(void **state)
     calls_testing_deinit(&c);
 }
 
+/* Claims have an empty answer at once, with a key, too, and one that begins then does not wait. */
+static void a_drain_ends_what_waits(void **state)
+{
+    const char *request = "{\"queue\": \"mail\", \"worker\": \"w\", \"wait\": \"20s\"}";
+    struct calls_testing_call claims[4], watch;
+    struct calls_testing c;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    for (size_t i = 0; i < 3; i++) {
+        claims[i] = (struct calls_testing_call){.call.deadline_us = INT64_MAX};
+        if (i == 1)
+            claims[i].call.idempotency_key = STR("claim 1");
+        if (i == 2) /* while the store is asked */
+            calls_testing_settle(&c);
+        calls_testing_begin(&c, &claims[i], "queues.claim", request);
+    }
+    calls_testing_start(&c, &watch, "runs.watch", "{}");
+    methods_drain(c.m);
+    calls_testing_start(&c, &claims[3], "queues.claim", request);
+    for (size_t i = 0; i < 4; i++) {
+        calls_testing_wait(&claims[i]);
+        assert_int_equal(claims[i].call.code, CODE_OK);
+        HAS(claims[i].reply, "{\"leases\":[]}");
+        calls_testing_end(&claims[i]);
+    }
+    watch.call.cancel(&watch.call);
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_UNAVAILABLE);
+    calls_testing_end(&watch);
+    calls_testing_deinit(&c);
+}
+
 static void a_deadline_that_has_passed_leaves_it_undone(void **state)
 {
     struct calls_testing_call call = {.call.deadline_us = 1};
@@ -594,6 +627,7 @@ int main(void)
         STORE_TESTS(a_client_that_has_gone_holds_nothing),
         STORE_TESTS(a_key_makes_a_request_count_once),
         STORE_TESTS(a_claim_with_a_key_waits_and_is_kept),
+        STORE_TESTS(a_drain_ends_what_waits),
         STORE_TESTS(a_deadline_that_has_passed_leaves_it_undone),
         STORE_TESTS(a_run_is_watched_to_its_end),
         STORE_TESTS(who_does_not_pull_gets_no_more),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/claim.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "engine/task.h"
 #include "serve/api_queue.h"
@@ -145,6 +147,20 @@ static void cancelled(struct rpc *rpc)
     rpc_end_cancelled(rpc);
 }
 
+/* An empty answer, without another look: the store may be away. */
+static void drained(struct rpc *rpc)
+{
+    struct claim *c = rpc->state;
+    const struct api_action *action = rpc->row->action;
+
+    c->until_us = clock_monotonic();
+    if (c->asked)
+        return;
+    leave(c, 0);
+    memset(rpc->reply, 0, action->reply_size);
+    rpc_finish(rpc, action->encode(rpc->api.arena, rpc->request, rpc->reply));
+}
+
 bool claim_begin(struct rpc *rpc)
 {
     const struct api_queue_claim *request = rpc->request;
@@ -152,7 +168,8 @@ bool claim_begin(struct rpc *rpc)
 
     c->rpc = rpc;
     c->until_us = rpc->begun_us + request->wait_us;
-    c->waits = request->wait_us > 0 && methods_seat(rpc->methods);
+    c->waits =
+        request->wait_us > 0 && methods_seat(rpc->methods) && !methods_draining(rpc->methods);
     c->wait = (struct hub_wait){
         .seat = methods_seat(rpc->methods),
         .topic = HUB_QUEUE,
@@ -164,6 +181,7 @@ bool claim_begin(struct rpc *rpc)
     };
     rpc->state = c;
     rpc->on_cancel = cancelled;
+    rpc->on_drain = drained;
     look(c);
     return true;
 }

@@ -5,7 +5,7 @@
  *     LOOKING --some, refused, or time is up--> over
  *      ^    |none
  *      |    v
- *      |  ASLEEP --time is up, cancelled--> over
+ *      |  ASLEEP --time is up, cancelled, the server drains--> over
  *      +--woken--+
  *
  * A client that goes while the store is asked gets nothing any more: what the store has leased by

@@ -286,6 +286,7 @@ static void drain(struct daemon *d, int number)
     d->phase = DRAINING;
     d->pages.draining = true;
     notify_say(&d->notify, "STOPPING=1\nSTATUS=draining");
+    methods_drain(d->methods);
     server_drain(d->server, d->config.drain_us, server_drained, d);
     if (d->carrier)
         carrier_drain(d->carrier, d->config.drain_us);

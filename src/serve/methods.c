@@ -30,8 +30,10 @@ struct methods {
     struct batcher_home *home;
     struct hub_seat *seat; /* NULL: nothing waits */
     uv_async_t turn;
-    struct list soon; /* calls that have something to do in the next turn */
+    struct list soon;  /* calls that have something to do in the next turn */
+    struct list calls; /* under way */
     size_t running;
+    bool draining;
     struct count *counts; /* by row */
     size_t rows_n;
 };
@@ -60,7 +62,7 @@ struct hub_seat *methods_seat(const struct methods *m)
 
 void methods_begun(struct methods *m, struct rpc *rpc)
 {
-    (void)rpc;
+    list_add(&m->calls, &rpc->running);
     m->running++;
 }
 
@@ -84,10 +86,28 @@ static void count(struct methods *m, const struct rpc *rpc)
     c->sum_us += took;
 }
 
-void methods_over(struct methods *m, const struct rpc *rpc)
+void methods_over(struct methods *m, struct rpc *rpc)
 {
     count(m, rpc);
+    list_del(&rpc->running);
     m->running--;
+}
+
+bool methods_draining(const struct methods *m)
+{
+    return m->draining;
+}
+
+void methods_drain(struct methods *m)
+{
+    m->draining = true;
+    LIST_EACH(link, &m->calls)
+    {
+        struct rpc *rpc = LIST_OF(link, struct rpc, running);
+
+        if (rpc->on_drain && !rpc->cancelled && !rpc->ended)
+            rpc->on_drain(rpc);
+    }
 }
 
 static void turned(uv_async_t *async)
@@ -161,6 +181,7 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
     m->house = *house;
     m->turn.data = m;
     list_init(&m->soon);
+    list_init(&m->calls);
     table_methods(&m->rows_n);
     m->counts = memory_new(m->rows_n * sizeof(*m->counts));
     *ret = m;

@@ -25,6 +25,9 @@ struct methods *methods_free(struct methods *m);
 /* Start a call of a method of the table; the loop's thread. */
 void methods_start(struct methods *m, struct call *c);
 struct call_service methods_service(struct methods *m);
+/* The server is about to end: calls that wait are answered now with what they have, streams end
+ * with CODE_UNAVAILABLE, and what begins from now on does not wait. */
+void methods_drain(struct methods *m);
 
 /* Append counters in Prometheus' text format: weft_calls_total{method,code} and the histogram
  * weft_call_seconds{method}; only of methods that were called. The loop's thread. */

@@ -14,10 +14,13 @@ const struct api_house *methods_house(const struct methods *m);
 /* Where calls wait for commits; NULL: nothing waits. */
 struct hub_seat *methods_seat(const struct methods *m);
 
+/* Nothing waits any more. */
+bool methods_draining(const struct methods *m);
+
 void methods_begun(struct methods *m, struct rpc *rpc);
 /* rpc->soon is called in a turn of the loop of its own. */
 void methods_soon(struct methods *m, struct rpc *rpc);
 /* The call has its outcome, and is told it now. */
-void methods_over(struct methods *m, const struct rpc *rpc);
+void methods_over(struct methods *m, struct rpc *rpc);
 
 #endif

@@ -74,6 +74,8 @@ void rpc_end_cancelled(struct rpc *rpc)
 {
     if (clock_monotonic() >= rpc->call->deadline_us)
         rpc_refuse_code(rpc, CODE_DEADLINE_EXCEEDED, "the time that the client gave has passed");
+    else if (methods_draining(rpc->methods))
+        rpc_refuse_code(rpc, CODE_UNAVAILABLE, "the server is about to end");
     else
         rpc_refuse_code(rpc, CODE_CANCELLED, "the client has cancelled the call");
 }

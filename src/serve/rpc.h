@@ -34,15 +34,17 @@ struct rpc {
     uv_work_t work;
     ProtobufCMessage *worked;
 
-    /* Of a call that waits: what it does when the client has gone, and when the transport takes
-     * another message; NULL: nothing. */
+    /* Of a call that waits: what it does when the client has gone, when the server drains, and when
+     * the transport takes another message; NULL: nothing. */
     void (*on_cancel)(struct rpc *rpc);
+    void (*on_drain)(struct rpc *rpc);
     void (*on_pull)(struct rpc *rpc);
     void *state;
     bool cancelled;
     bool ended; /* it has its outcome */
 
-    struct list link; /* of those that do something in a moment */
+    struct list running; /* of those under way */
+    struct list link;    /* of those that do something in a moment */
     void (*soon)(struct rpc *rpc);
 };
 
@@ -80,7 +82,8 @@ void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply);
 void rpc_refuse(struct rpc *rpc, const struct batcher_answer *answer);
 void rpc_refuse_code(struct rpc *rpc, enum code code, const char *text);
 
-/* How the call is told to end, where it is: the client has gone, or its deadline has passed. */
+/* How the call is told to end, where it is: the client has gone, its deadline has passed, or the
+ * server drains. */
 void rpc_end_cancelled(struct rpc *rpc);
 
 #endif

@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The real daemon over gRPC, with Python's grpcio: the life of queue tasks, and how the daemon ends."""
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fake  # noqa: E402
@@ -15,6 +18,7 @@ from grpc_python import (Client, grpc, health_pb2, lease_pb2, queue_pb2, refused
                          trailer)
 
 SECONDS_MAX = 30
+WAITING = 20  # claims of each protocol
 
 
 class Daemon(subprocess.Popen):
@@ -39,6 +43,20 @@ class Daemon(subprocess.Popen):
             self.kill()
             self.log.join()
             self.stderr.close()
+
+
+def http_claim(address):
+    connection = http.client.HTTPConnection(address, timeout=60)
+    connection.request("POST", "/v1/queues/mail:claim", json.dumps({"worker": "w1", "wait": "50s"}),
+                       {"Content-Type": "application/json"})
+    return json.loads(connection.getresponse().read())
+
+
+def calls_running(address):
+    connection = http.client.HTTPConnection(address, timeout=SECONDS_MAX)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    return next(int(l.split()[1]) for l in lines if l.startswith("weft_calls_running "))
 
 
 def enqueue(c, queue, payloads, **options):
@@ -150,22 +168,31 @@ def a_claim_waits_for_its_task():
 
 
 @tap.case
-def a_drain_lets_a_waiting_claim_end():
-    with Daemon() as d, Client(d.address) as c:
+def a_drain_ends_what_waits():
+    with Daemon() as d, Client(d.address) as c, ThreadPoolExecutor(WAITING + 1) as threads:
         tap.equal(c.health.Check(health_pb2.HealthCheckRequest()).status, 1)
         watch = c.health.Watch(health_pb2.HealthCheckRequest())
         tap.equal(next(watch).status, 1)
         c.queues.Put(queue_pb2.PutQueueRequest(queue="mail"), timeout=SECONDS_MAX)
         request = queue_pb2.ClaimRequest(queue="mail", worker="w1")
-        request.wait.seconds = 3
-        waiting = c.queues.Claim.future(request, timeout=SECONDS_MAX)
-        tap.equal(len(enqueue(c, "other", [1])), 1)  # behind it, on the same connection
+        request.wait.seconds = 50
+        waiting = [c.queues.Claim.future(request, timeout=60) for _ in range(WAITING)]
+        waiting_http = [threads.submit(http_claim, d.address) for _ in range(WAITING)]
+        stream = http.client.HTTPConnection(d.address, timeout=SECONDS_MAX)
+        stream.request("GET", "/v1/events:watch", headers={"Accept": "text/event-stream"})
+        events = stream.getresponse()
+        while calls_running(d.address) < 2 * WAITING + 1:
+            time.sleep(0.01)
+        begun = time.monotonic()
         d.send_signal(signal.SIGTERM)
         tap.equal(d.wait(SECONDS_MAX), 0)
-        try:
-            tap.equal(len(waiting.result().leases), 0)
-        except grpc.RpcError as e:
-            tap.equal(e.code(), grpc.StatusCode.UNAVAILABLE)
+        seconds = time.monotonic() - begun
+        print(f"# ended after {seconds:.3f} s")
+        assert seconds < 2, seconds
+        tap.equal([len(w.result().leases) for w in waiting], [0] * WAITING)
+        tap.equal([w.result() for w in waiting_http], [{"leases": []}] * WAITING)
+        end = events.read().decode()
+        tap.equal(("event: problem" in end, '"code":"unavailable"' in end), (True, True), end)
 
 
 @tap.case
