@@ -155,7 +155,7 @@ def a_run_leaves_its_record_and_nothing_else(store):
         os.mkdir(w.path("temporary"))
         w.env["TMPDIR"] = w.path("temporary")
         p = w.start({
-            "good": {"sh": "echo '{}' > $WEFT_OUTPUT; echo '40 x' > $WEFT_PROGRESS; setsid sleep 100 & log on"},
+            "good": {"sh": "echo '{}' > $WEFT_OUTPUT; echo '40 x' > $WEFT_PROGRESS; setsid sleep 100 & log on; echo on"},
             "bad": {"run": ["false"]},
             "slow": {"sh": "setsid sleep 100 & trap '' TERM; sleep 100; sleep 100", "timeout": "300ms",
                      "grace": "100ms"},
