@@ -5,7 +5,6 @@
 #include <curl/curl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -14,27 +13,20 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/prng.h"
-#include "client/remote_request.h"
-
-#define TICK_MS    100
-#define EVENTS_MAX 1000
-
-/* Following goes on through a server that is started anew. */
-#define AWAY_US (60 * CLOCK_S)
+#include "client/remote_follow.h"
+#include "client/remote_within.h"
 
 struct remote {
     struct arena arena;
-    const char *url; /* without a slash at its end */
+    const char *url;                                  /* without a slash at its end */
+    const char *server_ca, *client_cert, *client_key; /* NULL: as the settings say */
     const struct method *const *methods;
     size_t methods_n;
     CURL *curl;
     struct prng prng;
 };
 
-static int refuse(struct client_problem *p, enum code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int refuse(struct client_problem *p, enum code code, const char *format, ...)
+int remote_refuse(struct client_problem *p, enum code code, const char *format, ...)
 {
     struct buf b;
     va_list args;
@@ -110,15 +102,20 @@ static void exchange(struct remote *r, struct exchange *e)
     arena_deinit(&a);
 }
 
+bool remote_passing(CURLcode result, long status)
+{
+    if (result != CURLE_OK)
+        return result != CURLE_PEER_FAILED_VERIFICATION && result != CURLE_SSL_CERTPROBLEM &&
+               result != CURLE_SSL_CACERT_BADFILE && result != CURLE_WRITE_ERROR;
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
 /* What another try may cure. Of a request that may not be made twice, only what has not begun. */
 static bool passing(const struct exchange *e)
 {
     if (e->result != CURLE_OK && !e->repeatable)
         return e->result == CURLE_COULDNT_CONNECT || e->result == CURLE_COULDNT_RESOLVE_HOST;
-    if (e->result != CURLE_OK)
-        return !e->reply.full && e->result != CURLE_PEER_FAILED_VERIFICATION &&
-               e->result != CURLE_SSL_CERTPROBLEM && e->result != CURLE_SSL_CACERT_BADFILE;
-    return e->status == 429 || e->status == 502 || e->status == 503 || e->status == 504;
+    return remote_passing(e->result, e->status);
 }
 
 static void sleep_ms(int64_t ms)
@@ -161,18 +158,18 @@ static struct str text_of(const json_t *object, const char *key)
     return (struct str){json_string_value(v), json_string_length(v)};
 }
 
-static int read_problem(const struct remote *r, const struct exchange *e,
+int remote_read_problem(const struct remote *r, long status, struct str body,
                         struct client_problem *ret_problem)
 {
-    json_t *p = json_loadb(e->reply.n ? e->reply.p : "", e->reply.n, 0, NULL);
+    json_t *p = json_loadb(body.n ? body.p : "", body.n, 0, NULL);
     struct str detail = text_of(p, "detail");
     json_t *details = json_object_get(p, "details");
 
     if (!detail.n)
-        refuse(ret_problem, code_of(STR(""), e->status), "%s answered with HTTP status %ld", r->url,
-               e->status);
+        remote_refuse(ret_problem, code_of(STR(""), status), "%s answered with HTTP status %ld",
+                      r->url, status);
     else
-        refuse(ret_problem, code_of(text_of(p, "code"), e->status), STR_FMT, STR_ARG(detail));
+        remote_refuse(ret_problem, code_of(text_of(p, "code"), status), STR_FMT, STR_ARG(detail));
     if (json_is_array(details))
         ret_problem->details = json_incref(details);
     json_decref(p);
@@ -184,16 +181,16 @@ static int check(const struct remote *r, const struct exchange *e,
                  struct client_problem *ret_problem)
 {
     if (e->reply.full)
-        return refuse(ret_problem, CODE_TOO_LARGE, "the reply of %s has more than %u bytes", r->url,
-                      REMOTE_REPLY_BYTES_MAX);
+        return remote_refuse(ret_problem, CODE_TOO_LARGE, "the reply of %s has more than %u bytes",
+                             r->url, REMOTE_REPLY_BYTES_MAX);
     if (e->result == CURLE_OPERATION_TIMEDOUT)
-        return refuse(ret_problem, CODE_TIMEOUT, "the server %s does not answer (%s)", r->url,
-                      e->error);
+        return remote_refuse(ret_problem, CODE_TIMEOUT, "the server %s does not answer (%s)",
+                             r->url, e->error);
     if (e->result != CURLE_OK)
-        return refuse(ret_problem, CODE_UNAVAILABLE, "the server %s cannot be reached: %s", r->url,
-                      e->error[0] ? e->error : curl_easy_strerror(e->result));
+        return remote_refuse(ret_problem, CODE_UNAVAILABLE, "the server %s cannot be reached: %s",
+                             r->url, e->error[0] ? e->error : curl_easy_strerror(e->result));
     if (e->status < 200 || e->status > 299)
-        return read_problem(r, e, ret_problem);
+        return remote_read_problem(r, e->status, buf_str(&e->reply), ret_problem);
     return 0;
 }
 
@@ -208,10 +205,10 @@ static int read_reply(const struct remote *r, const struct exchange *e, json_t *
     reply = json_loadb(e->reply.n ? e->reply.p : "", e->reply.n, JSON_ALLOW_NUL, NULL);
     if (!json_is_object(reply)) {
         json_decref(reply);
-        return refuse(ret_problem, CODE_INTERNAL,
-                      "%s answered with something else than JSON; is it "
-                      "a weft server?",
-                      r->url);
+        return remote_refuse(ret_problem, CODE_INTERNAL,
+                             "%s answered with something else than JSON; is it "
+                             "a weft server?",
+                             r->url);
     }
     *ret_reply = reply;
     return 0;
@@ -233,23 +230,32 @@ void remote_key(struct remote *r, char out[static REMOTE_KEY_BYTES])
              prng_next(&r->prng));
 }
 
-static int call(void *context, const char *name, const json_t *request, json_t **ret_reply,
+int remote_make_request(const struct remote *r, struct arena *a, const char *name,
+                        const json_t *request, struct remote_request *ret,
+                        const struct method **ret_method, struct client_problem *ret_problem)
+{
+    struct str error;
+
+    *ret_method = find_method(r, name);
+    if (!*ret_method)
+        return remote_refuse(ret_problem, CODE_INVALID, "there is no method %s", name);
+    if (!remote_request_init(ret, a, *ret_method, request, &error))
+        return remote_refuse(ret_problem, CODE_INVALID, STR_FMT, STR_ARG(error));
+    return 0;
+}
+
+int remote_call(struct remote *r, const char *name, const json_t *request, json_t **ret_reply,
                 struct client_problem *ret_problem)
 {
-    struct remote *r = context;
-    const struct method *m = find_method(r, name);
+    const struct method *m;
     struct remote_request http;
     struct exchange e;
     struct arena a = {0};
-    struct str error;
     char key[REMOTE_KEY_BYTES];
     bool keyed;
-    int result;
+    int result = remote_make_request(r, &a, name, request, &http, &m, ret_problem);
 
-    if (!m)
-        return refuse(ret_problem, CODE_INVALID, "there is no method %s", name);
-    if (!remote_request_init(&http, &a, m, request, &error)) {
-        result = refuse(ret_problem, CODE_INVALID, STR_FMT, STR_ARG(error));
+    if (result) {
         arena_deinit(&a);
         return result;
     }
@@ -278,6 +284,12 @@ static int call(void *context, const char *name, const json_t *request, json_t *
     return result;
 }
 
+static int call(void *context, const char *name, const json_t *request, json_t **ret_reply,
+                struct client_problem *ret_problem)
+{
+    return remote_call(context, name, request, ret_reply, ret_problem);
+}
+
 int remote_ask(struct remote *r, const struct remote_ask *ask, struct remote_answer *ret,
                struct client_problem *ret_problem)
 {
@@ -293,172 +305,6 @@ int remote_ask(struct remote *r, const struct remote_ask *ask, struct remote_ans
     return result;
 }
 
-/* Following. */
-
-static volatile sig_atomic_t interrupts;
-
-static void interrupted(int number)
-{
-    (void)number;
-    interrupts = interrupts + 1;
-}
-
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-#define SIGNALS_N (sizeof(signals) / sizeof(*signals))
-
-struct follow {
-    struct remote *remote;
-    const struct client_listener *listener;
-    enum client_follow how;
-    json_t *run; /* its id */
-    int64_t after;
-    bool ended;      /* the run */
-    int heard;       /* interrupts that were acted on */
-    int64_t away_us; /* since when the server does not answer; 0: it does */
-};
-
-static void notice(const struct follow *f, const char *text)
-{
-    if (f->listener->notice)
-        f->listener->notice(f->listener->context, text);
-}
-
-static bool ends(struct str kind)
-{
-    return str_eq(kind, STR("run_SUCCEEDED")) || str_eq(kind, STR("run_FAILED")) ||
-           str_eq(kind, STR("run_CANCELLED"));
-}
-
-/* Returns how many there were, or a refusal as -1. */
-static ssize_t poll(struct follow *f, struct client_problem *ret_problem)
-{
-    json_t *request = json_pack("{s:O, s:o, s:i}", "run", f->run, "after",
-                                json_sprintf("%" PRId64, f->after), "max", EVENTS_MAX);
-    json_t *reply, *event;
-    size_t i;
-    ssize_t n;
-    int r = call(f->remote, "events.list", request, &reply, ret_problem);
-
-    json_decref(request);
-    if (r)
-        return -1;
-    json_array_foreach(json_object_get(reply, "events"), i, event)
-    {
-        struct str kind = text_of(event, "kind");
-
-        if (!str_int64(text_of(event, "seq"), &f->after))
-            continue;
-        if (str_starts(kind, STR("run_")))
-            f->ended = ends(kind);
-        if (f->listener->event)
-            f->listener->event(f->listener->context, event);
-    }
-    n = (ssize_t)json_array_size(json_object_get(reply, "events"));
-    json_decref(reply);
-    return n;
-}
-
-/* True: the following ends here. */
-static bool act_on_interrupts(struct follow *f)
-{
-    struct client_problem problem = {.code = CODE_OK};
-    json_t *request, *reply;
-
-    if (f->heard == interrupts)
-        return false;
-    f->heard++;
-    if (f->how == CLIENT_WATCH || f->heard > 1)
-        return true;
-    notice(f, "interrupted: cancelling the run; press Ctrl-C again to leave it to the server");
-    request = json_pack("{s:O}", "id", f->run);
-    if (call(f->remote, "runs.cancel", request, &reply, &problem)) {
-        if (problem.code != CODE_RUN_ENDED)
-            notice(f, problem.text);
-        client_problem_clear(&problem);
-    } else {
-        json_decref(reply);
-    }
-    json_decref(request);
-    return false;
-}
-
-/* A server that is away is waited for; what it refuses is an end. */
-static bool is_away(struct follow *f, struct client_problem *problem)
-{
-    if (problem->code != CODE_UNAVAILABLE && problem->code != CODE_TIMEOUT)
-        return false;
-    if (!f->away_us) {
-        f->away_us = clock_monotonic();
-        notice(f, problem->text);
-    }
-    if (clock_monotonic() - f->away_us > AWAY_US)
-        return false;
-    client_problem_clear(problem);
-    return true;
-}
-
-static int follow_events(struct follow *f, struct client_problem *ret_problem)
-{
-    while (!act_on_interrupts(f)) {
-        bool last = f->ended;
-        ssize_t n = poll(f, ret_problem);
-
-        if (n < 0 && !is_away(f, ret_problem))
-            return CLIENT_E_REFUSED;
-        if (n >= 0 && f->away_us) {
-            f->away_us = 0;
-            notice(f, "the server is back");
-        }
-        if (f->listener->tick)
-            f->listener->tick(f->listener->context);
-        if (n == 0 && last)
-            return 0;
-        if (n < EVENTS_MAX && !f->ended)
-            sleep_ms(TICK_MS);
-    }
-    return 0;
-}
-
-static int look_first(struct follow *f, struct client_problem *ret_problem)
-{
-    json_t *request = json_pack("{s:O, s:b}", "id", f->run, "tasks", 0), *reply;
-    int r = call(f->remote, "runs.get", request, &reply, ret_problem);
-
-    json_decref(request);
-    if (r)
-        return r;
-    f->ended = !str_eq(text_of(reply, "state"), STR("RUNNING")) &&
-               !str_eq(text_of(reply, "state"), STR("CANCELLING"));
-    json_decref(reply);
-    return 0;
-}
-
-static int follow(void *context, int64_t run, enum client_follow how, int64_t after,
-                  const struct client_listener *listener, struct client_problem *ret_problem)
-{
-    const struct sigaction mine = {.sa_handler = interrupted};
-    struct sigaction before[SIGNALS_N];
-    struct follow f = {
-        .remote = context,
-        .listener = listener,
-        .how = how,
-        .run = json_sprintf("%" PRId64, run),
-        .after = after,
-    };
-    int r;
-
-    interrupts = 0;
-    for (size_t i = 0; i < SIGNALS_N; i++)
-        sigaction(signals[i], &mine, &before[i]);
-    r = look_first(&f, ret_problem);
-    if (!r)
-        r = follow_events(&f, ret_problem);
-    for (size_t i = 0; i < SIGNALS_N; i++)
-        sigaction(signals[i], &before[i], NULL);
-    json_decref(f.run);
-    return r;
-}
-
 /* Beginning and end. */
 
 static void begin(void)
@@ -466,20 +312,39 @@ static void begin(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static void set_options(struct remote *r, const struct client_settings *s)
+CURL *remote_curl_new(const struct remote *r)
 {
-    curl_easy_setopt(r->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(r->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(r->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(r->curl, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
-    curl_easy_setopt(r->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)REMOTE_CONNECT_MS);
-    curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, receive);
-    if (s->server_ca)
-        curl_easy_setopt(r->curl, CURLOPT_CAINFO, s->server_ca);
-    if (s->client_cert) {
-        curl_easy_setopt(r->curl, CURLOPT_SSLCERT, s->client_cert);
-        curl_easy_setopt(r->curl, CURLOPT_SSLKEY, s->client_key);
+    CURL *curl = curl_easy_init();
+
+    assert(curl);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "weft/" WEFT_VERSION);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)REMOTE_CONNECT_MS);
+    if (r->server_ca)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, r->server_ca);
+    if (r->client_cert) {
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, r->client_cert);
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, r->client_key);
     }
+    return curl;
+}
+
+const char *remote_url(const struct remote *r)
+{
+    return r->url;
+}
+
+static const char *keep(struct arena *a, const char *text)
+{
+    return text ? str_cstr(a, str_of(text)) : NULL;
+}
+
+static int follow(void *context, int64_t run, enum client_follow how, int64_t after,
+                  const struct client_listener *listener, struct client_problem *ret_problem)
+{
+    return remote_follow(context, run, how, after, listener, ret_problem);
 }
 
 static void close_all(void *context)
@@ -498,9 +363,9 @@ int remote_new(const struct client_settings *settings, struct remote **ret,
 
     *ret_problem = (struct client_problem){.code = CODE_OK};
     if (!str_starts(url, STR("http://")) && !str_starts(url, STR("https://")))
-        return refuse(ret_problem, CODE_INVALID,
-                      "a server is http://HOST:PORT or https://HOST:PORT, not %s",
-                      settings->server);
+        return remote_refuse(ret_problem, CODE_INVALID,
+                             "a server is http://HOST:PORT or https://HOST:PORT, not %s",
+                             settings->server);
     while (str_ends(url, STR("/")))
         url.n--;
     pthread_once(&once, begin);
@@ -509,9 +374,11 @@ int remote_new(const struct client_settings *settings, struct remote **ret,
     r = memory_new(sizeof(*r));
     r->url = str_cstr(&r->arena, url);
     prng_seed(&r->prng, seed);
-    r->curl = curl_easy_init();
-    assert(r->curl);
-    set_options(r, settings);
+    r->server_ca = keep(&r->arena, settings->server_ca);
+    r->client_cert = keep(&r->arena, settings->client_cert);
+    r->client_key = keep(&r->arena, settings->client_key);
+    r->curl = remote_curl_new(r);
+    curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, receive);
     *ret = r;
     return 0;
 }
