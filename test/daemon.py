@@ -26,9 +26,9 @@ class Refused(Exception):
 
 
 class Server:
-    def __init__(self, world, *args, env=None, ask=True):
+    def __init__(self, world, *args, env=None, ask=True, listen="127.0.0.1:0"):
         """With `ask`, the commands of the world ask this server."""
-        self.world, self.args, self.ask = world, args, ask
+        self.world, self.args, self.ask, self.listen = world, args, ask, listen
         self.env = {**world.env, **(env or {})}
         self.env.pop("WEFT_SERVER", None)
         self.log = []
@@ -37,7 +37,7 @@ class Server:
     def __enter__(self):
         begun = time.monotonic()
         self.process = subprocess.Popen(
-            [WEFT, "up", "--listen", "127.0.0.1:0", "-o", "json", *self.args], cwd=self.world.folder,
+            [WEFT, "up", "--listen", self.listen, "-o", "json", *self.args], cwd=self.world.folder,
             env=self.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.listening = None
         self.reader = threading.Thread(target=self._read, daemon=True)

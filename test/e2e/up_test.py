@@ -6,11 +6,14 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
-import tap
-from daemon import Refused, Server
-from world import World, on_both_stores, outcomes
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
+import fake  # noqa: E402
+import tap  # noqa: E402
+from daemon import Refused, Server  # noqa: E402
+from world import World, on_both_stores, outcomes  # noqa: E402
 
 RSS_KIB_MAX = 15 << 10
 # A task that is there until it may end, and says both.
@@ -149,6 +152,50 @@ def a_run_on_the_server_is_followed_from_here():
         tap.equal(w.weft("runs", "show", "99").returncode, 3)
         tap.equal(w.json("runs", "list")["runs"][0]["id"], "2")
         tap.equal(s.end(), 0)
+
+
+@tap.case
+def a_run_is_followed_by_its_stream_through_a_restart():
+    with World() as w:
+        with Server(w) as s:
+            run = start(w, s, {"a": {"run": HELD}})
+            p = w.begin("runs", "watch", run, "-o", "jsonl")
+            w.wait(lambda: s.metrics()["weft_calls_running"] == 1 and w.ledger() == ["start a"])
+            tap.equal([m for m in s.metrics() if "events.list" in m], [], "nothing is polled")
+            s.process.kill()
+            s.process.wait()
+        with p:
+            w.write("go", "")
+            with Server(w, listen=s.url.removeprefix("http://")) as s:
+                tap.equal(p.end(), 0, "the exit status")
+                wanted = [e["seq"] for e in s.call("GET", f"/v1/events?run={run}")["events"]]
+                tap.equal(s.end(), 0)
+        told = [e["seq"] for e in map(json.loads, p.out.splitlines()) if "kind" in e]
+        tap.equal(told, wanted[wanted.index(told[0]):], "each once and in order")
+        tap.contains(p.err, "the server is back")
+
+
+@tap.case
+def commands_speak_tls_and_show_who_they_are():
+    with World() as w:
+        certs = fake.Certificates(w.path("certs"))
+        ca, cert, key = (certs.file(f) for f in ("ca.pem", "client.pem", "client.key"))
+        served = ["--set", f"tls.cert={certs.file('server.pem')}", "--set", f"tls.key={certs.file('server.key')}"]
+        with Server(w, *served) as s:
+            tap.equal(s.url.startswith("https://127.0.0.1:"), True, s.url)
+            done = w.weft("status")
+            tap.equal(done.returncode, 7, done.err)
+            tap.contains(done.err, "certificate")
+            w.env["WEFT_CA"] = ca
+            tap.equal(w.weft("status").returncode, 0)
+            tap.equal(w.run({"a": {"run": ["true"]}})["state"], "SUCCEEDED", "a run, followed")
+            tap.equal(s.end(), 0)
+        with Server(w, *served, "--set", f"tls.client_ca={ca}") as s:
+            tap.equal(w.weft("status").returncode, 7, "without a certificate")
+            w.env.update(WEFT_CERT=cert, WEFT_KEY=key)
+            tap.equal(w.weft("status").returncode, 0)
+            tap.equal(w.run({"a": {"run": ["true"]}})["state"], "SUCCEEDED")
+            tap.equal(s.end(), 0)
 
 
 @tap.case
