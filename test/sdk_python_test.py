@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import time
 import server
 import tap
 import weft
-from weft.worker import MESSAGE_BYTES_MAX, Outbox
+from weft.worker import MESSAGE_BYTES_MAX, Flag, Outbox
 
 WAIT_SECONDS_MAX = 30
 
@@ -99,7 +100,34 @@ def an_outbox_survives_its_process():
         box.drop(1)
         with open(path, "a", encoding="utf-8") as f:
             f.write('{"token": "cut')
-        tap.equal(Outbox(path).tokens(), ["1", "2"])
+        box = Outbox(path)  # what was delivered may still be there, and is told once more
+        tap.equal(box.tokens(), ["0", "1", "2"])
+        box.add({"token": "3"})
+        tap.equal(Outbox(path).tokens(), ["0", "1", "2", "3"])
+        box.drop(4)
+        tap.equal(os.path.getsize(path), 0)
+
+
+@tap.case
+def an_outbox_that_cannot_be_written_keeps_ends_in_memory():
+    told = []
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        path = os.path.join(folder, "outbox")
+        box = Outbox(path, told.append)
+        os.mkdir(path)  # nobody can write there, not even root
+        box.add({"token": "1"})
+        tap.equal((box.tokens(), len(told)), (["1"], 1))
+
+
+@tap.case
+def a_signal_may_ask_to_stop_at_any_moment():
+    flag = Flag()
+    before = signal.signal(signal.SIGALRM, lambda *_: flag.set())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        tap.equal(flag.wait(WAIT_SECONDS_MAX), True)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 @tap.case
@@ -226,6 +254,53 @@ def a_cancelled_task_stops_its_holder():
         lease.cancelled()
         worker.drain()
         tap.equal(s.client.call("GET", f"/v1/tasks/{task}")["state"], "CANCELLED")
+
+
+@tap.case
+def a_result_that_cannot_be_told_fails_its_task_alone():
+    with running() as s, s.client.worker("w1") as worker:
+        s.client.put_queue("mail", retry={"max_attempts": 1})
+        s.client.enqueue("mail", [0, 1, 2, 3])
+        results = [object(), float("nan"), "x" * (2 << 20), "good"]
+        worker.run("mail", lambda lease: results[lease.payload], until_empty=True, wait=0)
+        tap.equal(worker.drain(WAIT_SECONDS_MAX), True)
+        codes = sorted(t["message"].split(":")[0] for t in s.client.dead_letters("mail"))
+        tap.equal(codes, ["TypeError", "ValueError", "result_refused"])
+        tap.equal(s.client.queue("mail")["counts"].get("succeeded"), 1)
+        s.client.enqueue("mail", [0, 3])
+        summary = weft.run_flow(worker, "mail", lambda record: results[record])
+        tap.equal((summary["succeeded"], summary["failed"]), (1, 1))
+
+
+@tap.case
+def a_worker_without_a_free_slot_waits_for_the_server():
+    """What has ended holds its slot until it is reported: nothing is empty before."""
+    with running() as s, s.client.worker("w1", slots=1, ttl=10) as worker:
+        s.client.enqueue("mail", [1, 2])
+        (lease,) = worker.claim("mail")
+        s.kill()
+        lease.complete()
+        run = threading.Thread(target=worker.run, args=("mail", lambda lease: None),
+                               kwargs={"until_empty": True, "wait": 0})
+        run.start()
+        s.start()
+        run.join(WAIT_SECONDS_MAX)
+        worker.drain(WAIT_SECONDS_MAX)
+        tap.equal(s.client.queue("mail")["counts"].get("succeeded"), 2)
+
+
+@tap.case
+def a_lost_lease_holds_no_slot_and_hinders_no_leave():
+    with running() as s:
+        worker = s.client.worker("w1", slots=1, ttl=60).start()
+        s.client.enqueue("mail", [1])
+        (lease,) = worker.claim("mail")
+        with s.client.worker("w1", takeover=True):
+            lease.progress(50)
+            tap.equal((lease.lost.is_set(), lease.stop.is_set()), (True, True))
+            refused(lease.complete, kind=weft.LeaseLost)
+            worker.close()
+            tap.equal(s.client.queue("mail")["counts"].get("ready"), 1)
 
 
 @tap.case

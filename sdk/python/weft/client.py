@@ -123,9 +123,16 @@ class Client:
             # An HTTPException is half an answer, as good as none.
             why = str(error) or type(error).__name__
             raise Unavailable("unavailable", f"{self.url} does not answer: {why}") from error
-        if 200 <= response.status < 300:
-            return json.loads(data) if data else {}
-        raise self._problem(response, data)
+        if not 200 <= response.status < 300:
+            raise self._problem(response, data)
+        try:
+            reply = json.loads(data) if data else {}
+        except ValueError:
+            reply = None
+        if not isinstance(reply, dict):
+            sentence = f"{self.url} answered with something else than JSON; is it a weft server?"
+            raise Refused("internal", sentence, response.status)
+        return reply
 
     @staticmethod
     def _problem(response, data):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The flow template: claim a batch, process each record, tell how it went."""
-from weft.errors import Refused
+from weft.errors import Refused, WeftError
 
 ERRORS_MAX = 10
 BATCH_MAX = 10000
@@ -28,6 +28,15 @@ def _empty(queue, worker, batch):
     }
 
 
+def _fail(lease, text, code):
+    """A lease that is lost is nobody's to fail, and the other records go on."""
+    try:
+        if not lease.ended:
+            lease.fail(text, code=code)
+    except WeftError:
+        pass
+
+
 def run_flow(worker, queue, process, batch=100):
     """Process one batch of a queue and give a summary. `process(payload)` returns the result of one
     record; what it raises fails that record and no other."""
@@ -47,16 +56,15 @@ def run_flow(worker, queue, process, batch=100):
     for lease in leases:
         summary["processed"] += 1
         try:
-            result = process(lease.payload)
+            lease.complete(process(lease.payload))
+            summary["succeeded"] += 1
         except Exception as error:  # pylint: disable=broad-except
-            lease.fail(str(error) or type(error).__name__, code=type(error).__name__)
+            text = str(error) or type(error).__name__
+            _fail(lease, text, type(error).__name__)
             summary["failed"] += 1
             summary["error_count"] += 1
             if len(summary["errors"]) < ERRORS_MAX:
-                summary["errors"].append({"id": lease.id, "error": str(error)})
-        else:
-            lease.complete(result)
-            summary["succeeded"] += 1
+                summary["errors"].append({"id": lease.id, "error": text})
     summary["success_rate_percent"] = round(100 * summary["succeeded"] / summary["processed"], 2)
     worker.drain()
     return summary

@@ -6,7 +6,9 @@ or in a file that outlives the process) and reported when the server is back.
 """
 import json
 import os
+import queue as queues
 import threading
+import time
 import traceback
 
 from weft.client import duration, instance_id, unique
@@ -17,6 +19,12 @@ MESSAGE_BYTES_MAX = 3800  # the server takes 4096 bytes, the code among them
 REPORT_BATCH = 1000
 # Ended leases that are kept while the server is away; beyond them the worker stops claiming.
 OUTBOX_MAX = 100000
+# The file is written anew when so much of it has been delivered, and that is more than half.
+WASTE_BYTES_MIN = 1 << 20
+ROOM_SECONDS = 1.0  # between two looks whether there is a free slot
+# Refusals that are the report's own fault: telling it again would be refused again.
+BAD_REPORT = ("invalid_argument", "too_large")
+OVER = ("worker_lost", "worker_not_found")
 
 
 class LeaseLost(WeftError):
@@ -29,6 +37,32 @@ def cut(text, limit):
     """At most so many bytes of UTF-8, whole characters."""
     data = str(text).encode("utf-8", "replace")
     return data[:limit].decode("utf-8", "ignore")
+
+
+class Flag:
+    """An Event that a signal handler may set: threading.Event's own lock may be held by the very
+    thread that the signal interrupts."""
+
+    def __init__(self):
+        self._is_set = False
+        self._wake = queues.SimpleQueue()  # its put() may interrupt another one
+
+    def set(self):
+        self._is_set = True
+        self._wake.put(None)
+
+    def is_set(self):
+        return self._is_set
+
+    def wait(self, seconds):
+        if self._is_set or seconds <= 0:
+            return self._is_set
+        try:
+            self._wake.get(timeout=seconds)
+            self._wake.put(None)  # for the others that wait
+        except queues.Empty:
+            pass
+        return self._is_set
 
 
 class Lease:
@@ -52,6 +86,7 @@ class Lease:
         self.stop = threading.Event()  # the task is cancelled, or lost: end soon
         self._worker = worker
         self._ended = False
+        self._lock = threading.Lock()
 
     def progress(self, percent=None, message=None):
         """Tell how far it is. A server that is away does not hear it, and nothing else happens."""
@@ -65,11 +100,16 @@ class Lease:
         except Unavailable:
             return
         if answer["code"] != "OK":
-            self.lost.set()
-        if answer["code"] != "OK" or answer.get("stop"):
+            self._worker.lost(self)
+        if answer.get("stop"):
             self.stop.set()
 
+    @property
+    def ended(self):
+        return self._ended
+
     def complete(self, result=None):
+        """Raises ValueError or TypeError where the result is no JSON; it has not ended then."""
         self._end({"outcome": "succeeded", "result": result})
 
     def fail(self, message, code="error"):
@@ -77,17 +117,21 @@ class Lease:
         self._end({"outcome": "failed", "error": error})
 
     def cancelled(self, message="stopped as asked"):
-        self._end({"outcome": "cancelled", "error": {"code": "cancelled", "message": message}})
+        error = {"code": "cancelled", "message": cut(message, MESSAGE_BYTES_MAX)}
+        self._end({"outcome": "cancelled", "error": error})
 
     def release(self):
         """Give it back unworked."""
         self._end(None)
 
     def _end(self, result):
-        if self._ended:
-            raise RuntimeError(f"task {self.id} has been ended already")
-        self._ended = True
-        self._worker.ended(self, result)
+        # What cannot be sent is found here, where it was made, and not by the reporter.
+        line = json.dumps({"token": self.token, **(result or {"release": True})}, allow_nan=False)
+        with self._lock:
+            if self._ended:
+                raise RuntimeError(f"task {self.id} has been ended already")
+            self._ended = True
+        self._worker.ended(self, json.loads(line))
 
     def __enter__(self):
         return self
@@ -96,7 +140,10 @@ class Lease:
         if self._ended:
             return False
         if error is None:
-            self.complete(self.result)
+            try:
+                self.complete(self.result)
+            except (TypeError, ValueError) as bad:
+                self.fail(f"the result is no JSON: {bad}", code=type(bad).__name__)
             return False
         if not isinstance(error, Exception):
             self.release()  # the program is being ended; it is nobody's failure
@@ -112,19 +159,32 @@ class Lease:
 
 class Outbox:
     """Ended leases that the server has not heard of, oldest first. With a file they survive the
-    process: a line per lease, rewritten as they are delivered."""
+    process: a line per lease. What was delivered may stand in the file for a while, since telling
+    an end twice changes nothing."""
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, log=None):
         self._lock = threading.Lock()
         self._items = []
         self._path = path
+        self._log = log or (lambda text: None)
+        self._bytes = 0  # of the file
         if path and os.path.exists(path):
-            with open(path, encoding="utf-8") as f:
-                for line in f:
-                    try:
-                        self._items.append(json.loads(line))
-                    except ValueError:
-                        break  # a line that was being written when the process died
+            self._load()
+
+    def _load(self):
+        with open(self._path, "rb") as f:
+            lines = f.read().splitlines(keepends=True)
+        whole = True
+        for line in lines:
+            try:
+                item = json.loads(line)
+                self._items.append({**item, "token": item["token"]})
+                whole = whole and line.endswith(b"\n")
+            except (ValueError, TypeError, KeyError):
+                whole = False  # it was being written when the process died
+        self._bytes = sum(map(len, lines))
+        if not whole:
+            self._rewrite()  # or the next line would be the end of this one
 
     def __len__(self):
         with self._lock:
@@ -134,30 +194,65 @@ class Outbox:
         with self._lock:
             return [i["token"] for i in self._items]
 
+    @staticmethod
+    def _write(path, mode, items):
+        data = b"".join(json.dumps(i).encode() + b"\n" for i in items)
+        with open(path, mode, buffering=0) as f:
+            begin = f.tell()
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[f.write(left):]
+                os.fsync(f.fileno())
+            except OSError:
+                f.truncate(begin)  # half a line would spoil the next one
+                raise
+        return len(data)
+
+    def _rewrite(self):
+        fresh = self._path + ".new"
+        self._bytes = self._write(fresh, "wb", self._items)
+        os.replace(fresh, self._path)
+
     def add(self, item):
+        """Kept in memory even where the file cannot be written."""
         with self._lock:
             self._items.append(item)
-            if self._path:
-                with open(self._path, "a", encoding="utf-8") as f:
-                    f.write(json.dumps(item) + "\n")
-                    f.flush()
-                    os.fsync(f.fileno())
+            if not self._path:
+                return
+            try:
+                self._bytes += self._write(self._path, "ab", [item])
+            except OSError as error:
+                self._log(f"the outbox cannot be written, ends are kept in memory: {error}")
 
     def first(self, n):
         with self._lock:
             return self._items[:n]
 
+    def replace_first(self, item):
+        """Only in memory: the file's line would be refused, and replaced, once more."""
+        with self._lock:
+            self._items[0] = item
+
     def drop(self, n):
         with self._lock:
-            del self._items[:n]
-            if not self._path:
+            gone, self._items = self._items[:n], self._items[n:]
+            if not self._path or not gone:
                 return
-            fresh = self._path + ".new"
-            with open(fresh, "w", encoding="utf-8") as f:
-                f.writelines(json.dumps(i) + "\n" for i in self._items)
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(fresh, self._path)
+            try:
+                if not self._items:
+                    os.truncate(self._path, 0)
+                    self._bytes = 0
+                elif self._wasteful():
+                    self._rewrite()
+            except OSError as error:
+                self._log(f"the outbox cannot be written: {error}")
+
+    def _wasteful(self):
+        if self._bytes < WASTE_BYTES_MIN:
+            return False
+        left = sum(len(json.dumps(i)) + 1 for i in self._items)
+        return self._bytes - left >= WASTE_BYTES_MIN and self._bytes > 2 * left
 
 
 class Worker:
@@ -176,12 +271,14 @@ class Worker:
         self._takeover = takeover
         self._log = log or (lambda text: None)
         self._held = {}
+        self._claiming = 0  # slots of claims under way
         self._asked = {}  # queue: the claim that was not answered
         self._lock = threading.Lock()
-        self._outbox = Outbox(outbox)
+        self._outbox = Outbox(outbox, self._log)
         self._news = threading.Event()  # something for the reporter
         self._empty = threading.Condition(self._lock)
-        self._stopping = threading.Event()
+        self._stopping = Flag()
+        self._joining = threading.Lock()  # one thread registers at a time
         self._closed = threading.Event()
         self._threads = []
         self._every = ttl / 5
@@ -191,7 +288,7 @@ class Worker:
     def start(self):
         self._register()
         for target in (self._beat_for_ever, self._report_for_ever):
-            thread = threading.Thread(target=target, name=f"weft-{target.__name__}", daemon=True)
+            thread = threading.Thread(target=target, name=f"weft{target.__name__}", daemon=True)
             thread.start()
             self._threads.append(thread)
         return self
@@ -206,8 +303,11 @@ class Worker:
         with self._lock:
             left = list(self._held.values())
         for lease in left:
-            if not lease._ended:  # pylint: disable=protected-access
-                lease.release()
+            try:
+                if not lease.ended:
+                    lease.release()
+            except (LeaseLost, RuntimeError):
+                pass  # it was taken back, or ended by another thread, in this moment
         with self._empty:
             self._empty.wait_for(lambda: not self._held, timeout=patience)
         self._closed.set()
@@ -258,12 +358,20 @@ class Worker:
                 if not self.local:
                     self._log(f"the server is away, working on without it: {error}")
                 self.local = True
-            except Refused as error:
-                self._log(f"the heartbeat was refused: {error}")
-                self._try_again_as_new(error)
+            except Exception as error:  # pylint: disable=broad-except
+                # Without heartbeats every lease would be lost.
+                self._log(f"the heartbeat failed: {error!r}")
 
     def _beat(self, retry):
-        path = f"/v1/workers/{self.id}:heartbeat"
+        was = self.id
+        try:
+            self._beat_as(was, retry)
+        except Refused as error:
+            self._log(f"the heartbeat was refused: {error}")
+            self._try_again_as_new(error, was)
+
+    def _beat_as(self, worker, retry):
+        path = f"/v1/workers/{worker}:heartbeat"
         reply = self.client.call("POST", path, {}, retry=retry, probe=True,
                                  timeout=max(1.0, self._ttl / 5))
         with self._lock:
@@ -271,14 +379,24 @@ class Worker:
         for lease in leases:
             lease.stop.set()
 
-    def _try_again_as_new(self, error):
-        """This incarnation is over; the next one asks for what the last one held."""
-        if error.code not in ("worker_lost", "worker_not_found"):
+    def _try_again_as_new(self, error, was):
+        """The incarnation `was` is over; the next one asks for what it held. Several threads may
+        find out at once, and the first of them is enough."""
+        if error.code not in OVER:
             return
-        try:
-            self._register()
-        except WeftError as again:
-            self._log(f"the worker could not register again: {again}")
+        with self._joining:
+            if self.id != was:
+                return
+            try:
+                self._register()
+            except WeftError as again:
+                self._log(f"the worker could not register again: {again}")
+
+    def lost(self, lease):
+        """Called by a lease that the server does not know any more."""
+        lease.lost.set()
+        lease.stop.set()
+        self._forget([lease.token])
 
     def _forget(self, tokens):
         for token in tokens:
@@ -291,16 +409,16 @@ class Worker:
 
     # What has ended.
 
-    def ended(self, lease, result):
+    def ended(self, lease, item):
         """Called by a lease. Returns at once; the reporter thread tells the server."""
         if lease.lost.is_set():
             self._forget([lease.token])
             raise LeaseLost(f"task {lease.id} was given to another worker")
-        self._outbox.add({"token": lease.token, **(result or {"release": True})})
+        self._outbox.add(item)
         self._news.set()
 
     def _report_for_ever(self):
-        failures = 0
+        failures = alone = 0
         while True:
             if not len(self._outbox):
                 if self._closed.is_set():
@@ -308,20 +426,44 @@ class Worker:
                 self._news.wait()
                 self._news.clear()
                 continue
+            items = self._outbox.first(1 if alone else REPORT_BATCH)
             try:
-                self._report(self._outbox.first(REPORT_BATCH))
-                failures = 0
-            except Unavailable as error:
-                failures += 1
-                pause = self.client.retry.pause(failures, error.retry_after)
-                if self._closed.is_set():
-                    return  # kept in the outbox's file, where there is one
-                self._news.wait(pause)
-                self._news.clear()
+                self._report(items)
+                failures, alone = 0, max(0, alone - 1)
+                continue
             except Refused as error:
-                # A batch that is refused as a whole holds one that can never be told.
-                self._log(f"the server refused a report: {error}")
-                self._report_one_by_one()
+                if error.code in BAD_REPORT:
+                    self._log(f"the server refused a report: {error}")
+                    # A batch that is refused as a whole holds one that can never be told.
+                    alone = max(0, alone - 1) if self._tell_otherwise(items, error) else len(items)
+                    continue
+                problem, after = error, None
+            except Unavailable as error:
+                problem, after = error, error.retry_after
+            except Exception as error:  # pylint: disable=broad-except
+                # Without reports every lease would be held for ever.
+                problem, after = error, None
+            if self._closed.is_set():
+                return  # kept in the outbox's file, where there is one
+            failures += 1
+            if failures == 1:
+                self._log(f"ends are kept and told later: {problem}")
+            self._news.clear()
+            self._news.wait(self.client.retry.pause(failures, after))
+
+    def _tell_otherwise(self, items, error):
+        """What the server will never take is told as a failure, so that the task does not run for
+        ever in its eyes. True if the item is dealt with."""
+        if len(items) > 1:
+            return False
+        code = (items[0].get("error") or {}).get("code")
+        if items[0].get("release") or code == "result_refused":
+            self._delivered(items)
+            return True
+        told = {"code": "result_refused", "message": cut(error, MESSAGE_BYTES_MAX)}
+        token = items[0]["token"]
+        self._outbox.replace_first({"token": token, "outcome": "failed", "error": told})
+        return False
 
     def _report(self, items):
         once = Retry(attempts=1)
@@ -347,17 +489,16 @@ class Worker:
                 self._held.pop(item["token"], None)
             self._empty.notify_all()
 
-    def _report_one_by_one(self):
-        for item in self._outbox.first(REPORT_BATCH):
-            try:
-                self._report([item])
-            except Refused as error:
-                self._log(f"the end of lease {item['token']} was refused: {error}")
-                self._delivered([item])
-            except Unavailable:
-                return
-
     # Work.
+
+    def _take_slots(self, wanted):
+        with self._lock:
+            free = self.slots - len(self._held) - self._claiming
+            if self._stopping.is_set() or len(self._outbox) >= OUTBOX_MAX:
+                free = 0
+            taken = max(0, min(wanted, free))
+            self._claiming += taken
+        return taken
 
     def claim(self, queue, max=1, wait=0.0):
         """Leases, at most as many as there are free slots; an empty list where there is nothing.
@@ -365,28 +506,46 @@ class Worker:
         A claim whose answer was lost may have been granted, and the heartbeat would keep those
         leases for ever: so the next claim of the queue is the same once more, and gives them.
         """
+        return self._claim(queue, max, wait)[0]
+
+    def _claim(self, queue, wanted, wait):
+        """The leases, and whether there was a slot for any."""
+        if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+            raise ValueError("max is a whole number from 1 on")
+        slots, was, leases = self._take_slots(wanted), self.id, []
+        if not slots:
+            return [], False
         with self._lock:
-            free = self.slots - len(self._held)
             asked = self._asked.pop(queue, None)
-        if self._stopping.is_set() or free < 1 or len(self._outbox) >= OUTBOX_MAX:
-            return []
-        if not asked or asked["worker"] != self.id:
-            asked = {"worker": self.id, "max": min(max, free), "wait": wait, "once": unique()}
+        if not asked or asked["worker"] != was:
+            asked = {"worker": was, "max": slots, "wait": wait, "once": unique()}
         try:
-            given = self.client.claim(queue, **asked)
+            leases = [Lease(self, g) for g in self.client.claim(queue, **asked)]
         except Unavailable:
             with self._lock:
                 self._asked[queue] = asked
             raise
         except Refused as error:
-            if error.code not in ("worker_lost", "worker_not_found"):
+            if error.code not in OVER:
                 raise
-            self._try_again_as_new(error)
-            return []
-        leases = [Lease(self, g) for g in given]
-        with self._lock:
-            self._held.update((lease.token, lease) for lease in leases)
-        return leases
+            self._try_again_as_new(error, was)
+        finally:
+            with self._lock:
+                self._claiming -= slots
+                self._held.update((lease.token, lease) for lease in leases)
+        return leases, True
+
+    def _wait_for_room(self):
+        """Until a slot may be free: what has ended holds one until the server knows."""
+        until = time.monotonic() + ROOM_SECONDS
+        with self._empty:
+            while len(self._held) + self._claiming >= self.slots and not self._stopping.is_set():
+                left = until - time.monotonic()
+                if left <= 0:
+                    return
+                self._empty.wait(min(left, 0.1))
+        if len(self._outbox) >= OUTBOX_MAX:
+            self._stopping.wait(ROOM_SECONDS)
 
     def run(self, queue, handle, batch=None, wait=5.0, until_empty=False):
         """Claim and handle, one task after the other, until stop() (or, if wished, until there is
@@ -394,11 +553,14 @@ class Worker:
         failures = 0
         while not self._stopping.is_set():
             try:
-                leases = self.claim(queue, batch or min(self.slots, 10), wait)
+                leases, room = self._claim(queue, batch or min(self.slots, 10), wait)
                 failures = 0
             except Unavailable as error:
                 failures += 1
                 self._stopping.wait(self.client.retry.pause(failures, error.retry_after))
+                continue
+            if not room:
+                self._wait_for_room()
                 continue
             if not leases and until_empty:
                 return
@@ -408,10 +570,10 @@ class Worker:
                 self._handle(lease, handle)
 
     def _handle(self, lease, handle):
-        if self._stopping.is_set():
-            lease.release()
-            return
         try:
+            if self._stopping.is_set():
+                lease.release()
+                return
             with lease:
                 lease.result = handle(lease)
         except LeaseLost as error:
