@@ -440,7 +440,7 @@ static void *crowd_one(void *context)
     struct weft_worker *worker = context;
 
     must(weft_worker_run(worker, "mail", &(struct weft_run_options){.batch = 3, .until_empty = 1},
-                         take_and_give, NULL, &error));
+                         take_and_give, NULL, NULL));
     return NULL;
 }
 

@@ -206,7 +206,9 @@ static int try(struct asker *k, const struct remote_ask *ask, bool probe, struct
     return WEFT_OK;
 }
 
-static void draw_key(struct asker *k, char out[static REMOTE_KEY_BYTES])
+_Static_assert(ASKER_KEY_BYTES == REMOTE_KEY_BYTES, "a key is one of remote's");
+
+void asker_key(struct asker *k, char out[static ASKER_KEY_BYTES])
 {
     struct remote *remote = take(k);
 
@@ -227,8 +229,9 @@ int asker_ask(struct asker *k, const struct asker_call *call, struct buf *ret_re
         .timeout_ms = (call->timeout_ms ? call->timeout_ms : k->timeout_ms) + call->wait_ms,
     };
 
-    if (call->once) {
-        draw_key(k, key);
+    ask.key = call->key;
+    if (call->once && !call->key) {
+        asker_key(k, key);
         ask.key = key;
     }
     asker_clear(error);

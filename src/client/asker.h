@@ -15,6 +15,8 @@
 #define ASKER_TRIES_MAX        1000
 #define ASKER_CONNECTIONS_KEPT 16 /* that nobody uses just now */
 
+#define ASKER_KEY_BYTES 40
+
 struct asker;
 
 /* `url` and the options are copied. Returns WEFT_OK or WEFT_INVALID. */
@@ -28,11 +30,15 @@ struct asker_call {
     const char *path;
     const char *body;   /* NULL: none */
     bool once;          /* with a key: must not be done twice */
+    const char *key;    /* with this one: an earlier call once more; NULL: a new one */
     bool probe;         /* even while the breaker is open, which its success then closes */
     unsigned tries;     /* 0: as the client was opened */
     int64_t timeout_ms; /* 0: as the client was opened */
     int64_t wait_ms;    /* the server may take so long beside */
 };
+
+/* A new key, for a call that may have to be made again later. */
+void asker_key(struct asker *k, char out[static ASKER_KEY_BYTES]);
 
 /* Any thread. Returns WEFT_OK and a reply for buf_deinit(); or WEFT_REFUSED or WEFT_UNAVAILABLE
  * with an error. */

@@ -350,32 +350,33 @@ int weft_enqueue(struct weft *w, const char *queue, const struct weft_task *task
 
 /* Leases. */
 
-int weft_claim_as(struct weft *w, const char *queue, const char *worker, size_t max,
-                  int64_t wait_ms, int64_t ttl_ms, struct weft_lease **leases, size_t *ret_n,
-                  struct weft_error *ret_error)
+int weft_claim_as(struct weft *w, const struct weft_claiming *claim, struct weft_lease **leases,
+                  size_t *ret_n, struct weft_error *ret_error)
 {
     struct buf path, body, reply;
     struct str list, given;
     int r;
 
     buf_init(&path, REMOTE_PATH_BYTES_MAX);
-    put_path(&path, queue, ":claim");
+    put_path(&path, claim->queue, ":claim");
     buf_init(&body, WEFT_BODY_BYTES_MAX);
     buf_byte(&body, '{');
-    weft_put_text(&body, "worker", str_of(worker));
-    buf_printf(&body, ",\"max\":%zu", max);
-    weft_put_ms(&body, "wait", wait_ms);
-    if (ttl_ms)
-        weft_put_ms(&body, "ttl", ttl_ms);
+    weft_put_text(&body, "worker", str_of(claim->worker));
+    buf_printf(&body, ",\"max\":%zu", claim->max);
+    weft_put_ms(&body, "wait", claim->wait_ms);
+    if (claim->ttl_ms)
+        weft_put_ms(&body, "ttl", claim->ttl_ms);
     buf_byte(&body, '}');
-    r = post(w, &(struct asker_call){.path = path.p, .once = true, .wait_ms = wait_ms}, &body,
-             &reply, ret_error);
+    r = post(w,
+             &(struct asker_call){
+                 .path = path.p, .once = true, .key = claim->key, .wait_ms = claim->wait_ms},
+             &body, &reply, ret_error);
     buf_deinit(&path);
     if (r)
         return r;
     *ret_n = 0;
     list = raw_get(buf_str(&reply), STR("leases"));
-    while (*ret_n < max && raw_next(&list, &given)) {
+    while (*ret_n < claim->max && raw_next(&list, &given)) {
         leases[*ret_n] = weft_lease_of(given);
         if (leases[*ret_n])
             ++*ret_n;
@@ -399,7 +400,11 @@ int weft_claim(struct weft *w, const char *queue, const char *worker, size_t max
     if (wait_ms < 0 || wait_ms > WEFT_WAIT_MS_MAX || ttl_ms < 0)
         return asker_refuse(ret_error, WEFT_INVALID, "invalid_argument",
                             "wait_ms is 0 to %d, and ttl_ms is not negative", WEFT_WAIT_MS_MAX);
-    return weft_claim_as(w, queue, worker, max, wait_ms, ttl_ms, leases, ret_n, ret_error);
+    return weft_claim_as(
+        w,
+        &(struct weft_claiming){
+            .queue = queue, .worker = worker, .max = max, .wait_ms = wait_ms, .ttl_ms = ttl_ms},
+        leases, ret_n, ret_error);
 }
 
 struct str weft_cut(const char *text, size_t max)

@@ -17,6 +17,19 @@
 
 #define WEFT_OUTBOX_MAX 100000 /* beyond so many unreported ends nothing is claimed */
 
+/*
+ * A claim that was not answered may have been granted, and the heartbeat would keep its leases for
+ * ever: so the next claim of the queue is the same once more, and gives them.
+ */
+struct weft_asked {
+    struct list link;
+    char *queue;
+    struct weft_id worker; /* the incarnation; another one has nothing of it */
+    size_t max;
+    int64_t wait_ms;
+    char key[ASKER_KEY_BYTES];
+};
+
 struct weft_worker {
     struct weft *client;
     char *name, *labels;
@@ -37,6 +50,7 @@ struct weft_worker {
     struct list ended; /* those that have, in the order of their lines in the outbox */
     size_t leases_n;   /* of both lists */
     size_t claiming;   /* slots of claims under way */
+    struct list asked; /* struct weft_asked: claims that were not answered */
     struct outbox *outbox;
     bool closed; /* the threads end */
     bool news;   /* for the reporter: do not wait any longer */
@@ -72,6 +86,8 @@ WEFT_WITHIN bool weft_join_is_over(const struct weft_error *e);
  * at once, and the first of them is enough. */
 WEFT_WITHIN void weft_join_again(struct weft_worker *k, struct weft_id was);
 WEFT_WITHIN void weft_join_leave(struct weft_worker *k);
+
+WEFT_WITHIN void weft_asked_free(struct weft_asked *asked);
 
 /* The two threads of a worker, until `closed`. */
 WEFT_WITHIN void *weft_join_beat(void *context);

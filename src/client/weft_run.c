@@ -35,11 +35,90 @@ static void hold(struct weft_worker *k, struct weft_lease **leases, size_t n)
     k->leases_n += n;
 }
 
+/* Claims that are made again. */
+
+void weft_asked_free(struct weft_asked *asked)
+{
+    list_del(&asked->link);
+    free(asked->queue);
+    free(asked);
+}
+
+static struct weft_asked *ask_anew(struct weft_worker *k, const char *queue, size_t max,
+                                   int64_t wait_ms, struct weft_id worker)
+{
+    struct weft_asked *asked = memory_new(sizeof(*asked));
+
+    list_init(&asked->link);
+    asked->queue = memory_text(queue);
+    asked->worker = worker;
+    asked->max = max;
+    asked->wait_ms = wait_ms;
+    asker_key(k->client->asker, asked->key);
+    return asked;
+}
+
+/* The unanswered claim of this queue by this incarnation, or NULL. Locked. */
+static struct weft_asked *asked_before(struct weft_worker *k, const char *queue)
+{
+    LIST_EACH_SAFE(it, &k->asked)
+    {
+        struct weft_asked *asked = LIST_OF(it, struct weft_asked, link);
+
+        if (strcmp(asked->worker.text, k->id.text) != 0) {
+            weft_asked_free(asked);
+        } else if (strcmp(asked->queue, queue) == 0) {
+            list_del(it);
+            return asked;
+        }
+    }
+    return NULL;
+}
+
+/* Of more leases than there is room for, the last go back. */
+static size_t fit(struct weft_lease **given, size_t n, struct weft_lease **leases, size_t max)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i < max)
+            leases[i] = given[i];
+        else
+            weft_lease_free(given[i]);
+    }
+    return n < max ? n : max;
+}
+
+/* `slots` of the worker were taken for it. */
+static int ask(struct weft_worker *k, struct weft_asked *asked, size_t slots,
+               struct weft_lease **given, size_t *ret_n, struct weft_error *error)
+{
+    int r = weft_claim_as(k->client,
+                          &(struct weft_claiming){.queue = asked->queue,
+                                                  .worker = asked->worker.text,
+                                                  .max = asked->max,
+                                                  .wait_ms = asked->wait_ms,
+                                                  .key = asked->key},
+                          given, ret_n, error);
+
+    weft_held_lock(k);
+    k->claiming -= slots;
+    if (!r)
+        hold(k, given, *ret_n);
+    if (r == WEFT_UNAVAILABLE)
+        list_add(&k->asked, &asked->link);
+    pthread_cond_broadcast(&k->changed);
+    weft_held_unlock(k);
+    if (r != WEFT_UNAVAILABLE)
+        weft_asked_free(asked);
+    return r;
+}
+
 /* As weft_worker_claim(); *ret_full: there was no slot, or the worker stops. */
 static int claim(struct weft_worker *k, const char *queue, size_t max, int64_t wait_ms,
                  struct weft_lease **leases, size_t *ret_n, bool *ret_full,
                  struct weft_error *error)
 {
+    struct weft_asked *asked = NULL;
+    struct weft_lease **given;
     struct weft_id id;
     size_t n;
     int r;
@@ -48,17 +127,18 @@ static int claim(struct weft_worker *k, const char *queue, size_t max, int64_t w
     weft_held_lock(k);
     n = take_slots(k, max);
     id = k->id;
+    if (n)
+        asked = asked_before(k, queue);
     weft_held_unlock(k);
     *ret_full = n == 0;
     if (!n)
         return WEFT_OK;
-    r = weft_claim_as(k->client, queue, id.text, n, wait_ms, 0, leases, ret_n, error);
-    weft_held_lock(k);
-    k->claiming -= n;
-    if (!r)
-        hold(k, leases, *ret_n);
-    pthread_cond_broadcast(&k->changed);
-    weft_held_unlock(k);
+    if (!asked)
+        asked = ask_anew(k, queue, n, wait_ms, id);
+    given = memory_new(asked->max * sizeof(struct weft_lease *));
+    r = ask(k, asked, n, given, ret_n, error);
+    *ret_n = r ? 0 : fit(given, *ret_n, leases, max);
+    free(given);
     if (r != WEFT_REFUSED || !weft_join_is_over(error))
         return r;
     weft_join_again(k, id);

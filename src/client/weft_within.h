@@ -57,10 +57,17 @@ WEFT_WITHIN void weft_lease_drop(struct weft_lease *lease);
 WEFT_WITHIN int weft_end_line(const struct weft_end *end, struct buf *out,
                               struct weft_error *ret_error);
 
-/* Make a claim for `worker`; new leases go to `leases`, which has room for max. */
-WEFT_WITHIN int weft_claim_as(struct weft *w, const char *queue, const char *worker, size_t max,
-                              int64_t wait_ms, int64_t ttl_ms, struct weft_lease **leases,
-                              size_t *ret_n, struct weft_error *ret_error);
+struct weft_claiming {
+    const char *queue, *worker;
+    size_t max;
+    int64_t wait_ms, ttl_ms;
+    const char *key; /* of the claim, which may have been made before; NULL: a new one */
+};
+
+/* Make a claim; new leases go to `leases`, which has room for max. */
+WEFT_WITHIN int weft_claim_as(struct weft *w, const struct weft_claiming *claim,
+                              struct weft_lease **leases, size_t *ret_n,
+                              struct weft_error *ret_error);
 
 /* Whether the name of a queue can be one. */
 WEFT_WITHIN int weft_queue_check(const char *queue, struct weft_error *ret_error);

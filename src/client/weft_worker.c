@@ -56,6 +56,10 @@ static int check_options(const struct weft_worker_options *o, struct weft_error 
 
 static void free_worker(struct weft_worker *k)
 {
+    LIST_EACH_SAFE(it, &k->asked)
+    {
+        weft_asked_free(LIST_OF(it, struct weft_asked, link));
+    }
     outbox_free(k->outbox);
     pthread_cond_destroy(&k->changed);
     pthread_mutex_destroy(&k->lock);
@@ -84,6 +88,7 @@ static struct weft_worker *new_worker(struct weft *w, const struct weft_worker_o
     k->log_context = o->log_context;
     list_init(&k->held);
     list_init(&k->ended);
+    list_init(&k->asked);
     pthread_mutex_init(&k->joining, NULL);
     pthread_mutex_init(&k->lock, NULL);
     pthread_condattr_init(&attr);
