@@ -371,10 +371,14 @@ static int run_try(struct batcher_run *run, struct batch *batch)
  * effect twice, and leases that were granted would never be heard of. */
 int batcher_run(struct batcher_run *run, struct batch *batch)
 {
-    int r = batch->in_doubt ? store_settle(run->store) : run_try(run, batch);
+    bool doubted = batch->in_doubt;
+    int r = doubted ? store_settle(run->store) : run_try(run, batch);
 
     batch->in_doubt = r && run->open && store_in_doubt(run->store);
-    if (!r && run->hub)
+    /* What was gathered in a transaction is dropped where its commit fails, as it seems to. */
+    if (!r && run->hub && doubted)
+        hub_committed_unseen(run->hub);
+    else if (!r && run->hub)
         hub_committed(run->hub, &run->tx);
     if (!batch->in_doubt)
         shared_drop_all(run);

@@ -158,6 +158,7 @@ static void outlet(void *context, const struct hub_news *list, size_t count)
 
     pthread_mutex_lock(&n->lock);
     first = !n->pending_n && !n->everything;
+    n->everything |= count == 0;
     for (size_t i = 0; i < count && !n->everything; i++)
         pending_add(n, &list[i]);
     pthread_mutex_unlock(&n->lock);
@@ -203,11 +204,15 @@ static void hear(struct bridge *n, struct str text)
 {
     struct hub_news news[BRIDGE_NEWS_MAX];
     size_t count = 0;
+    bool understood = true;
 
-    while (text.n && count < BRIDGE_NEWS_MAX && bridge_read(&text, &news[count]))
-        count++;
-    hub_told(n->hub, news, count);
-    if (text.n)
+    while (text.n && understood && count < BRIDGE_NEWS_MAX) {
+        understood = bridge_read(&text, &news[count]);
+        count += understood;
+    }
+    if (understood && !text.n)
+        hub_told(n->hub, news, count);
+    else
         hub_all(n->hub);
 }
 

@@ -154,6 +154,36 @@ static void news_reach_the_other_program(void **state)
     side_deinit(&b);
 }
 
+/* More than a message can hold is told as "everything": who waits for what stands in none looks. */
+static void too_much_news_are_news_for_all(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct tx_tally tallies[64];
+    char name[200];
+    struct side a, b;
+
+    memset(name, 'q', sizeof(name));
+    side_init(&a, t->url);
+    side_init(&b, t->url);
+    until_connected(&a, 1);
+    until_connected(&b, 1);
+    uv_run(&b.loop, UV_RUN_NOWAIT);
+    b.woken = 0;
+    sleep_again(&b);
+    for (size_t i = 0; i < sizeof(tallies) / sizeof(tallies[0]); i++)
+        tallies[i] = (struct tx_tally){
+            .queue = {name, sizeof(name) - i},
+              .state = TASK_READY, .n = 1
+        };
+    hub_committed(a.hub, &(struct tx){.tallies = tallies, .tallied_n = 64});
+    until_woken(&b);
+    sleep_again(&b);
+    hub_committed_unseen(a.hub);
+    until_woken(&b);
+    side_deinit(&a);
+    side_deinit(&b);
+}
+
 /* A lost connection is made again, and then everybody looks: what was told meanwhile is unknown. */
 static void a_lost_connection_is_made_again(void **state)
 {
@@ -188,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_message_is_read_as_it_was_written),
         cmocka_unit_test(what_is_not_understood_is_refused),
         STORE_TEST(news_reach_the_other_program, postgres),
+        STORE_TEST(too_much_news_are_news_for_all, postgres),
         STORE_TEST(a_lost_connection_is_made_again, postgres),
     };
 

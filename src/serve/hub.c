@@ -538,6 +538,13 @@ void hub_committed(struct hub *h, const struct tx *tx)
     news_tell(&news);
 }
 
+void hub_committed_unseen(struct hub *h)
+{
+    hub_all(h);
+    if (h->outlet)
+        h->outlet(h->outlet_context, NULL, 0);
+}
+
 void hub_told(struct hub *h, const struct hub_news *list, size_t n)
 {
     pthread_mutex_lock(&h->lock);

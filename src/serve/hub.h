@@ -126,13 +126,16 @@ struct hub_news {
 /* What a transaction brought, after its commit. Its store thread calls it, before it answers the
  * requests. */
 void hub_committed(struct hub *h, const struct tx *tx);
+/* A transaction took place, and what it brought is not known any more: everybody looks, here and
+ * beyond the outlet. */
+void hub_committed_unseen(struct hub *h);
 /* What another program brought. Any thread. */
 void hub_told(struct hub *h, const struct hub_news *list, size_t n);
 /* Everybody looks again: nobody knows what was missed. Any thread. */
 void hub_all(struct hub *h);
 
 /* Each commit's news go to one other, too; it is called on store threads, several at once, and
- * borrows the list. NULL: none. Not while batchers commit. */
+ * borrows the list; an empty one is everything. NULL: none. Not while batchers commit. */
 typedef void hub_outlet(void *context, const struct hub_news *list, size_t n);
 void hub_set_outlet(struct hub *h, hub_outlet *outlet, void *context);
 
