@@ -480,7 +480,7 @@ static int start_methods(struct daemon *d, struct client_problem *ret_problem)
         .writer = d->writer,
         .hub = d->hub,
         .data = str_cstr(&d->arena, d->config.data),
-        .url = d->config.store,
+        .url = str_copy(&d->arena, d->config.store), /* settings move with each reload */
         .self = d->self,
         .instance = str_printf(&d->arena, STR_FMT "-%08x", STR_ARG(d->self.host),
                                (uint32_t)d->self.pid_start * 2654435761u ^ (uint32_t)d->self.pid),

@@ -121,6 +121,7 @@ def sighup_takes_a_good_file_and_refuses_a_bad_one():
                     s.call("PUT", "/v1/workflows", put_big)
                 except Refused as e:
                     return e.status
+            url = s.call("GET", "/v1/status")["store"]["url"]
             tap.equal(status(), 413)
             w.write("weft.yaml", "limits: {body: 9MiB}\nslots: none\n")
             s.interrupt(signal.SIGHUP)
@@ -132,6 +133,7 @@ def sighup_takes_a_good_file_and_refuses_a_bad_one():
             s.wait_log("config_reloaded")
             tap.equal(s.wait_log("config_needs_restart")["key"], "slots")
             tap.equal(status() != 413, True, "new requests are judged by the new settings")
+            tap.equal(s.call("GET", "/v1/status")["store"]["url"], url, "the store is the same")
             tap.equal(s.end(), 0)
 
 
