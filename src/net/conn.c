@@ -452,7 +452,7 @@ static void turn_away(struct conn *c, enum metrics_refusal why)
 {
     static char reply[] =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        "Content-Length: 144\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+        "Content-Length: 140\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
         "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
         "\"code\":\"resource_exhausted\",\"detail\":\"the server has too many connections\"}";
     uv_buf_t b = uv_buf_init(reply, sizeof(reply) - 1);
