@@ -369,6 +369,9 @@ static void header_path(struct stream *s, struct str value)
     s->path = str_copy(&s->call.arena, value);
     if (value.n && map_get(s->connection->grpc->paths, str_sub(value, 1, value.n), &at))
         s->route = &s->connection->grpc->routes[at];
+    /* A dialogue stays open, and what is read of it is counted nowhere. */
+    if (s->route && !s->route->service)
+        s->in.body.max = GRPC_QUESTION_BYTES_MAX;
 }
 
 static void on_header(struct h2_stream *h, struct str name, struct str value)

@@ -33,6 +33,7 @@ enum {
 #define GRPC_TEXT_BYTES_MAX     2048u      /* of a message in the trailers, before it is encoded */
 #define GRPC_REPLY_US_MAX       60000000LL /* a client has so long to take a reply */
 #define GRPC_DIALOGUE_BYTES_MAX (1u << 20) /* of answers in a dialogue that are not yet sent */
+#define GRPC_QUESTION_BYTES_MAX (4u << 10) /* of a message in a dialogue: it names a symbol */
 #define GRPC_TIMEOUT_US_MAX     (86400000000LL * 365)
 
 struct grpc;

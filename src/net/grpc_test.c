@@ -758,6 +758,22 @@ static void reflection_refuses_what_is_no_question(void **state)
     peer_deinit(&p);
 }
 
+/* What is read of a dialogue is held, and dialogues are many. */
+static void questions_are_bounded(void **state)
+{
+    struct peer p;
+    struct peer_call *c;
+
+    (void)state;
+    peer_init(&p, 0);
+    c = peer_call(&p, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                  STR("\0\0\0\x10\1"), NULL);
+    c->open = true;
+    peer_exchange(&p);
+    assert_int_equal(peer_status(c), GRPC_RESOURCE_EXHAUSTED);
+    peer_deinit(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -787,6 +803,7 @@ int main(void)
         cmocka_unit_test(health_is_told_and_watched),
         cmocka_unit_test(reflection_is_a_dialogue),
         cmocka_unit_test(reflection_refuses_what_is_no_question),
+        cmocka_unit_test(questions_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
