@@ -24,7 +24,7 @@ struct reader {
     struct arena *a;
     const char *begin, *p, *end;
     struct doc_error *error;
-    size_t messages_n;
+    size_t messages_n, items_n;
 };
 
 /* Where in the message: "tasks[3].delay". */
@@ -471,6 +471,8 @@ static bool decode_list(struct reader *r, const struct place *at, const Protobuf
         return wrong_type(r, at, "a list");
     take_open(r, ']', &more);
     while (more) {
+        if (++r->items_n > CODEC_FIELDS_MAX)
+            return bad(r, r->p, &here, "there are too many items");
         if (!decode_value(r, &here, f, list_add(r->a, &l)) || !take_separator(r, at, ']', &more))
             return false;
         here.index++;
@@ -639,7 +641,7 @@ static bool decode_message(struct reader *r, const struct place *at,
 int protojson_decode(struct arena *a, const ProtobufCMessageDescriptor *d, struct str text,
                      ProtobufCMessage **ret, struct doc_error *ret_error)
 {
-    struct reader r = {a, text.p, text.p, text.p, ret_error, 0};
+    struct reader r = {a, text.p, text.p, text.p, ret_error, 0, 0};
     ProtobufCMessage *m;
 
     if (!text.n) {

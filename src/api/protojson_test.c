@@ -276,6 +276,27 @@ static void too_many_objects_are_refused(void **state)
     arena_deinit(&a);
 }
 
+static void too_many_items_are_refused(void **state)
+{
+    struct arena a = {0};
+    struct doc_error error = {0};
+    ProtobufCMessage *m;
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, SIZE_MAX / 8);
+    buf_add(&b, STR("{\"tokens\":[\"\""));
+    for (size_t i = 0; i < CODEC_FIELDS_MAX; i++)
+        buf_add(&b, STR(",\"\""));
+    buf_add(&b, STR("]}"));
+    assert_int_equal(
+        protojson_decode(&a, &weft__v1__release_request__descriptor, buf_str(&b), &m, &error),
+        PROTOJSON_E_BAD);
+    CHECK_TEXT(error.text, "tokens[2000000]: there are too many items");
+    buf_deinit(&b);
+    arena_deinit(&a);
+}
+
 /* Fields of paths and queries, one behind the other; the last one tells. */
 static void fields_are_set_from_text(void **state)
 {
@@ -380,6 +401,7 @@ int main(void)
         cmocka_unit_test(bad_requests),
         cmocka_unit_test(json_as_deep_as_allowed),
         cmocka_unit_test(too_many_objects_are_refused),
+        cmocka_unit_test(too_many_items_are_refused),
         cmocka_unit_test(fields_are_set_from_text),
     };
 
