@@ -261,7 +261,11 @@ static void reply_of(struct http1 *h, struct exchange *x)
     }
     buf_clear(b);
     protojson_encode(c->reply, b);
-    answer(h, "application/json", buf_str(b));
+    if (b->full)
+        refuse_code(h, CODE_TOO_LARGE,
+                    STR("the reply is larger than the server sends; ask for less at once"));
+    else
+        answer(h, "application/json", buf_str(b));
     if (b->cap > NET_OUT_BYTES) {
         buf_deinit(b);
         buf_init(b, BYTES_MAX);
