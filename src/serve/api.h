@@ -35,6 +35,7 @@ struct api_house {
     struct guardian_self self;
     struct str instance; /* the server's own name; empty: it has none */
     int64_t begun_us;    /* monotonic: when the server started; 0: it is within a command */
+    size_t long_max;     /* calls at once that are no single transaction; 0: METHODS_LONG_MAX */
 };
 
 /* The context of one call: where memory comes from, and why the call is refused. */

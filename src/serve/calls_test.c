@@ -217,6 +217,34 @@ static void a_claim_waits_for_a_task(void **state)
     calls_testing_deinit(&c);
 }
 
+static void calls_that_wait_are_bounded(void **state)
+{
+    static const char request[] = "{\"queue\": \"mail\", \"worker\": \"me\", \"wait\": \"60s\"}";
+    struct calls_testing_call waits, more;
+    struct calls_testing c;
+
+    calls_testing_init(&c, state);
+    methods_free(c.m);
+    c.house.long_max = 1;
+    assert_int_equal(methods_new(&c.loop, &c.house, &c.m), 0);
+    PUT(&c, "");
+    calls_testing_start(&c, &waits, "queues.claim", request);
+    calls_testing_start(&c, &more, "queues.claim", request);
+    calls_testing_wait(&more);
+    assert_int_equal(more.call.code, CODE_RESOURCE_EXHAUSTED);
+    assert_int_equal(more.call.retry_after_us, CLOCK_S);
+    calls_testing_end(&more);
+    ENQUEUE(&c, "{\"payload\": 1}");
+    calls_testing_wait(&waits);
+    HAS(waits.reply, "\"payload\":1");
+    calls_testing_end(&waits);
+    calls_testing_start(&c, &more, "queues.claim", "{\"queue\": \"mail\", \"worker\": \"me\"}");
+    calls_testing_wait(&more);
+    assert_int_equal(more.call.code, CODE_OK);
+    calls_testing_end(&more);
+    calls_testing_deinit(&c);
+}
+
 /* … and by the end of a lease, where a limit held the tasks back. */
 static void a_claim_waits_for_a_limit(void **state)
 {
@@ -622,6 +650,7 @@ int main(void)
         STORE_TESTS(settings_change_under_an_etag),
         STORE_TESTS(a_worker_lives),
         STORE_TESTS(a_claim_waits_for_a_task),
+        STORE_TESTS(calls_that_wait_are_bounded),
         STORE_TESTS(a_claim_waits_for_a_limit),
         STORE_TESTS(a_claim_waits_no_longer_than_it_asked),
         STORE_TESTS(a_client_that_has_gone_holds_nothing),

@@ -33,6 +33,7 @@ struct methods {
     struct list soon;  /* calls that have something to do in the next turn */
     struct list calls; /* under way */
     size_t running;
+    size_t long_n; /* of those: no single transaction */
     bool draining;
     struct count *counts; /* by row */
     size_t rows_n;
@@ -60,10 +61,21 @@ struct hub_seat *methods_seat(const struct methods *m)
 
 /* Calls. */
 
+static bool is_long(const struct rpc *rpc)
+{
+    return rpc->row->action->begin || rpc->row->action->work;
+}
+
 void methods_begun(struct methods *m, struct rpc *rpc)
 {
     list_add(&m->calls, &rpc->running);
     m->running++;
+    m->long_n += is_long(rpc);
+}
+
+bool methods_full(const struct methods *m)
+{
+    return m->long_n > (m->house.long_max ? m->house.long_max : METHODS_LONG_MAX);
 }
 
 void methods_soon(struct methods *m, struct rpc *rpc)
@@ -91,6 +103,7 @@ void methods_over(struct methods *m, struct rpc *rpc)
     count(m, rpc);
     list_del(&rpc->running);
     m->running--;
+    m->long_n -= is_long(rpc);
 }
 
 bool methods_draining(const struct methods *m)

@@ -15,6 +15,10 @@
 #include "base/buf.h"
 #include "serve/api.h"
 
+/* Claims, streams, and what works beside the store, under way at once; more are refused. Single
+ * transactions are bounded by what waits at the batchers. */
+#define METHODS_LONG_MAX 32768u
+
 struct methods;
 
 /* What the house points to stays the caller's. Returns 0 or a fault. */

@@ -18,6 +18,8 @@ struct hub_seat *methods_seat(const struct methods *m);
 bool methods_draining(const struct methods *m);
 
 void methods_begun(struct methods *m, struct rpc *rpc);
+/* Whether more calls that are no single transaction are under way than may be. */
+bool methods_full(const struct methods *m);
 /* rpc->soon is called in a turn of the loop of its own. */
 void methods_soon(struct methods *m, struct rpc *rpc);
 /* The call has its outcome, and is told it now. */

@@ -311,6 +311,20 @@ static int decode(struct rpc *rpc)
     return action->decode ? action->decode(&rpc->api, rpc->call->request, rpc->request) : 0;
 }
 
+/* A call that is long, where too many are. */
+static bool refuse_full(struct rpc *rpc)
+{
+    const struct api_action *action = rpc->row->action;
+
+    if ((!action->begin && !action->work) || !methods_full(rpc->methods))
+        return false;
+    rpc_refuse(rpc, &(struct batcher_answer){
+                        .code = CODE_RESOURCE_EXHAUSTED,
+                        .text = STR("too many calls wait or stream at once; try again later"),
+                        .retry_after_us = CLOCK_S});
+    return true;
+}
+
 void rpc_start(struct methods *m, struct call *c)
 {
     struct rpc *rpc = ARENA_NEW(&c->arena, struct rpc);
@@ -328,6 +342,8 @@ void rpc_start(struct methods *m, struct call *c)
     methods_begun(m, rpc);
     if (rpc->begun_us >= c->deadline_us) {
         rpc_end_cancelled(rpc);
+    } else if (refuse_full(rpc)) {
+        /* It is over. */
     } else if (decode(rpc)) {
         rpc_refuse(rpc, &rpc->api.answer);
     } else if (action->begin && action->begin(rpc)) {
