@@ -17,6 +17,9 @@
 #define TASK_BATCH_MAX         10000u
 #define TASK_PAYLOAD_BYTES_MAX (1u << 20)
 #define TASK_RESULT_BYTES_MAX  (1u << 20)
+/* What the leases of one claim weigh, the first one apart: clients of gRPC take replies of 4 MiB
+ * where nobody tells them otherwise, and a reply that is not taken is a lease unheard of. */
+#define TASK_CLAIM_BYTES_MAX   (7u << 19)
 #define TASK_MESSAGE_BYTES_MAX 4096u
 #define TASK_STDERR_BYTES_MAX  (16u << 10) /* 4096 bytes, each of them a U+FFFD, and some more */
 #define TASK_PRIORITY_MAX      1000

@@ -368,18 +368,31 @@ static bool limited(const struct scope *s, const struct taker *t)
     return t->room == 0 || (s->rule && (s->rule->concurrency_max || s->rule->key_concurrency));
 }
 
+/* What a lease weighs in a reply, beside its payload. */
+#define LEASE_BYTES 256u
+
+static size_t weight(const struct deal *d, size_t at)
+{
+    return LEASE_BYTES + row_text(&d->rows, at, ROW_TASK_COLUMNS).n;
+}
+
 static int deal_out(struct deal *d, const struct task_claim *req, struct task_leases *reply)
 {
     struct scope *s = scope_of(d, req->run, req->queue);
     struct taker *t = taker_of(d, req);
     size_t n = (size_t)least(least(req->max, t->room), (int64_t)(s->rows_n - s->dealt));
+    size_t bytes = 0;
     int r = 0;
 
     *reply = (struct task_leases){.list = ARENA_ARRAY(d->tx->arena, struct task_lease, n),
                                   .held = limited(s, t)};
-    t->room -= (int64_t)n;
-    for (size_t i = 0; !r && i < n; i++)
+    for (size_t i = 0; !r && i < n; i++) {
+        bytes += weight(d, s->rows[s->dealt]);
+        if (i && bytes > TASK_CLAIM_BYTES_MAX)
+            break;
+        t->room--;
         r = take(d, req, s->rows[s->dealt++], reply);
+    }
     return r ? fault(r) : 0;
 }
 

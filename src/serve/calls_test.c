@@ -245,6 +245,41 @@ static void calls_that_wait_are_bounded(void **state)
     calls_testing_deinit(&c);
 }
 
+static size_t count_of(const char *text, const char *piece)
+{
+    size_t n = 0;
+
+    for (const char *at = strstr(text, piece); at; at = strstr(at + 1, piece))
+        n++;
+    return n;
+}
+
+/* A reply that no client takes would leave its leases unheard of, again and again. */
+static void a_claim_takes_what_fits_into_a_reply(void **state)
+{
+    struct calls_testing c;
+    struct buf request;
+    const char *r;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    buf_init(&request, 8u << 20);
+    buf_add(&request, STR("{\"queue\":\"mail\",\"tasks\":["));
+    for (size_t i = 0; i < 5; i++) {
+        buf_add(&request, i ? STR(",{\"payload\":\"") : STR("{\"payload\":\""));
+        memset(buf_extend(&request, 1000000), 'x', 1000000);
+        buf_add(&request, STR("\"}"));
+    }
+    buf_add(&request, STR("]}"));
+    calls_testing_ok(&c, "queues.enqueue", request.p);
+    buf_deinit(&request);
+    r = CLAIM(&c, ", \"max\": 5");
+    assert_int_equal(count_of(r, "\"token\""), 3);
+    r = CLAIM(&c, ", \"max\": 5");
+    assert_int_equal(count_of(r, "\"token\""), 2);
+    calls_testing_deinit(&c);
+}
+
 /* … and by the end of a lease, where a limit held the tasks back. */
 static void a_claim_waits_for_a_limit(void **state)
 {
@@ -651,6 +686,7 @@ int main(void)
         STORE_TESTS(a_worker_lives),
         STORE_TESTS(a_claim_waits_for_a_task),
         STORE_TESTS(calls_that_wait_are_bounded),
+        STORE_TESTS(a_claim_takes_what_fits_into_a_reply),
         STORE_TESTS(a_claim_waits_for_a_limit),
         STORE_TESTS(a_claim_waits_no_longer_than_it_asked),
         STORE_TESTS(a_client_that_has_gone_holds_nothing),
