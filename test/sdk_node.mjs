@@ -92,6 +92,36 @@ const scenarios = {
     return [empty.message, summary.success_rate_percent, summary.errors.map((e) => e.error), dead.length, back];
   },
 
+  /** Results that are no JSON, or that no server takes. */
+  async results() {
+    const client = new Client();
+    await client.putQueue('mail', { retry: { max_attempts: 1 } });
+    await client.enqueue('mail', [0, 1, 2]);
+    const worker = await client.worker();
+    const results = [10n, 'x'.repeat(2 << 20), 'good'];
+    await worker.run('mail', (lease) => results[lease.payload], { untilEmpty: true, wait: 0 });
+    const dead = [];
+    for await (const task of client.deadLetters('mail')) dead.push(task.message.split(':')[0]);
+    const counts = (await client.queue('mail')).counts;
+    await worker.close();
+    return [dead.sort(), counts.succeeded];
+  },
+
+  /** Somebody else has the name; what was held is lost, and holds no slot. */
+  async lost() {
+    const client = new Client();
+    await client.enqueue('mail', [1]);
+    const worker = await client.worker({ name: 'n1' });
+    const [lease] = await worker.claim('mail');
+    const other = await client.worker({ name: 'n1', takeover: true });
+    await lease.progress(50);
+    const error = await caught(() => lease.complete());
+    await worker.close();
+    const counts = (await client.queue('mail')).counts;
+    await other.close();
+    return [lease.lost, error.code, counts.ready];
+  },
+
   async refused() {
     const error = await caught(() => new Client().queue('nowhere'));
     return [error instanceof Refused, error.code, error.status];

@@ -73,6 +73,18 @@ def the_flow_tells_how_it_went():
 
 
 @tap.case
+def a_result_that_cannot_be_told_fails_its_task_alone():
+    with running() as s:
+        tap.equal(play("results", s.url), [["TypeError", "result_refused"], 1])
+
+
+@tap.case
+def a_lost_lease_holds_no_slot_and_hinders_no_leave():
+    with running() as s:
+        tap.equal(play("lost", s.url), [True, "lease_lost", 1])
+
+
+@tap.case
 def what_is_refused_has_its_code():
     with running() as s:
         tap.equal(play("refused", s.url), [True, "queue_not_found", 404])

@@ -63,8 +63,12 @@ export class Client {
     } catch (error) {
       throw new Unavailable('unavailable', `${this.url} does not answer: ${error.cause?.message ?? error.message}`);
     }
-    if (response.ok) return text ? JSON.parse(text) : {};
-    throw this.#problem(response, text);
+    if (!response.ok) throw this.#problem(response, text);
+    try {
+      return text ? JSON.parse(text) : {};
+    } catch {
+      throw new Refused('internal', `${this.url} answered with something else than JSON; is it a weft server?`, response.status);
+    }
   }
 
   #problem(response, text) {

@@ -32,17 +32,16 @@ export async function runFlow(worker, queue, process, { batch = 100 } = {}) {
   if (!leases.length) return { ...summary, message: 'No records to process' };
   for (const lease of leases) {
     summary.processed++;
-    let result;
     try {
-      result = await process(lease.payload);
+      lease.complete((await process(lease.payload)) ?? null);
+      summary.succeeded++;
     } catch (error) {
-      lease.fail(error.message ?? String(error), error.name ?? 'error');
+      const text = error?.message ?? String(error);
+      // A lease that is lost is nobody's to fail, and the other records go on.
+      if (!lease.lost && !lease.ended) lease.fail(text, error?.name ?? 'error');
       summary.failed++;
-      if (summary.error_count++ < ERRORS_MAX) summary.errors.push({ id: lease.id, error: error.message ?? String(error) });
-      continue;
+      if (summary.error_count++ < ERRORS_MAX) summary.errors.push({ id: lease.id, error: text });
     }
-    lease.complete(result ?? null);
-    summary.succeeded++;
   }
   summary.success_rate_percent = Math.round((10000 * summary.succeeded) / summary.processed) / 100;
   await worker.drain();

@@ -15,6 +15,9 @@ import { LeaseLost, Refused, Unavailable } from './errors.js';
 const MESSAGE_CHARS_MAX = 900; // 4096 bytes are allowed, the code among them, and a character has at most four
 const REPORT_BATCH = 1000;
 const OUTBOX_MAX = 100000; // beyond so many unreported ends nothing is claimed
+const ROOM_SECONDS = 0.1; // between two looks whether there is a free slot, and whether to stop
+// Refusals that are the report's own fault: telling it again would be refused again.
+const BAD_REPORT = new Set(['invalid_argument', 'too_large']);
 
 const ONCE = new Retry({ attempts: 1 });
 const cut = (text, max) => Array.from(String(text)).slice(0, max).join('');
@@ -55,13 +58,14 @@ export class Lease {
     if (message !== undefined) item.message = cut(message, MESSAGE_CHARS_MAX);
     try {
       const [answer] = await this.#worker.client.renew([item]);
-      if (answer.code !== 'OK') this.lost = true;
-      if (answer.code !== 'OK' || answer.stop) this.stop();
+      if (answer.code !== 'OK') this.#worker.lost(this);
+      if (answer.stop) this.stop();
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
     }
   }
 
+  /** Throws a TypeError where the result is no JSON; it has not ended then. */
   complete(result = null) {
     this.#end({ outcome: 'succeeded', result });
   }
@@ -81,42 +85,63 @@ export class Lease {
 
   #end(result) {
     if (this.#ended) throw new Error(`task ${this.id} has been ended already`);
+    // What cannot be sent is found here, where it was made, and not by the report.
+    const item = JSON.parse(JSON.stringify({ token: this.token, ...result }));
     this.#ended = true;
-    this.#worker.ended(this, result);
+    this.#worker.ended(this, item);
   }
 }
 
 /** Ended leases that the server has not heard of, oldest first; with a file they survive the process. */
 class Outbox {
-  constructor(path) {
+  constructor(path, log) {
     this.path = path;
+    this.log = log;
     this.items = [];
     if (!path || !existsSync(path)) return;
-    for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
+    const lines = readFileSync(path, 'utf8').split('\n');
+    let whole = lines.pop() === '';
+    for (const line of lines) {
       try {
-        this.items.push(JSON.parse(line));
+        const item = JSON.parse(line);
+        if (typeof item.token !== 'string') throw new TypeError('no token');
+        this.items.push(item);
       } catch {
-        break; // a line that was being written when the process died
+        whole = false; // it was being written when the process died
       }
     }
+    if (!whole) this.#save(); // or the next line would be the end of this one
   }
 
+  /** Kept in memory even where the file cannot be written. */
   add(item) {
     this.items.push(item);
-    if (this.path) this.#write(this.path, 'a', [item]);
+    if (this.path) this.#try(() => this.#write(this.path, 'a', [item]));
   }
 
   drop(n) {
     this.items.splice(0, n);
-    if (!this.path) return;
+    if (this.path) this.#try(() => this.#save());
+  }
+
+  #save() {
     this.#write(`${this.path}.new`, 'w', this.items);
     renameSync(`${this.path}.new`, this.path);
+  }
+
+  #try(write) {
+    try {
+      write();
+    } catch (error) {
+      this.log(`the outbox cannot be written, ends are kept in memory: ${error.message}`);
+    }
   }
 
   #write(path, flags, items) {
     const fd = openSync(path, flags);
     try {
-      writeSync(fd, items.map((i) => `${JSON.stringify(i)}\n`).join(''));
+      const data = Buffer.from(items.map((i) => `${JSON.stringify(i)}\n`).join(''));
+      for (let at = 0; at < data.length; ) at += writeSync(fd, data, at);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -129,6 +154,7 @@ export class Worker {
   #held = new Map();
   #asked = new Map(); // by queue: the claim that was not answered
   #outbox;
+  #joining = null; // one registration at a time
   #closed = false;
   #beatTimer;
   #reporting = null;
@@ -140,7 +166,7 @@ export class Worker {
     this.id = undefined; // of the incarnation
     this.local = false; // the server is away, and what ends is kept
     this.stopping = false;
-    this.#outbox = new Outbox(outbox);
+    this.#outbox = new Outbox(outbox, (text) => this.log(text));
     this.#every = ttl / 5;
   }
 
@@ -159,7 +185,7 @@ export class Worker {
   /** Report what has ended, give back what has not, and leave. */
   async close() {
     this.stopping = true;
-    for (const lease of this.#held.values()) if (!lease.ended) lease.release();
+    for (const lease of [...this.#held.values()]) if (!lease.ended) lease.release();
     this.#closed = true;
     this.#wake();
     clearTimeout(this.#beatTimer);
@@ -200,6 +226,7 @@ export class Worker {
   }
 
   async #beat() {
+    const was = this.id;
     try {
       const options = { retry: ONCE, probe: true, timeout: Math.max(1, this.ttl / 5) };
       const reply = await this.client.call('POST', `/v1/workers/${this.id}:heartbeat`, {}, options);
@@ -210,28 +237,39 @@ export class Worker {
       }
       this.local = false;
     } catch (error) {
-      await this.#beatFailed(error);
+      await this.#beatFailed(error, was);
     }
     if (!this.#closed) this.#scheduleBeat();
   }
 
-  async #beatFailed(error) {
+  async #beatFailed(error, was) {
     if (error instanceof Unavailable) {
       if (!this.local) this.log(`the server is away, working on without it: ${error.message}`);
       this.local = true;
       return;
     }
     this.log(`the heartbeat was refused: ${error.message}`);
-    if (isOver(error)) await this.#again();
+    if (isOver(error)) await this.#again(was);
   }
 
   /** This incarnation is over; the next one asks for what the last one held. */
-  async #again() {
+  async #again(was) {
+    if (this.id !== was) return; // somebody else found out before
+    this.#joining ??= this.#register().finally(() => {
+      this.#joining = null;
+    });
     try {
-      await this.#register();
+      await this.#joining;
     } catch (error) {
       this.log(`the worker could not register again: ${error.message}`);
     }
+  }
+
+  /** Called by a lease that the server does not know any more. */
+  lost(lease) {
+    lease.lost = true;
+    lease.stop();
+    this.#forget(lease.token);
   }
 
   #forget(token) {
@@ -243,12 +281,12 @@ export class Worker {
   }
 
   /** Called by a lease. Returns at once; the server is told in the background. */
-  ended(lease, result) {
+  ended(lease, item) {
     if (lease.lost) {
       this.#held.delete(lease.token);
       throw new LeaseLost(lease.id);
     }
-    this.#outbox.add({ token: lease.token, ...result });
+    this.#outbox.add(item);
     this.#report();
   }
 
@@ -260,22 +298,41 @@ export class Worker {
   }
 
   async #reportAll() {
-    for (let failures = 0; this.#outbox.items.length; ) {
-      const items = this.#outbox.items.slice(0, REPORT_BATCH);
+    for (let failures = 0, alone = 0; this.#outbox.items.length; ) {
+      const items = this.#outbox.items.slice(0, alone ? 1 : REPORT_BATCH);
       try {
         await this.#tell(items);
         failures = 0;
+        alone = Math.max(0, alone - 1);
       } catch (error) {
-        if (error instanceof Refused) {
+        if (error instanceof Refused && BAD_REPORT.has(error.code)) {
           this.log(`the server refused a report: ${error.message}`);
-          await this.#tellOneByOne(items);
+          // A batch that is refused as a whole holds one that can never be told.
+          if (items.length > 1) alone = items.length;
+          else if (this.#tellOtherwise(items[0], error)) alone = Math.max(0, alone - 1);
           continue;
         }
-        if (!(error instanceof Unavailable)) throw error;
+        // Whatever it was: without reports every lease would be held for ever.
         if (this.#closed) return; // kept in the outbox's file, where there is one
+        if (failures === 0) this.log(`ends are kept and told later: ${error.message}`);
         await this.#pause(this.client.retry.pause(++failures, error.retryAfter));
       }
     }
+  }
+
+  /**
+   * What the server will never take is told as a failure, so that the task does not run for ever in its eyes. True: the
+   * item is dealt with.
+   */
+  #tellOtherwise(item, error) {
+    if (item.release || item.error?.code === 'result_refused') {
+      this.#outbox.drop(1);
+      this.#held.delete(item.token);
+      return true;
+    }
+    const told = { code: 'result_refused', message: cut(error.message, MESSAGE_CHARS_MAX) };
+    this.#outbox.items[0] = { token: item.token, outcome: 'failed', error: told };
+    return false;
   }
 
   #pause(seconds) {
@@ -302,20 +359,6 @@ export class Worker {
     for (const item of items) this.#held.delete(item.token);
   }
 
-  /** A batch that is refused as a whole holds one that can never be told. */
-  async #tellOneByOne(items) {
-    for (const item of items) {
-      try {
-        await this.#tell([item]);
-      } catch (error) {
-        if (!(error instanceof Refused)) return;
-        this.log(`the end of lease ${item.token} was refused: ${error.message}`);
-        this.#outbox.drop(1);
-        this.#held.delete(item.token);
-      }
-    }
-  }
-
   /**
    * Leases, at most as many as there are free slots; an empty list where there is nothing. A claim whose answer was lost may
    * have been granted, and the heartbeat would keep those leases for ever: so the next claim of the queue is the same once
@@ -326,13 +369,14 @@ export class Worker {
     if (this.stopping || free < 1 || this.#outbox.items.length >= OUTBOX_MAX) return [];
     const asked = this.#asked.get(queue) ?? { max: Math.min(max, free), wait, once: randomUUID() };
     this.#asked.delete(queue);
+    const was = this.id;
     let given;
     try {
       given = await this.client.claim(queue, this.id, asked);
     } catch (error) {
       if (error instanceof Unavailable) this.#asked.set(queue, asked);
       if (!isOver(error)) throw error;
-      await this.#again();
+      await this.#again(was);
       return [];
     }
     const leases = given.map((g) => new Lease(this, g));
@@ -355,10 +399,17 @@ export class Worker {
         await sleep(this.client.retry.pause(++failures, error.retryAfter) * 1000);
         continue;
       }
-      if (!leases.length && untilEmpty) break;
+      if (!leases.length && untilEmpty && !this.#isFull()) break;
+      // What has ended holds its slot until the server knows; and nobody asks again and again without a pause.
+      if (!leases.length && (wait <= 0 || this.#isFull())) await sleep(ROOM_SECONDS * 1000);
+      if (this.stopping) for (const lease of leases.splice(0)) lease.release();
       await Promise.all(leases.map((lease) => this.handle(lease, handle)));
     }
     await this.drain();
+  }
+
+  #isFull() {
+    return this.#held.size >= this.slots || this.#outbox.items.length >= OUTBOX_MAX;
   }
 
   /** Handle one lease: complete it with what `handle` gives, or fail it with what it throws. */
