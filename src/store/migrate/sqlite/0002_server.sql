@@ -84,3 +84,7 @@ CREATE TABLE duty (
     token      INTEGER NOT NULL,              -- grows with each holder
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
+
+-- What a queue keeps: attempts are forgotten by their age, dead letters are few among many tasks.
+CREATE INDEX attempt_old ON attempt (queue, ended_at) WHERE queue <> '';
+CREATE INDEX task_dead ON task (queue, id) WHERE run = 0 AND state = 'FAILED';
