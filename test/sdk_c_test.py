@@ -69,7 +69,7 @@ def bad_arguments_are_refused_before_anything_is_sent_C_04_C_36():
 
 
 @tap.case
-def a_server_that_is_not_there_is_told_C_56_C_61():
+def a_server_that_is_not_there_is_told():
     told = play("away", url=f"http://127.0.0.1:{server.free_port()}")
     tap.equal(told, ["2", "unavailable", "2", "2", "breaker_open"])
 

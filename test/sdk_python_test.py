@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -144,7 +145,23 @@ def bad_arguments_are_refused_before_anything_is_sent_C_04_C_36():
 
 
 @tap.case
-def a_server_that_is_not_there_is_told_C_56_C_61():
+def whatever_the_network_does_each_call_tells_C_56_C_61():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # Nobody listens, no such name, nobody answers.
+        for url in (f"http://127.0.0.1:{server.free_port()}", "http://weft.invalid:7411",
+                    f"http://127.0.0.1:{silent.getsockname()[1]}"):
+            client = weft.Client(url, timeout=0.1, retry=weft.Retry(attempts=1),
+                                 breaker=weft.Breaker(failures=100))
+            calls = [lambda c: c.claim("q", "w"), lambda c: c.complete([{"token": "1"}]),
+                     lambda c: c.release(["1"]), lambda c: c.enqueue("q", [1])]
+            for call in calls:
+                error = refused(call, client, kind=weft.Unavailable)
+                tap.equal(error.code, "unavailable")
+                tap.contains(str(error), f"{url} does not answer: ")
+
+
+@tap.case
+def a_server_that_is_not_there_is_told():
     retry = weft.Retry(attempts=3, base=0.001)
     client = weft.Client(f"http://127.0.0.1:{server.free_port()}", retry=retry)
     error = refused(client.enqueue, "q", [1], kind=weft.Unavailable)
