@@ -220,7 +220,7 @@ int asker_ask(struct asker *k, const struct asker_call *call, struct buf *ret_re
               struct weft_error *ret_error)
 {
     unsigned tries = call->tries ? call->tries : k->tries;
-    struct weft_error own, *error = ret_error ? ret_error : &own;
+    struct weft_error own = {.code = ""}, *error = ret_error ? ret_error : &own;
     char key[REMOTE_KEY_BYTES];
     struct remote_ask ask = {
         .verb = call->verb,

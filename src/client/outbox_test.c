@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/test.h"
 
 struct place {
@@ -21,10 +22,10 @@ struct place {
 
 static int setup(void **state)
 {
-    struct place *p = calloc(1, sizeof(*p));
+    struct place *p = memory_new(sizeof(*p));
 
     snprintf(p->folder, sizeof(p->folder), "/tmp/weft-outbox-XXXXXX");
-    if (!p || !mkdtemp(p->folder))
+    if (!mkdtemp(p->folder))
         return -1;
     p->path = str_printf(&p->arena, "%s/outbox", p->folder).p;
     *state = p;
@@ -116,12 +117,13 @@ static void what_was_delivered_is_written_away_in_time(void **state)
 {
     struct place *p = *state;
     struct outbox *o = open_box(p->path), *other;
-    char *large = malloc(300001);
+    char *large = memory_new(300001);
     struct stat st;
 
     memset(large, '1', 300000);
-    memcpy(large, "{\"token\":\"7\",\"result\":", 22);
-    memcpy(large + 299999, "}", 2);
+    large[snprintf(large, 300001, "{\"token\":\"7\",\"result\":")] = '1';
+    large[299999] = '}';
+    large[300000] = '\0';
     for (int i = 0; i < 10; i++)
         assert_int_equal(outbox_add(o, str_of(large)), 0);
     assert_int_equal(outbox_drop(o, 8), 0);

@@ -147,7 +147,7 @@ int weft_queue_check(const char *queue, struct weft_error *ret_error)
 {
     struct str name = str_of(queue);
 
-    if (!str_trim(name).n || name.n > WEFT_NAME_BYTES_MAX || !str_utf8(name, NULL))
+    if (!queue || !str_trim(name).n || name.n > WEFT_NAME_BYTES_MAX || !str_utf8(name, NULL))
         return asker_refuse(ret_error, WEFT_INVALID, "invalid_argument",
                             "the name of a queue is a text of 1 to %d bytes that is not blank",
                             WEFT_NAME_BYTES_MAX);
@@ -224,6 +224,7 @@ static int post(struct weft *w, struct asker_call *call, struct buf *body, struc
 {
     int r;
 
+    *ret_reply = (struct buf){0};
     call->verb = call->verb ? call->verb : "POST";
     call->body = body->p;
     if (body->full)

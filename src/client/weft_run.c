@@ -311,6 +311,14 @@ static void sum_up(struct weft_summary *s, const struct weft_lease *lease)
     buf_add(&b, weft_cut(why, WEFT_FLOW_TEXT_BYTES - 1));
 }
 
+/* To the nearest hundredth. */
+static double percent(size_t part, size_t whole)
+{
+    size_t hundredths = (part * 10000 + whole / 2) / whole;
+
+    return (double)hundredths / 100;
+}
+
 int weft_worker_flow(struct weft_worker *worker, const char *queue, size_t batch,
                      weft_handler *handle, void *context, int64_t patience_ms,
                      struct weft_summary *ret, struct weft_error *ret_error)
@@ -336,8 +344,7 @@ int weft_worker_flow(struct weft_worker *worker, const char *queue, size_t batch
     }
     free(leases);
     if (n)
-        ret->success_rate_percent =
-            (double)((ret->succeeded * 10000 + ret->processed / 2) / ret->processed) / 100;
+        ret->success_rate_percent = percent(ret->succeeded, ret->processed);
     if (n)
         weft_worker_drain(worker, patience_ms, NULL);
     return r;
