@@ -221,6 +221,9 @@ static int open_next(struct tx *tx, const struct queue_rules *rules, struct lane
     for (size_t i = 0; i < n; i++) {
         int64_t limit = queue_rules_of(rules, lanes[i].queue)->key_concurrency;
 
+        /* Whoever added tasks while the limit was lifted may have read the old one: they go now. */
+        if (limit == 0)
+            limit = INT64_MAX;
         if (lanes[i].places < limit)
             SETS_ADD(&sets, tx->arena, TEXT(lanes[i].queue), TEXT(lanes[i].key),
                      INT(limit - lanes[i].places));
@@ -269,8 +272,11 @@ int lane_leave(struct tx *tx, const struct lane_entry *list, size_t n)
 
 int lane_rebuild(struct tx *tx, struct str queue, int64_t key_concurrency, bool fair)
 {
-    int r = STORE_PUT(tx->store, STMT_lane_clear, TEXT(queue));
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_lane_tasks_lock, tx->arena, &rows, TEXT(queue));
 
+    if (!r)
+        r = STORE_PUT(tx->store, STMT_lane_clear, TEXT(queue));
     if (!r)
         r = STORE_PUT(tx->store, STMT_lane_judge, TEXT(queue), INT(key_concurrency));
     if (!r)

@@ -54,6 +54,7 @@ REQUEST(task_enqueue)
 REQUEST(task_claim)
 REQUEST(task_complete)
 REQUEST(queue_get)
+REQUEST(queue_put)
 
 /* One transaction; what lost a deadlock or a lock is done again. */
 static bool run(struct member *m, request *call, const void *req, void *reply)
@@ -423,6 +424,62 @@ static void keys_keep_their_order(void **state)
     world_healthy(w);
 }
 
+static void set_limit(struct member *m, int64_t key_concurrency)
+{
+    const struct queue_put put = {
+        .name = STR("mail"),
+        .given = 1u << QUEUE_SET_KEY_CONCURRENCY,
+        .set = {.key_concurrency = key_concurrency},
+    };
+    struct queue_status q;
+
+    run(m, do_queue_put, &put, &q);
+}
+
+/* The first changes the limit; the others work until all has ended, or for so many rounds. */
+static void work_while_limits_change(struct member *m)
+{
+    struct task_new keyed[3] = {
+        {.payload = STR("1"), .key = STR("a")},
+        {.payload = STR("2"), .key = STR("a")},
+        {.payload = STR("3"), .key = STR("b")},
+    };
+    struct task_ids ids;
+
+    for (int i = 0; i < 40; i++) {
+        if (m->number == 0) {
+            set_limit(m, i % 3);
+            continue;
+        }
+        run(m, do_task_enqueue, &(struct task_enqueue){STR("mail"), keyed, 3}, &ids);
+        claim(m, 4);
+        while (m->claimed_n)
+            end(m, &m->claimed[--m->claimed_n], OUTCOME_SUCCEEDED);
+    }
+}
+
+/* Tasks never wait for a place that nobody gives back, whenever the limit of their key changes. */
+static void a_limit_changes_under_work(void **state)
+{
+    static struct member members[MEMBERS_MAX];
+    struct world *w = world(state);
+    struct task_leases leases;
+    struct crowd c = {0};
+
+    fill(w, 1);
+    together(w, &c, members, 5, work_while_limits_change);
+    forget(members, 5);
+    world_join(w, CLAIMED_MAX);
+    do {
+        leases = world_claim_queue(w, "mail", 10);
+        for (size_t i = 0; i < leases.n; i++)
+            assert_int_equal(world_complete(w, &leases.list[i], OUTCOME_SUCCEEDED), CODE_OK);
+    } while (leases.n);
+    assert_int_equal(look(w, "mail").counts[TASK_READY], 0);
+    assert_int_equal(look(w, "mail").counts[TASK_SUCCEEDED], 1 + 4 * 40 * 3);
+    world_healthy(w);
+}
+
 static void anything(struct member *m)
 {
     struct queue_status q;
@@ -474,6 +531,8 @@ int main(void)
         ENGINE_TEST(a_unique_key_is_taken_once, postgres, postgres),
         ENGINE_FILE_TEST(keys_keep_their_order),
         ENGINE_TEST(keys_keep_their_order, postgres, postgres),
+        ENGINE_FILE_TEST(a_limit_changes_under_work),
+        ENGINE_TEST(a_limit_changes_under_work, postgres, postgres),
         ENGINE_FILE_TEST(anything_at_once),
         ENGINE_TEST(anything_at_once, postgres, postgres),
     };
