@@ -208,8 +208,11 @@ void duties_new(const struct duties_options *options, struct duties **ret)
                                       .ttl_us = d->o.ttl_us};
     uv_timer_init(d->o.loop, &d->timer);
     d->timer.data = d;
-    d->wait =
-        (struct hub_wait){.seat = d->o.seat, .topic = HUB_DELAYED, .woken = delayed, .context = d};
+    d->wait = (struct hub_wait){.seat = d->o.seat,
+                                .topic = HUB_DELAYED,
+                                .looks_us = d->o.renew_us,
+                                .woken = delayed,
+                                .context = d};
     listen_for_delayed(d);
     arm(d, clock_monotonic());
     *ret = d;

@@ -381,8 +381,9 @@ void hub_look(struct hub_wait *w)
 }
 
 /* What the newest look learned. Returns when the place wants to be looked at. */
-static int64_t found_keep(struct hub *h, struct hub_place *p, const struct hub_found *found)
+static int64_t found_keep(struct hub *h, const struct hub_wait *w, const struct hub_found *found)
 {
+    struct hub_place *p = w->place;
     int64_t now = clock_monotonic(), due = found ? found->due_us : 0;
 
     p->held = found && found->held;
@@ -390,7 +391,8 @@ static int64_t found_keep(struct hub *h, struct hub_place *p, const struct hub_f
         due = now + HUB_DUE_US_MIN;
     if (due && (!p->due_us || due < p->due_us))
         p->due_us = due;
-    if (!p->net_us)
+    /* Who looks about as often needs no net. */
+    if (!p->net_us && (!w->looks_us || w->looks_us > 2 * h->net_us))
         p->net_us = now + jitter(h, h->net_us);
     return place_next(p);
 }
@@ -410,7 +412,7 @@ void hub_sleep(struct hub_wait *w, const struct hub_found *found)
     /* Who had its turn for nothing keeps its place. */
     list_add(w->was_woken ? w->place->asleep.next : &w->place->asleep, &w->link);
     w->place->until_us = sooner(w->place->until_us, w->until_us);
-    next = found_keep(h, w->place, found);
+    next = found_keep(h, w, found);
     if (w->news || later)
         rouse(h, w, later);
     pthread_mutex_unlock(&h->lock);

@@ -80,6 +80,7 @@ struct hub_wait {
     int64_t run;
     int64_t until_us;                  /* monotonic: it is woken then at last; 0: never */
     int64_t want;                      /* tasks that it takes at once; 0 counts as 1 */
+    int64_t looks_us;                  /* by itself it looks so often; 0: never */
     void (*woken)(struct hub_wait *w); /* on the seat's loop, never from within a call of these */
     void *context;
 

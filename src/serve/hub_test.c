@@ -332,6 +332,24 @@ static void the_net_wakes_who_sleeps_long(void **state)
     tear_down(&own);
 }
 
+static void who_looks_by_itself_needs_no_net(void **state)
+{
+    struct fixture *f = fixture_new(20 * CLOCK_MS);
+    void *own = f;
+
+    (void)state;
+    f->waits[0].looks_us = 30 * CLOCK_MS;
+    f->waits[1].queue = STR("other");
+    f->waits[1].looks_us = 50 * CLOCK_MS; /* too seldom for this net */
+    sleep_one(f, 0, NULL);
+    sleep_one(f, 1, NULL);
+    run_until_woken(f);
+    assert_string_equal(f->order, "1 ");
+    commit_one(f, "q", TASK_READY, 1);
+    assert_string_equal(woken(f), "0 ");
+    tear_down(&own);
+}
+
 /* Claimers on two loops, and threads that commit: everything is taken, though there is no net. */
 #define STORM_TASKS    20000
 #define STORM_CLAIMERS 32
@@ -495,6 +513,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_runs_in_a_commit_are_all_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_hear_of_what_is_committed_here, set_up, tear_down),
         cmocka_unit_test(the_net_wakes_who_sleeps_long),
+        cmocka_unit_test(who_looks_by_itself_needs_no_net),
         cmocka_unit_test(no_wake_up_is_lost),
     };
 

@@ -342,10 +342,13 @@ static void tick(uv_timer_t *timer)
         return;
     if (wants_beat(l))
         l->want_beat = true;
-    if (l->o.scans || wants_look_around(l))
+    if (l->o.scans)
         l->want_scan = true;
     if (!l->o.seat)
         l->want_claim = true;
+    /* All of it at once, so that an idle worker makes one transaction of it. */
+    if (!l->o.scans && wants_look_around(l))
+        l->want_beat = l->want_scan = l->want_claim = true;
     if (l->o.shared && clock_monotonic() - l->beat_good > LOCAL_FENCE_US)
         fence(l, FENCE_STORE, EXECUTOR_KILL);
 }
@@ -385,8 +388,12 @@ int local_new(const struct local_options *o, struct local **ret)
     l->o = *o;
     launch_base_init(&l->base, o->env, o->data);
     l->o.dir = str_cstr(&l->base.arena, str_of(o->dir));
-    l->wait = (struct hub_wait){
-        .seat = o->seat, .topic = HUB_RUNS, .woken = woken, .context = l, .want = HUB_ALL};
+    l->wait = (struct hub_wait){.seat = o->seat,
+                                .topic = HUB_RUNS,
+                                .looks_us = LOCAL_REST_US,
+                                .woken = woken,
+                                .context = l,
+                                .want = HUB_ALL};
     l->join = (struct worker_register){
         .name = str_printf(&l->base.arena, "weft-%" PRId64, o->self.pid),
         .kind = STR("local"),
