@@ -373,6 +373,15 @@ static bool rerun(struct worker *w, unsigned *reruns, int64_t since)
     return wait_a_while(b, jitter(&w->run.prng, WAIT_US_MIN << ((*reruns)++ / 4)));
 }
 
+static size_t size_class(size_t n)
+{
+    size_t i = 0;
+
+    while (i + 1 < BATCHER_SIZES_N && n > (size_t)1 << i)
+        i++;
+    return i;
+}
+
 static void answer_all(struct batcher *b, struct batch *batch, int64_t since)
 {
     int64_t took = clock_monotonic() - since;
@@ -382,6 +391,7 @@ static void answer_all(struct batcher *b, struct batch *batch, int64_t since)
     b->per_us = b->per_us > 0 ? b->per_us * 0.9 + rate * 0.1 : rate;
     b->stats.requests += batch->n;
     b->stats.commits++;
+    b->stats.sizes[size_class(batch->n)]++;
     pthread_mutex_unlock(&b->lock);
     batch->n = batch->bytes = 0;
     batcher_home_deliver(&batch->requests);

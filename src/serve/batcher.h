@@ -156,6 +156,8 @@ void batcher_call(struct batcher *b, struct batcher_request *q);
 #define BATCHER_TROUBLE_BYTES 512
 enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYTES]);
 
+#define BATCHER_SIZES_N 11 /* 1 … BATCHER_REQUESTS_MAX, doubled */
+
 struct batcher_stats {
     size_t waiting, waiting_bytes; /* of BATCHER_CALLS, not yet taken */
     uint64_t requests; /* that were answered after a commit or a refusal of their own … */
@@ -164,6 +166,8 @@ struct batcher_stats {
     uint64_t late;     /* because their deadline had passed */
     uint64_t reruns;   /* after a deadlock */
     uint64_t faults;   /* transactions that the store ended otherwise */
+    /* Of the commits, those of at most 1, 2, 4 … requests that no smaller one counts. */
+    uint64_t sizes[BATCHER_SIZES_N];
 };
 void batcher_stats(struct batcher *b, struct batcher_stats *ret);
 

@@ -678,6 +678,10 @@ static void too_much_waiting_is_refused_at_once(void **state)
         batcher_stats(b, &stats);
         assert_int_equal(stats.refused, ROWS_N(puts) - rows[i].room);
         assert_int_equal(stats.waiting + stats.waiting_bytes, 0);
+        /* The one that holds it came alone, the others together. */
+        assert_int_equal(stats.sizes[0], 1);
+        assert_int_equal(stats.sizes[4], 1);
+        assert_int_equal(stats.commits, 2);
         group_free(mine);
         batcher_free(b);
     }

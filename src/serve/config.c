@@ -104,8 +104,20 @@ static const struct row rows[CONFIG_N] = {
     NUMBER_ROW(CONFIG_REQUESTS_PER_SECOND, "limits.requests_per_second",
                "WEFT_LIMITS_REQUESTS_PER_SECOND", COUNT, requests_per_second, "0", RELOAD, 0,
                1000000000, "requests of one address in a second; 0: no limit"),
-    NUMBER_ROW(CONFIG_BODY, "limits.body", "WEFT_LIMITS_BODY", BYTES, body_bytes, "64MiB", RELOAD,
-               1024, 1 << 30, "bytes of a request"),
+    NUMBER_ROW(CONFIG_HEAD, "limits.head", "WEFT_LIMITS_HEAD", BYTES, head_bytes, "16KiB", RELOAD,
+               1024, 1 << 20, "bytes of a request's line and fields"),
+    NUMBER_ROW(CONFIG_BODY, "limits.body", "WEFT_LIMITS_BODY", BYTES, body_bytes, "16MiB", RELOAD,
+               1024, 1 << 30, "bytes of a request; a larger workflow file needs more"),
+    NUMBER_ROW(CONFIG_WAITING, "limits.waiting", "WEFT_LIMITS_WAITING", COUNT, waiting, "65536",
+               RESTART, 1, 10000000,
+               "requests that wait for one of the store's threads, before others are told to come "
+               "again"),
+    NUMBER_ROW(CONFIG_WAITING_BYTES, "limits.waiting_bytes", "WEFT_LIMITS_WAITING_BYTES", BYTES,
+               waiting_bytes, "64MiB", RESTART, 1 << 20, 16LL << 30, "what they may weigh"),
+    NUMBER_ROW(CONFIG_DUTIES, "duties", "WEFT_DUTIES", DURATION, duties_us, "3s", RESTART,
+               100 * CLOCK_MS, 60 * CLOCK_S,
+               "how often the server that looks after lost workers and time limits does so; "
+               "another takes over after a bit more than three times that"),
 };
 
 struct reading {
@@ -184,6 +196,8 @@ static struct str number_text(struct arena *a, const struct row *row, int64_t v)
     if (row->kind == KIND_DURATION)
         return v % CLOCK_S ? str_printf(a, "%lldms", (long long)(v / CLOCK_MS))
                            : str_printf(a, "%llds", (long long)(v / CLOCK_S));
+    if (row->kind == KIND_BYTES && v && v % (1 << 10) == 0 && v < 1 << 20)
+        return str_printf(a, "%" PRId64 "KiB", v >> 10);
     if (row->kind == KIND_BYTES && v && v % (1 << 20) == 0)
         return str_printf(a, "%" PRId64 "MiB", v >> 20);
     return str_printf(a, "%" PRId64, v);

@@ -38,7 +38,11 @@ enum config_key {
     CONFIG_CONNECTIONS,
     CONFIG_CONNECTIONS_PER_ADDRESS,
     CONFIG_REQUESTS_PER_SECOND,
+    CONFIG_HEAD,
     CONFIG_BODY,
+    CONFIG_WAITING,
+    CONFIG_WAITING_BYTES,
+    CONFIG_DUTIES,
     CONFIG_N
 };
 
@@ -55,7 +59,9 @@ struct config {
     int64_t log_level, log_format; /* enum log_level, enum log_format */
     int64_t connections, connections_per_address;
     int64_t requests_per_second; /* of one address; 0: no limit */
-    int64_t body_bytes;
+    int64_t head_bytes, body_bytes;
+    int64_t waiting, waiting_bytes; /* for each of the store's threads */
+    int64_t duties_us;
     struct config_from {
         enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG } source;
         struct str where; /* "weft.yaml:3", "WEFT_LISTEN", "--listen" */

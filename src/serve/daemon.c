@@ -184,6 +184,7 @@ static struct net_limits limits_of(const struct config *c)
     l.connections = (unsigned)c->connections;
     l.connections_per_peer = (unsigned)c->connections_per_address;
     l.requests_per_s = (unsigned)c->requests_per_second;
+    l.head_bytes = (size_t)c->head_bytes;
     l.body_bytes = (size_t)c->body_bytes;
     return l;
 }
@@ -398,6 +399,8 @@ static int start_batcher(struct daemon *d, enum store_mode mode, struct batcher 
         .says_trouble = mode == STORE_WRITE,
  /* A long list does not stop short looks. */
         .connections = mode == STORE_WRITE ? 1 : READERS,
+        .waiting_max = (size_t)d->config.waiting,
+        .waiting_bytes_max = (size_t)d->config.waiting_bytes,
         .batch_max = mode == STORE_WRITE ? 0 : READER_BATCH,
     };
     int r = batcher_new(&o, ret);
@@ -447,6 +450,8 @@ static void start_duties(struct daemon *d)
         .writer = d->writer,
         .holder = str_printf(&d->arena, STR_FMT "-%lld-%lld", STR_ARG(d->self.host),
                              (long long)d->self.pid, (long long)d->self.pid_start),
+        .renew_us = d->config.duties_us,
+        .ttl_us = d->config.duties_us * DUTIES_TTL_US / DUTIES_RENEW_US,
     };
     int r = hub_seat_new(d->hub, &d->loop, &d->seat);
 

@@ -92,7 +92,21 @@ static void process_metrics(const struct pages *p, struct buf *out)
                    (name), (uint64_t)writer.field, (name), (uint64_t)reader.field);                \
     } while (0)
 
-/* Requests a commit are requests_total by commits_total. */
+static void sizes(struct buf *out, const char *thread, const struct batcher_stats *s)
+{
+    const char *name = "weft_store_batch_requests";
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < BATCHER_SIZES_N; i++) {
+        n += s->sizes[i];
+        buf_printf(out, "%s_bucket{thread=\"%s\",le=\"%u\"} %" PRIu64 "\n", name, thread, 1u << i,
+                   n);
+    }
+    buf_printf(out, "%s_bucket{thread=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name, thread, n);
+    buf_printf(out, "%s_sum{thread=\"%s\"} %" PRIu64 "\n", name, thread, s->requests);
+    buf_printf(out, "%s_count{thread=\"%s\"} %" PRIu64 "\n", name, thread, n);
+}
+
 static void batcher_metrics(const struct pages *p, struct buf *out)
 {
     struct batcher_stats writer, reader = {0};
@@ -111,6 +125,9 @@ static void batcher_metrics(const struct pages *p, struct buf *out)
                  late);
     EACH_BATCHER(out, "weft_store_reruns_total", "counter", "Transactions run again.", reruns);
     EACH_BATCHER(out, "weft_store_faults_total", "counter", "Transactions that failed.", faults);
+    family(out, "weft_store_batch_requests", "histogram", "Requests of one transaction.");
+    sizes(out, "writer", &writer);
+    sizes(out, "reader", &reader);
 }
 
 /* Names of queues are their users' own. */

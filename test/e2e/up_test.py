@@ -48,6 +48,8 @@ def it_is_ready_and_small_and_says_where():
         tap.equal(s.call("GET", "/v1/status")["health"], "healthy")
         tap.equal(s.get("/nothing")[0], 404)
         tap.equal(s.metrics()["weft_ready"], 1)
+        sizes = {k: v for k, v in s.metrics().items() if k.startswith('weft_store_batch_requests_bucket{thread="writer"')}
+        tap.equal((len(sizes), list(sizes.values())), (12, sorted(sizes.values())))
         w.wait(lambda: s.metrics().get("weft_workers") == 1)
         tap.equal(s.end(), 0)
 
@@ -88,6 +90,7 @@ def settings_come_from_file_environment_and_flags():
         tap.equal(by["drain"], ("6s", "environment", "WEFT_DRAIN"))
         tap.equal(by["limits.body"], ("1MiB", "flag", "--set"))
         tap.equal(by["listen"][:2], ("127.0.0.1:7411", "default"))
+        tap.equal((by["limits.head"][0], by["duties"][0]), ("16KiB", "3s"))
         with Server(w) as s:
             workers = w.wait(lambda: s.call("GET", "/v1/status")["workers"])
             tap.equal([x["slots"] for x in workers], [1 + 64], "and 64 that are taken ahead")
