@@ -21,7 +21,10 @@ enum recover_verdict recover_judge(const struct worker_row *w, const struct guar
      * is on this machine for sure. */
     if (here && store == STORE_SQLITE && guardian_rebooted(w->boot))
         return RECOVER_REBOOT;
-    return now - w->beat_at > 2 * w->ttl_us ? RECOVER_SILENT : RECOVER_ALIVE;
+    /* On a store that machines share it has killed its processes at LOCAL_FENCE_US; on a file it
+     * does not, and may be held up alone. */
+    return now - w->beat_at > (store == STORE_POSTGRES ? 1 : 2) * w->ttl_us ? RECOVER_SILENT
+                                                                            : RECOVER_ALIVE;
 }
 
 struct worker_lose recover_lose(const struct worker_row *w, enum recover_verdict verdict)

@@ -5,8 +5,9 @@
  * A worker of this machine is dead when its process is: the same boot, pid and start time live no
  * more. Then everything that it left running is ended first, and only with that proof are its tasks
  * given out again. Where the store is a file, one of this machine's earlier boot is dead as well. A
- * program of another machine, or of another container, is judged by its heartbeat alone, after
- * twice its TTL: one that lives has stopped its own tasks long before (serve/local.h).
+ * program of another machine, or of another container, is judged by its heartbeat alone: where the
+ * store is Postgres after its TTL, since one that lives has killed its own processes before
+ * (LOCAL_FENCE_US in serve/local.h); where it is a file after twice that.
  */
 #ifndef SERVE_RECOVER_H
 #define SERVE_RECOVER_H
@@ -22,7 +23,7 @@ enum recover_verdict {
     RECOVER_ALIVE,  /* or it may be */
     RECOVER_REBOOT, /* dead, and the machine started anew: nothing of it can be left */
     RECOVER_DEAD,   /* dead: clean up, then lose it */
-    RECOVER_SILENT, /* of another machine, as far as one can tell, and silent for twice its TTL */
+    RECOVER_SILENT, /* of another machine, as far as one can tell, and silent for too long */
 };
 enum recover_verdict recover_judge(const struct worker_row *w, const struct guardian_self *self,
                                    enum store_backend store, int64_t now);

@@ -11,7 +11,8 @@
 /* What a worker's row says where it was written. */
 enum where { HERE, OTHER_NAMESPACE, OTHER_BOOT, UNKNOWN_BOOT, OTHER_HOST };
 
-/* Only a death that is proven counts at once; everybody else has twice the time to live. */
+/* Only a death that is proven counts at once; who kills its own
+ * processes in time has its time to live, everybody else twice that. */
 static void a_worker_is_given_up_only_when_that_is_safe(void **state)
 {
     static const struct {
@@ -27,16 +28,16 @@ static void a_worker_is_given_up_only_when_that_is_safe(void **state)
         {"its process is dead",            HERE,            STORE_SQLITE,   1, 0,           RECOVER_DEAD  },
         {"its process is dead, shared",    HERE,            STORE_POSTGRES, 1, 0,           RECOVER_DEAD  },
         {"the machine started anew",       OTHER_BOOT,      STORE_SQLITE,   0, 0,           RECOVER_REBOOT},
-        {"a namesake",                     OTHER_BOOT,      STORE_POSTGRES, 0, 2 * TTL,     RECOVER_ALIVE },
-        {"a silent namesake",              OTHER_BOOT,      STORE_POSTGRES, 0, 2 * TTL + 1, RECOVER_SILENT},
+        {"a namesake",                     OTHER_BOOT,      STORE_POSTGRES, 0, TTL,         RECOVER_ALIVE },
+        {"a silent namesake",              OTHER_BOOT,      STORE_POSTGRES, 0, TTL + 1,     RECOVER_SILENT},
         {"another container",              OTHER_NAMESPACE, STORE_SQLITE,   1, 2 * TTL,     RECOVER_ALIVE },
-        {"another container, shared",      OTHER_NAMESPACE, STORE_POSTGRES, 1, 2 * TTL,     RECOVER_ALIVE },
+        {"another container, shared",      OTHER_NAMESPACE, STORE_POSTGRES, 1, TTL,         RECOVER_ALIVE },
         {"a silent container",             OTHER_NAMESPACE, STORE_SQLITE,   1, 2 * TTL + 1, RECOVER_SILENT},
         {"nobody knows where",             UNKNOWN_BOOT,    STORE_SQLITE,   1, 2 * TTL,     RECOVER_ALIVE },
         {"nobody knows where, and silent", UNKNOWN_BOOT,    STORE_SQLITE,   1, 2 * TTL + 1,
          RECOVER_SILENT                                                                                   },
-        {"another machine",                OTHER_HOST,      STORE_POSTGRES, 1, 2 * TTL,     RECOVER_ALIVE },
-        {"another machine, silent",        OTHER_HOST,      STORE_POSTGRES, 1, 2 * TTL + 1, RECOVER_SILENT},
+        {"another machine",                OTHER_HOST,      STORE_POSTGRES, 1, TTL,         RECOVER_ALIVE },
+        {"another machine, silent",        OTHER_HOST,      STORE_POSTGRES, 1, TTL + 1,     RECOVER_SILENT},
     };
     struct arena a = {0};
     struct guardian_self self = guardian_self(&a);
