@@ -331,7 +331,7 @@ static bool overcome(struct worker *w, struct batch *batch, int r, enum remedy r
 
     if (!row)
         log_say(LOG_ERROR, "transaction_failed", LOG_NUMBER("errno", -r),
-                LOG_TEXT("way", str_of(fault_take())));
+                LOG_TEXT("text", store_says(w)), LOG_TEXT("way", str_of(fault_take())));
     fault_take();
     answer_impatient(batch, &o);
     if (!batch->n)

@@ -74,8 +74,10 @@ static const struct row rows[CONFIG_N] = {
     TEXT_ROW(CONFIG_HOST, "host", "WEFT_HOST", TEXT, host, "",
              "the name of a proxy before a server of this machine alone, which otherwise takes "
              "requests for localhost and addresses only"),
-    TEXT_ROW(CONFIG_STORE, "store", "WEFT_STORE", STORE, store, NULL,
-             "sqlite:PATH or postgres://…; default sqlite:DATA/weft.db"),
+    TEXT_ROW(
+        CONFIG_STORE, "store", "WEFT_STORE", STORE, store, NULL,
+        "sqlite:PATH or postgres://…, with ?pooler=transaction behind pgbouncer's transactions; "
+        "default sqlite:DATA/weft.db"),
     TEXT_ROW(CONFIG_STORE_DIRECT, "store_direct", "WEFT_STORE_DIRECT", STORE, store_direct, NULL,
              "where store is a pooler (pgbouncer): the Postgres behind it, which tells of news"),
     TEXT_ROW(CONFIG_DATA, "data", "WEFT_DATA", PATH, data, ".weft",

@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "store/store_testing.h"
 
 #define PGBOUNCER "/usr/sbin/pgbouncer"
@@ -39,7 +41,8 @@ static const char *part(PQconninfoOption *parts, const char *name, const char *o
     return otherwise;
 }
 
-static void write_settings(struct store_testing *t, const char *path, int port)
+static void write_settings(struct store_testing *t, const char *path, int port,
+                           const char *settings)
 {
     PQconninfoOption *parts = PQconninfoParse(t->url, NULL);
     FILE *f = fopen(path, "w");
@@ -53,22 +56,21 @@ static void write_settings(struct store_testing *t, const char *path, int port)
         fprintf(f, " password=%s", password);
     fprintf(f,
             "\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\n"
-            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
-            "server_reset_query = DISCARD ALL\nserver_reset_query_always = 1\n",
-            port);
+            "auth_type = any\npool_mode = transaction\n%s",
+            port, settings);
     fclose(f);
     PQconninfoFree(parts);
 }
 
 /* False: it is not installed. */
-static bool pooler_start(struct store_testing *t, struct pooler *p)
+static bool pooler_start(struct store_testing *t, struct pooler *p, const char *settings)
 {
     const char *path = str_printf(&t->a, "%s/pgbouncer.ini", t->folder).p;
     int port = free_port();
 
     if (access(PGBOUNCER, X_OK))
         return false;
-    write_settings(t, path, port);
+    write_settings(t, path, port, settings);
     chmod(t->folder, 0755);
     chmod(path, 0644);
     snprintf(p->url, sizeof(p->url), "postgres://weft@127.0.0.1:%d/%s?pooler=transaction", port,
@@ -109,7 +111,9 @@ static void transactions_go_through_a_pooler(void **state)
     struct rows rows;
     int64_t ids[2];
 
-    if (!pooler_start(t, &p)) {
+    if (!pooler_start(t, &p,
+                      "default_pool_size = 3\nserver_reset_query = DISCARD ALL\n"
+                      "server_reset_query_always = 1\n")) {
         print_message("%s is not installed\n", PGBOUNCER);
         skip();
     }
@@ -140,10 +144,68 @@ static void transactions_go_through_a_pooler(void **state)
     pooler_stop(&p);
 }
 
+/* Statements that were prepared in a session of somebody else's are met by the second at the
+ * latest. */
+static void a_pooler_that_is_not_told_of_is_named(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *stores[2];
+    struct pooler p;
+    struct str text;
+    int r = 0;
+
+    if (!pooler_start(t, &p, "default_pool_size = 1\n")) {
+        print_message("%s is not installed\n", PGBOUNCER);
+        skip();
+    }
+    *strchr(p.url, '?') = 0;
+    for (int i = 0; i < 2; i++)
+        r = store_open(&(struct store_options){.url = str_of(p.url), .mode = STORE_WRITE},
+                       &stores[i]);
+    assert_int_equal(r, -EINVAL);
+    text = store_error(stores[1]);
+    assert_non_null(memmem(text.p, text.n, STR("?pooler=transaction").p, 19));
+    fault_take();
+    for (int i = 0; i < 2; i++)
+        store_free(stores[i]);
+    pooler_stop(&p);
+}
+
+/* A pooler speaks for a server that it cannot reach, or that is too busy. */
+static void a_pooler_without_a_connection_is_a_lost_one(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store_options o = {.mode = STORE_WRITE, .connect_ms = 500};
+    struct store *writers[2];
+    struct pooler p;
+    int64_t id;
+    int r;
+
+    if (!pooler_start(t, &p, "default_pool_size = 1\nquery_wait_timeout = 1\n")) {
+        print_message("%s is not installed\n", PGBOUNCER);
+        skip();
+    }
+    writers[0] = open_at(p.url, STORE_WRITE);
+    o.url = str_of(p.url);
+    STORE_OK(writers[1], store_open(&o, &writers[1]));
+    STORE_OK(writers[0], store_begin(writers[0], NULL));
+    STORE_OK(writers[0], store_ids(writers[0], 1, &id));
+    r = store_begin(writers[1], NULL);
+    r = r ? r : store_ids(writers[1], 1, &id);
+    assert_int_equal(r, -ECONNRESET);
+    fault_take();
+    STORE_OK(writers[0], store_commit(writers[0]));
+    for (int i = 0; i < 2; i++)
+        store_free(writers[i]);
+    pooler_stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(transactions_go_through_a_pooler, postgres),
+        STORE_TEST(a_pooler_without_a_connection_is_a_lost_one, postgres),
+        STORE_TEST(a_pooler_that_is_not_told_of_is_named, postgres),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,9 @@
 /* How long the server's own limit may be overdue before the connection is given up. */
 #define OVERDUE_MS 5000
 
+/* Somebody else has the session that our statements were prepared in. */
+#define POOLED "a pooler of transactions is between; give the store's URL ?pooler=transaction"
+
 /* What an SQLSTATE, or a class of them, means to a caller. The first row that fits is taken. */
 static const struct meaning {
     const char *state;
@@ -29,6 +32,8 @@ static const struct meaning {
     {"53100", -ENOSPC,           "the server's disk is full; free some space and try again"          },
     {"53200", -ENOMEM,           "the server has not enough memory"                                  },
     {"42501", -EACCES,           "the user may not do that; give it the rights, or name another user"},
+    {"26000", -EINVAL,           POOLED                                                              },
+    {"42P05", -EINVAL,           POOLED                                                              },
     {"28",    -EACCES,           "the server refuses the user; check name, password and pg_hba.conf" },
     {"3D000", -ENOENT,           "there is no such database; create it, or name another one"         },
     {"XX001", -EUCLEAN,          "the data are damaged; restore them from a backup"                  },
@@ -134,6 +139,9 @@ static int result_fault(struct wire *w, const PGresult *result, const char *name
     if (!state) /* libpq made it up: there is nobody at the other end */
         return wire_lost(w, PQresultErrorMessage(result));
     if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        return wire_lost(w, message);
+    /* A pooler leaves the severity out, and has no connection to the server. */
+    if (strncmp(state, "08", 2) == 0)
         return wire_lost(w, message);
     m = meaning_of(state);
     if (!m)
