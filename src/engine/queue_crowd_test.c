@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "engine/engine_testing.h"
+#include "engine/lease.h"
 
 #define MEMBERS_MAX 20
 #define CLAIMED_MAX 200
@@ -55,6 +56,8 @@ REQUEST(task_claim)
 REQUEST(task_complete)
 REQUEST(queue_get)
 REQUEST(queue_put)
+REQUEST(worker_join)
+REQUEST(lease_renew)
 
 /* One transaction; what lost a deadlock or a lock is done again. */
 static bool run(struct member *m, request *call, const void *req, void *reply)
@@ -480,6 +483,50 @@ static void a_limit_changes_under_work(void **state)
     world_healthy(w);
 }
 
+/* The first is replaced by its next incarnations, which take its lease over; the others renew it.
+ */
+static void renew_while_it_goes_over(struct member *m)
+{
+    const struct lease_ref ref = {m->crowd->work.list[0].task, m->crowd->work.list[0].token};
+    const struct lease_progress progress = {.lease = ref, .percent = -1};
+    struct lease_renewals renewals;
+    struct worker_joined joined;
+    const struct worker_join join = {
+        .worker = {.name = STR("w"), .slots = 10, .ttl_us = 60 * CLOCK_S},
+        .leases = &ref,
+        .leases_n = 1,
+        .takeover = true,
+    };
+
+    for (int i = 0; i < 40; i++)
+        if (m->number == 0)
+            run(m, do_worker_join, &join, &joined);
+        else if (run(m, do_lease_renew, &(struct lease_renew){&progress, 1, 0}, &renewals) &&
+                 renewals.list[0].code != CODE_OK)
+            atomic_fetch_add(&m->crowd->failed, 1);
+}
+
+/* A lease is told to be lost only where it is. */
+static void a_lease_goes_over_while_it_is_renewed(void **state)
+{
+    const struct worker_join join = {
+        .worker = {.name = STR("w"), .slots = 10, .ttl_us = 60 * CLOCK_S}
+    };
+    static struct member members[MEMBERS_MAX];
+    struct world *w = world(state);
+    struct worker_joined joined;
+    struct crowd c = {0};
+
+    fill(w, 1);
+    DO(w, worker_join(&w->tx, &join, &joined));
+    w->worker = joined.worker.worker.incarnation;
+    c.work = world_claim_queue(w, "mail", 1);
+    assert_int_equal(c.work.n, 1);
+    together(w, &c, members, 4, renew_while_it_goes_over);
+    forget(members, 4);
+    world_healthy(w);
+}
+
 static void anything(struct member *m)
 {
     struct queue_status q;
@@ -533,6 +580,8 @@ int main(void)
         ENGINE_TEST(keys_keep_their_order, postgres, postgres),
         ENGINE_FILE_TEST(a_limit_changes_under_work),
         ENGINE_TEST(a_limit_changes_under_work, postgres, postgres),
+        ENGINE_FILE_TEST(a_lease_goes_over_while_it_is_renewed),
+        ENGINE_TEST(a_lease_goes_over_while_it_is_renewed, postgres, postgres),
         ENGINE_FILE_TEST(anything_at_once),
         ENGINE_TEST(anything_at_once, postgres, postgres),
     };
