@@ -389,6 +389,17 @@ static const char *forbidden(const struct http1 *h, const struct http_head *head
     return NULL;
 }
 
+/* JSON by its name, or by none. `curl -d` and Python's urllib call every body a form; one that a
+ * page of a browser sends says its Origin. */
+static bool says_json(const struct http_head *head)
+{
+    struct str type = head->fields[HTTP_CONTENT_TYPE];
+
+    return !type.p || http1_reply_is_type(type, STR("application/json")) ||
+           (!head->fields[HTTP_ORIGIN].p &&
+            http1_reply_is_type(type, STR("application/x-www-form-urlencoded")));
+}
+
 /* What the fields must say before a body is worth reading. Returns 0, or 1 when refused. */
 static int check_fields(struct http1 *h, const struct http_head *head, const struct method *m)
 {
@@ -401,8 +412,7 @@ static int check_fields(struct http1 *h, const struct http_head *head, const str
         refuse(h, 400, CODE_INVALID, STR("a request with this verb has no body"));
     else if (!reads && head->query.n > 0)
         refuse(h, 400, CODE_INVALID, STR("a request with a body has no query"));
-    else if (f[HTTP_CONTENT_TYPE].p &&
-             !http1_reply_is_type(f[HTTP_CONTENT_TYPE], STR("application/json")))
+    else if (!says_json(head))
         refuse(h, 415, CODE_UNSUPPORTED_MEDIA_TYPE,
                STR("a request's Content-Type is application/json, in UTF-8 (curl sends it with "
                    "--json)"));
