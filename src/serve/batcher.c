@@ -44,6 +44,8 @@ struct batcher {
     unsigned connections; /* … of so many */
     pthread_mutex_t lock;
     pthread_cond_t posted;
+    /* Who waits for the store waits here, and takes no signal from those that wait for a post. */
+    pthread_cond_t stopped;
     /* Under the lock. */
     struct list waiting[BATCHER_LANE_N];
     size_t waiting_n; /* in all lanes */
@@ -174,7 +176,7 @@ static bool wait_a_while(struct batcher *b, int64_t wait_us)
     until.tv_sec += wait_us / CLOCK_S + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&b->lock);
-    while (!b->stop && pthread_cond_timedwait(&b->posted, &b->lock, &until) != ETIMEDOUT) {
+    while (!b->stop && pthread_cond_timedwait(&b->stopped, &b->lock, &until) != ETIMEDOUT) {
     }
     go_on = !b->stop;
     pthread_mutex_unlock(&b->lock);
@@ -457,12 +459,14 @@ static void stop(struct batcher *b)
     pthread_mutex_lock(&b->lock);
     b->stop = true;
     pthread_cond_broadcast(&b->posted);
+    pthread_cond_broadcast(&b->stopped);
     pthread_mutex_unlock(&b->lock);
     for (unsigned i = 0; i < b->workers_n; i++)
         pthread_join(b->workers[i].thread, NULL);
     arena_deinit(&b->memory);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->posted);
+    pthread_cond_destroy(&b->stopped);
     free(b);
 }
 
@@ -507,9 +511,10 @@ int batcher_new(const struct batcher_options *options, struct batcher **ret)
     for (size_t i = 0; i < BATCHER_LANE_N; i++)
         list_init(&b->waiting[i]);
     pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->posted, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->posted, &attr);
+    pthread_cond_init(&b->stopped, &attr);
     pthread_condattr_destroy(&attr);
     while (!r && b->workers_n < b->connections)
         r = start(b, options);
