@@ -342,12 +342,10 @@ void rpc_start(struct methods *m, struct call *c)
     methods_begun(m, rpc);
     if (rpc->begun_us >= c->deadline_us) {
         rpc_end_cancelled(rpc);
-    } else if (refuse_full(rpc)) {
-        /* It is over. */
     } else if (decode(rpc)) {
         rpc_refuse(rpc, &rpc->api.answer);
-    } else if (action->begin && action->begin(rpc)) {
-        /* It waits, and ends by itself. */
+    } else if (refuse_full(rpc) || (action->begin && action->begin(rpc))) {
+        /* It is over, or waits and ends by itself. */
     } else if (action->work) {
         rpc->work.data = rpc;
         uv_queue_work(methods_loop(m), &rpc->work, work, worked);
