@@ -85,6 +85,9 @@ struct backend {
                struct arena *a, struct rows *ret); /* a is NULL where rows are not wanted */
     /* Run it, its answer to come with that of the next call; NULL: it is run at once. */
     int (*put)(struct store *s, enum statement_id id, const struct cell *params, size_t sets);
+    /* All of them in one round trip, their rows kept by store_keep(). NULL: they are run one by
+     * one. */
+    int (*ask)(struct store *s, const struct store_ask *asks, size_t n, struct arena *a);
     int (*mark)(struct store *s);
     int (*undo)(struct store *s);
     int (*commit)(struct store *s);
@@ -110,6 +113,9 @@ int store_ended(struct store *s, int r);
 /* Wait before another try, longer each time; *step_ms begins as 0. False where the deadline is
  * over. */
 bool store_back_off(struct store *s, int64_t *step_ms, int64_t deadline);
+
+/* The cells since the last one are the rows that a statement answered with; it wrote `changed`. */
+void store_keep(struct store *s, const struct store_ask *ask, struct arena *a, int64_t changed);
 
 /* Another cell of the statement that runs; its text is copied into the arena. */
 void store_cell(struct store *s, struct arena *a, struct cell c);

@@ -579,13 +579,11 @@ static int postgres_put(struct store *s, enum statement_id id, const struct cell
     return r ? fault(r) : 0;
 }
 
-static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)
+static int send_ids(struct postgres *p, size_t n)
 {
-    struct postgres *p = postgres_of(s);
     char count[8];
     const char *values[] = {count};
     const int lengths[] = {8}, formats[] = {1};
-    PGresult *result;
     int r;
 
     put64(count, (int64_t)n);
@@ -595,14 +593,57 @@ static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)
                                   .values = values,
                                   .lengths = lengths,
                                   .formats = formats});
+    return r ? fault(r) : 0;
+}
+
+static void ids_keep(const PGresult *result, size_t n, int64_t *ret_ids)
+{
+    assert((size_t)PQntuples(result) == n);
+    for (size_t i = 0; i < n; i++)
+        ret_ids[i] = result_int(result, (int)i, 0);
+}
+
+static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)
+{
+    struct postgres *p = postgres_of(s);
+    PGresult *result;
+    int r = send_ids(p, n);
+
     if (!r)
         r = wire_answers(&p->wire, &result);
     if (r)
         return fault(r);
-    assert((size_t)PQntuples(result) == n);
-    for (size_t i = 0; i < n; i++)
-        ret_ids[i] = result_int(result, (int)i, 0);
+    ids_keep(result, n, ret_ids);
     PQclear(result);
+    return 0;
+}
+
+static int postgres_ask(struct store *s, const struct store_ask *asks, size_t n, struct arena *a)
+{
+    struct postgres *p = postgres_of(s);
+    PGresult *results[STORE_ASK_MAX];
+    int r = 0;
+
+    /* None of their answers may be taken on the way, for want of room. */
+    if (p->wire.sent_n + n + 8 > WIRE_SENT_MAX)
+        r = settle_sent(p);
+    for (size_t i = 0; !r && i < n; i++)
+        r = asks[i].ret_ids ? send_ids(p, asks[i].sets)
+                            : send_run(p, asks[i].id, asks[i].params, asks[i].sets);
+    if (!r)
+        r = wire_answers_many(&p->wire, results, n);
+    if (r)
+        return r > 0 ? r : fault(r);
+    for (size_t i = 0; i < n; i++) {
+        if (asks[i].ret_ids) {
+            ids_keep(results[i], asks[i].sets, asks[i].ret_ids);
+        } else {
+            if (asks[i].ret)
+                rows_keep(p, results[i], a);
+            store_keep(s, &asks[i], a, rows_changed(results[i]));
+        }
+        PQclear(results[i]);
+    }
     return 0;
 }
 
@@ -754,6 +795,7 @@ const struct backend postgres_backend = {
     .begin = postgres_begin,
     .run = postgres_run,
     .put = postgres_put,
+    .ask = postgres_ask,
     .mark = postgres_mark,
     .undo = postgres_undo,
     .commit = postgres_commit,

@@ -462,6 +462,62 @@ int store_run(struct store *s, enum statement_id id, struct arena *a, const stru
     return 0;
 }
 
+void store_keep(struct store *s, const struct store_ask *ask, struct arena *a, int64_t changed)
+{
+    struct rows rows = {.changed = changed};
+
+    s->written += changed;
+    rows_take(s, ask->ret ? a : NULL, s->shapes[ask->id].columns, &rows);
+    if (ask->ret)
+        *ask->ret = rows;
+    s->cells_n = 0;
+}
+
+/* Where a round trip costs nothing. */
+static int ask_one(struct store *s, struct arena *a, const struct store_ask *ask)
+{
+    int r;
+
+    if (ask->ret_ids)
+        return store_ids(s, ask->sets, ask->ret_ids);
+    r = store_run(s, ask->id, a, ask->params, ask->sets, ask->ret);
+    if (r > 0)
+        r = store_say(s, -EBADMSG, "statement %s: a unique key exists already",
+                      s->backend->statements[ask->id].name);
+    return r ? fault(r) : 0;
+}
+
+int store_ask(struct store *s, struct arena *a, const struct store_ask *asks, size_t n)
+{
+    struct store_ask list[STORE_ASK_MAX];
+    size_t kept = 0;
+    int r = 0;
+
+    assert(n <= STORE_ASK_MAX);
+    for (size_t i = 0; !r && i < n; i++) {
+        if (asks[i].ret)
+            *asks[i].ret = (struct rows){0};
+        if (asks[i].sets == 0)
+            continue;
+        if (!s->backend->ask)
+            r = ask_one(s, a, &asks[i]);
+        else if (!asks[i].ret_ids)
+            r = run_check(s, asks[i].id, asks[i].params, asks[i].sets);
+        list[kept++] = asks[i];
+    }
+    if (r || kept == 0 || !s->backend->ask)
+        return r ? fault(r) : 0;
+    assert(s->state == STORE_OPEN || s->state == STORE_ENDED);
+    if (s->state == STORE_ENDED)
+        return fault(s->ended);
+    s->cells_n = 0;
+    r = s->backend->ask(s, list, kept, a);
+    if (r > 0)
+        r = store_say(s, -EBADMSG, "statement %s: a unique key exists already",
+                      s->backend->statements[list[kept - 1].id].name);
+    return r ? fault(failed(s, r)) : 0;
+}
+
 int store_put(struct store *s, enum statement_id id, const struct cell *params, size_t sets)
 {
     struct rows rows = {0};

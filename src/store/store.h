@@ -168,6 +168,22 @@ int store_run(struct store *s, enum statement_id id, struct arena *a, const stru
  */
 int store_put(struct store *s, enum statement_id id, const struct cell *params, size_t sets);
 
+/* One of several questions that are asked together. */
+struct store_ask {
+    enum statement_id id;
+    const struct cell *params;
+    size_t sets;      /* 0: nothing is run, and there are no rows */
+    struct rows *ret; /* may be NULL */
+    int64_t *ret_ids; /* not NULL: no statement, but `sets` numbers as of store_ids() */
+};
+
+/*
+ * As store_run() and store_ids() of each, one after the other; Postgres answers all of them in one
+ * round trip. Up to STORE_ASK_MAX. A duplicate is -EBADMSG.
+ */
+#define STORE_ASK_MAX 8
+int store_ask(struct store *s, struct arena *a, const struct store_ask *asks, size_t n);
+
 /* One set, written in place: STORE_DO(s, STMT_run_get, arena, &rows, INT(id)). */
 #define STORE_PUT(s, id, ...) store_put((s), (id), (struct cell[]){__VA_ARGS__}, 1)
 #define STORE_DO(s, id, arena, ret, ...)                                                           \

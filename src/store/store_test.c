@@ -386,6 +386,74 @@ static void what_was_put_is_there_for_the_next_call(void **state)
     store_free(s);
 }
 
+/* After what was put, whatever there is of it; a question without sets is none. */
+static void what_is_asked_together_is_answered_in_turn(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+    const struct cell one = TEXT(STR("q1")), two = TEXT(STR("q60")), none = TEXT(STR("none"));
+    struct rows rows[4];
+    int64_t ids[3], later;
+    const struct store_ask first = {
+        .id = STMT_queue_get, .params = &one, .sets = 1, .ret = &rows[0]};
+    const struct store_ask numbers = {.sets = 3, .ret_ids = ids};
+    const struct store_ask missing = {
+        .id = STMT_queue_get, .params = &none, .sets = 1, .ret = &rows[1]};
+    const struct store_ask nothing = {.id = STMT_queue_rules, .ret = &rows[2]};
+    const struct store_ask last = {
+        .id = STMT_queue_get, .params = &two, .sets = 1, .ret = &rows[3]};
+    const struct store_ask asks[] = {first, numbers, missing, nothing, last};
+
+    begin(s);
+    for (int i = 0; i < 61; i++) /* nearly as many as may be under way at once */
+        STORE_OK(s, STORE_PUT(s, STMT_queue_put, TEXT(str_printf(&t->a, "q%d", i)), INT(0), INT(i),
+                              INT(0)));
+    STORE_OK(s, store_ask(s, &t->a, asks, sizeof(asks) / sizeof(*asks)));
+    assert_int_equal(rows[0].n, 1);
+    assert_int_equal(row_int(&rows[0], 0, 2), 1);
+    assert_int_equal(rows[1].n, 0);
+    assert_int_equal(rows[2].n, 0);
+    assert_int_equal(row_int(&rows[3], 0, 2), 60);
+    assert_true(ids[0] < ids[1] && ids[1] < ids[2]);
+    STORE_OK(s, store_ids(s, 1, &later));
+    assert_true(ids[2] < later);
+    assert_int_equal(store_written(s), 61);
+    commit(s);
+    store_free(s);
+}
+
+/* Where one of them fails none is answered, and the transaction goes on after an undo. */
+static void what_is_asked_in_vain_can_be_undone(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+    const struct cell name = TEXT(STR("q")), number = INT(1);
+    struct rows rows[2];
+    int64_t id;
+    const struct store_ask good = {
+        .id = STMT_queue_get, .params = &name, .sets = 1, .ret = &rows[0]};
+    const struct store_ask numbers = {.sets = 1, .ret_ids = &id};
+    const struct store_ask wrong = {
+        .id = STMT_queue_get, .params = &number, .sets = 1, .ret = &rows[1]};
+    const struct store_ask bad[] = {good, numbers, wrong};
+    const struct store_ask broken = {
+        .id = STMT_queue_get, .params = &TEXT(STR("a\xff")), .sets = 1, .ret = &rows[1]};
+
+    begin(s);
+    put(s, "q", 7);
+    STORE_OK(s, store_mark(s));
+    assert_int_equal(store_ask(s, &t->a, &broken, 1), -EBADMSG);
+    STORE_OK(s, store_undo(s));
+    if (store_backend(s) == STORE_POSTGRES) { /* SQLite takes a number for a name */
+        assert_int_equal(store_ask(s, &t->a, bad, 3), -EBADMSG);
+        STORE_OK(s, store_undo(s));
+    }
+    STORE_OK(s, store_ask(s, &t->a, &good, 1));
+    assert_int_equal(row_int(&rows[0], 0, 2), 7);
+    commit(s);
+    store_free(s);
+}
+
 enum after { RUN, COMMIT, MARK, IDS, AFTER_N };
 
 /* SQLite says at once what is wrong with it, Postgres with the next call; the transaction fails on
@@ -904,6 +972,8 @@ int main(void)
         STORE_TESTS(a_duplicate_is_told_and_undone),
         STORE_TESTS(undo_goes_back_to_the_newest_mark),
         STORE_TESTS(what_was_put_is_there_for_the_next_call),
+        STORE_TESTS(what_is_asked_together_is_answered_in_turn),
+        STORE_TESTS(what_is_asked_in_vain_can_be_undone),
         STORE_TESTS(what_was_put_in_vain_is_told_with_the_next_call),
         STORE_TESTS(rollback_leaves_nothing),
         STORE_TESTS(a_reader_sees_one_snapshot),

@@ -256,31 +256,39 @@ int wire_send(struct wire *w, const struct call *call)
     return 0;
 }
 
-int wire_answers(struct wire *w, PGresult **ret)
+int wire_answers_many(struct wire *w, PGresult **ret, size_t wanted)
 {
     int64_t deadline = wire_deadline(w, w->sent_n);
-    size_t n = w->sent_n;
-    PGresult *result = NULL;
+    size_t n = w->sent_n, kept = 0;
     int worst = 0, r = wire_sync(w);
 
+    assert(wanted <= n);
     if (r)
         return fault(r);
     for (size_t i = 0; i < n && w->c; i++) {
-        PQclear(result);
+        PGresult *result;
+
         r = wire_take(w, w->sent[i], deadline, &result);
         if (r > 0 && i + 1 < n)
             r = -EBADMSG; /* whoever wrote that did not wait to hear of it */
         worst = worst ? worst : r;
+        if (!r && i + wanted >= n)
+            ret[kept++] = result;
+        else
+            PQclear(result);
     }
     w->sent_n = 0;
     r = w->c ? wire_take_sync(w, deadline) : 0;
     if (r || !w->c)
         worst = -ECONNRESET; /* worse than what was the matter before */
-    if (!worst && ret)
-        *ret = result;
-    else
-        PQclear(result);
+    while (worst && kept > 0)
+        PQclear(ret[--kept]);
     return worst > 0 ? worst : worst ? fault(worst) : 0;
+}
+
+int wire_answers(struct wire *w, PGresult **ret)
+{
+    return wire_answers_many(w, ret, ret ? 1 : 0);
 }
 
 /* --- connecting --- */
