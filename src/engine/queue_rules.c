@@ -57,6 +57,12 @@ static void read_rule(struct tx *tx, const struct rows *rows, size_t i, struct q
     }
 }
 
+void queue_rules_take(struct tx *tx, struct queue_rules *rules, const struct rows *answer)
+{
+    for (size_t i = 0; i < answer->n; i++)
+        read_rule(tx, answer, i, queue_rules_of(rules, row_text(answer, i, 0)));
+}
+
 /* Read those of the list that `wanted` picks. */
 static int read_rules(struct tx *tx, struct queue_rules *rules,
                       bool (*wanted)(const struct queue_rule *))
@@ -69,9 +75,10 @@ static int read_rules(struct tx *tx, struct queue_rules *rules,
         if (wanted(&rules->list[i]))
             SETS_ADD(&sets, tx->arena, TEXT(rules->list[i].name));
     r = sets_run(&sets, tx, STMT_queue_rules, 1, &rows);
-    for (size_t i = 0; !r && i < rows.n; i++)
-        read_rule(tx, &rows, i, queue_rules_of(rules, row_text(&rows, i, 0)));
-    return r ? fault(r) : 0;
+    if (r)
+        return fault(r);
+    queue_rules_take(tx, rules, &rows);
+    return 0;
 }
 
 static bool missing(const struct queue_rule *rule)
@@ -84,7 +91,7 @@ static bool limited(const struct queue_rule *rule)
     return rule->exists && !rule->paused && (rule->concurrency_max || rule->rate_milli);
 }
 
-int queue_rules_read(struct tx *tx, const struct str *names, size_t n, struct queue_rules *ret)
+static void list_names(struct tx *tx, const struct str *names, size_t n, struct queue_rules *ret)
 {
     *ret = (struct queue_rules){.list = ARENA_ARRAY(tx->arena, struct queue_rule, n)};
     for (size_t i = 0; i < n; i++)
@@ -99,7 +106,46 @@ int queue_rules_read(struct tx *tx, const struct str *names, size_t n, struct qu
                 ret->list[kept++] = ret->list[i];
         ret->n = kept;
     }
+}
+
+int queue_rules_read(struct tx *tx, const struct str *names, size_t n, struct queue_rules *ret)
+{
+    list_names(tx, names, n, ret);
     return read_rules(tx, ret, missing);
+}
+
+static struct store_ask ask_names(struct tx *tx, const struct queue_rules *rules,
+                                  enum statement_id id, struct rows *answer)
+{
+    struct sets sets = {0};
+
+    for (size_t i = 0; i < rules->n; i++)
+        SETS_ADD(&sets, tx->arena, TEXT(rules->list[i].name));
+    return sets_ask(&sets, id, 1, answer);
+}
+
+struct store_ask queue_rules_ask(struct tx *tx, const struct str *names, size_t n,
+                                 struct queue_rules *ret, struct rows *answer)
+{
+    list_names(tx, names, n, ret);
+    return ask_names(tx, ret, STMT_queue_rules, answer);
+}
+
+struct store_ask queue_rules_ask_lock(struct tx *tx, const struct queue_rules *rules,
+                                      struct rows *answer)
+{
+    return ask_names(tx, rules, STMT_queue_lock_limited, answer);
+}
+
+bool queue_rules_locked(const struct queue_rules *rules, const struct rows *answer)
+{
+    for (size_t i = 0, j; i < rules->n; i++) {
+        for (j = 0; j < answer->n && !str_eq(row_text(answer, j, 0), rules->list[i].name); j++)
+            continue;
+        if (j == answer->n && limited(&rules->list[i]))
+            return false;
+    }
+    return true;
 }
 
 int queue_rules_make(struct tx *tx, struct queue_rules *rules)

@@ -28,6 +28,16 @@ struct queue_rules {
 
 /* Rules of the queues of these names, which may repeat; those that do not exist say so. */
 int queue_rules_read(struct tx *tx, const struct str *names, size_t n, struct queue_rules *ret);
+/* The same in two steps, to be asked together with something else: what to ask, and the rules by
+ * what was answered. */
+struct store_ask queue_rules_ask(struct tx *tx, const struct str *names, size_t n,
+                                 struct queue_rules *ret, struct rows *answer);
+void queue_rules_take(struct tx *tx, struct queue_rules *rules, const struct rows *answer);
+/* To be asked before them: a lock of those whose leases are limited. */
+struct store_ask queue_rules_ask_lock(struct tx *tx, const struct queue_rules *rules,
+                                      struct rows *answer);
+/* Whether that lock holds all that are limited now: one may just have been given a limit. */
+bool queue_rules_locked(const struct queue_rules *rules, const struct rows *answer);
 /* Make those that do not exist. */
 int queue_rules_make(struct tx *tx, struct queue_rules *rules);
 /* Lock the queues whose leases are limited, all at once, and read what was counted meanwhile. */

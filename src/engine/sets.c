@@ -30,3 +30,12 @@ int sets_run(struct sets *s, struct tx *tx, enum statement_id id, size_t width, 
         return store_put(tx->store, id, s->cells, n);
     return store_run(tx->store, id, tx->arena, s->cells, n, ret);
 }
+
+struct store_ask sets_ask(struct sets *s, enum statement_id id, size_t width, struct rows *ret)
+{
+    const struct store_ask ask = {.id = id, .params = s->cells, .sets = s->n / width, .ret = ret};
+
+    assert(s->n % width == 0);
+    s->n = 0;
+    return ask;
+}

@@ -27,4 +27,7 @@ void sets_add(struct sets *s, struct arena *a, const struct cell *cells, size_t 
  * gathered: nothing run. */
 int sets_run(struct sets *s, struct tx *tx, enum statement_id id, size_t width, struct rows *ret);
 
+/* The same as one of several questions that are asked together (store_ask); it is read then. */
+struct store_ask sets_ask(struct sets *s, enum statement_id id, size_t width, struct rows *ret);
+
 #endif

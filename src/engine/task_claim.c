@@ -20,6 +20,7 @@
 struct taker {
     int64_t incarnation;
     struct str guest;          /* empty: a registered worker */
+    bool wanted;               /* by a claim that was not refused */
     struct tx_problem problem; /* why it may take nothing */
     int64_t room;              /* slots that are free */
 };
@@ -172,27 +173,6 @@ static int look_at_queue(struct deal *d, struct scope *s)
     return 0;
 }
 
-static int look_at_scopes(struct deal *d)
-{
-    struct str *names = ARENA_ARRAY(d->tx->arena, struct str, d->scopes_n);
-    size_t names_n = 0;
-    int r = 0;
-
-    for (size_t i = 0; !r && i < d->scopes_n; i++)
-        if (d->scopes[i].run)
-            r = look_at_run(d->tx, &d->scopes[i]);
-        else
-            names[names_n++] = d->scopes[i].queue;
-    if (!r)
-        r = queue_rules_read(d->tx, names, names_n, &d->rules);
-    if (!r)
-        r = queue_rules_lock(d->tx, &d->rules);
-    for (size_t i = 0; !r && i < d->scopes_n; i++)
-        if (!d->scopes[i].run)
-            r = look_at_queue(d, &d->scopes[i]);
-    return r ? fault(r) : 0;
-}
-
 /* Whether a worker may take tasks at all. */
 static int judge_taker(struct tx *tx, struct taker *t, const struct worker_row *w)
 {
@@ -220,7 +200,7 @@ static int look_at_guests(struct deal *d)
     int r;
 
     for (size_t i = 0; i < d->takers_n; i++)
-        if (d->takers[i].guest.n)
+        if (d->takers[i].guest.n && d->takers[i].wanted)
             names[n++] = d->takers[i].guest;
     r = n ? worker_guest_many(d->tx, names, incarnations, problems, n) : 0;
     if (r)
@@ -235,41 +215,101 @@ static int look_at_guests(struct deal *d)
     return 0;
 }
 
-/* How many more tasks the workers may hold. Their rows are locked before they are counted: two
- * claims of one worker, or its end and a claim, come one after the other. */
-static int look_at_workers(struct deal *d)
+/* How many more tasks the workers may hold, by their rows and what they hold. */
+static int look_at_workers(struct deal *d, const struct rows *found, const struct rows *busy)
 {
     struct worker_row *workers = ARENA_ARRAY(d->tx->arena, struct worker_row, d->takers_n);
-    struct sets sets = {0}, busy = {0};
-    struct rows rows;
-    int r;
+    int r = 0;
 
     memset(workers, 0, d->takers_n * sizeof(*workers));
-    for (size_t i = 0; i < d->takers_n; i++)
+    for (size_t i = 0; !r && i < found->n; i++)
+        r = row_worker(d->tx, found, i,
+                       &workers[find_taker(d, row_int(found, i, 0), STR("")) - d->takers]);
+    for (size_t i = 0; !r && i < d->takers_n; i++)
         if (d->takers[i].guest.n == 0)
-            SETS_ADD(&sets, d->tx->arena, INT(d->takers[i].incarnation));
-    r = sets_run(&sets, d->tx, STMT_worker_lock_many, 1, &rows);
-    for (size_t i = 0; !r && i < rows.n; i++)
-        r = row_worker(d->tx, &rows, i,
-                       &workers[find_taker(d, row_int(&rows, i, 0), STR("")) - d->takers]);
-    for (size_t i = 0; !r && i < d->takers_n; i++) {
-        if (d->takers[i].guest.n)
-            continue;
-        r = judge_taker(d->tx, &d->takers[i], &workers[i]);
-        if (d->takers[i].room)
-            SETS_ADD(&busy, d->tx->arena, INT(d->takers[i].incarnation));
-    }
-    if (!r)
-        r = sets_run(&busy, d->tx, STMT_worker_busy, 1, &rows);
+            r = judge_taker(d->tx, &d->takers[i], &workers[i]);
     if (r)
         return fault(r);
-    for (size_t i = 0; i < rows.n; i++) {
-        struct taker *t = find_taker(d, row_int(&rows, i, 0), STR(""));
+    for (size_t i = 0; i < busy->n; i++) {
+        struct taker *t = find_taker(d, row_int(busy, i, 0), STR(""));
 
-        t->room -= row_int(&rows, i, 1);
+        t->room -= row_int(busy, i, 1);
         t->room = t->room < 0 ? 0 : t->room;
     }
     return 0;
+}
+
+struct looked {
+    struct rows locked, rules, workers, busy;
+};
+
+/* Limited queues are locked before they are read, and workers before it is counted what they hold:
+ * two claims of one worker, or its end and a claim, come one after the other. */
+static int ask_all(struct deal *d, struct looked *ret)
+{
+    struct str *names = ARENA_ARRAY(d->tx->arena, struct str, d->scopes_n);
+    struct sets workers = {0};
+    struct store_ask asks[4];
+    size_t names_n = 0;
+    int r;
+
+    for (size_t i = 0; i < d->scopes_n; i++)
+        if (d->scopes[i].run == 0)
+            names[names_n++] = d->scopes[i].queue;
+    for (size_t i = 0; i < d->takers_n; i++)
+        if (d->takers[i].guest.n == 0)
+            SETS_ADD(&workers, d->tx->arena, INT(d->takers[i].incarnation));
+    asks[1] = queue_rules_ask(d->tx, names, names_n, &d->rules, &ret->rules);
+    asks[0] = queue_rules_ask_lock(d->tx, &d->rules, &ret->locked);
+    asks[2] = sets_ask(&workers, STMT_worker_lock_many, 1, &ret->workers);
+    asks[3] = asks[2];
+    asks[3].id = STMT_worker_busy;
+    asks[3].ret = &ret->busy;
+    r = store_ask(d->tx->store, d->tx->arena, asks, 4);
+    return r ? fault(r) : 0;
+}
+
+static int look_at_scopes(struct deal *d, const struct looked *looked)
+{
+    int r = 0;
+
+    queue_rules_take(d->tx, &d->rules, &looked->rules);
+    if (!queue_rules_locked(&d->rules, &looked->locked))
+        r = queue_rules_lock(d->tx, &d->rules);
+    for (size_t i = 0; !r && i < d->scopes_n; i++)
+        if (!d->scopes[i].run)
+            r = look_at_queue(d, &d->scopes[i]);
+    return r ? fault(r) : 0;
+}
+
+/* All that the claims are about. Guests are made, if they are new, only for claims that are not
+ * refused. */
+static int look(struct deal *d, const struct task_claim *const *reqs, struct tx_problem *problems,
+                size_t n)
+{
+    struct looked looked;
+    int r = 0;
+
+    for (size_t i = 0; !r && i < d->scopes_n; i++)
+        if (d->scopes[i].run)
+            r = look_at_run(d->tx, &d->scopes[i]);
+    if (!r)
+        r = ask_all(d, &looked);
+    if (!r)
+        r = look_at_scopes(d, &looked);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < n; i++) {
+        if (problems[i].code != CODE_OK)
+            continue;
+        problems[i] = scope_of(d, reqs[i]->run, reqs[i]->queue)->problem;
+        if (problems[i].code == CODE_OK)
+            taker_of(d, reqs[i])->wanted = true;
+    }
+    r = look_at_workers(d, &looked.workers, &looked.busy);
+    if (!r)
+        r = look_at_guests(d);
+    return r ? fault(r) : 0;
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -277,10 +317,22 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* The first tasks of every scope, as many as its claims can take together. */
+/* How many of its tasks are likely to be found, by the counts. */
+static int64_t likely(const struct scope *s)
+{
+    if (!s->rule)
+        return s->wanted;
+    return s->rule->open > s->rule->held ? least(s->wanted, s->rule->open - s->rule->held) : 0;
+}
+
+/* The first tasks of every scope, as many as its claims can take together. Their tokens are drawn
+ * once they are locked, so that the tokens of a task grow: for as many as are likely in the same
+ * round trip, and then for the others. */
 static int find_tasks(struct deal *d)
 {
     struct sets sets = {0};
+    int64_t wanted = 0, drawn = 0;
+    struct store_ask asks[2];
     int r;
 
     for (size_t i = 0; i < d->scopes_n; i++) {
@@ -289,10 +341,15 @@ static int find_tasks(struct deal *d)
         s->wanted = least(s->wanted, s->room);
         if (s->wanted <= 0)
             continue;
+        wanted += s->wanted;
+        drawn += likely(s);
         s->rows = ARENA_ARRAY(d->tx->arena, size_t, (size_t)s->wanted);
         SETS_ADD(&sets, d->tx->arena, INT(s->run), TEXT(s->queue), INT(s->wanted));
     }
-    r = sets_run(&sets, d->tx, STMT_task_ready, 3, &d->rows);
+    d->tokens = ARENA_ARRAY(d->tx->arena, int64_t, (size_t)wanted);
+    asks[0] = sets_ask(&sets, STMT_task_ready, 3, &d->rows);
+    asks[1] = (struct store_ask){.sets = (size_t)drawn, .ret_ids = d->tokens};
+    r = store_ask(d->tx->store, d->tx->arena, asks, 2);
     if (r)
         return fault(r);
     for (size_t i = 0; i < d->rows.n; i++) {
@@ -300,8 +357,8 @@ static int find_tasks(struct deal *d)
 
         s->rows[s->rows_n++] = i;
     }
-    d->tokens = ARENA_ARRAY(d->tx->arena, int64_t, d->rows.n);
-    r = d->rows.n ? store_ids(d->tx->store, d->rows.n, d->tokens) : 0;
+    if (d->rows.n > (size_t)drawn)
+        r = store_ids(d->tx->store, d->rows.n - (size_t)drawn, d->tokens + drawn);
     return r ? fault(r) : 0;
 }
 
@@ -477,16 +534,9 @@ int task_claim_many(struct tx *tx, const struct task_claim *const *reqs,
         r = tx_refuse_one(tx, check(tx, reqs[i]), &problems[i]);
     }
     gather_scopes(&d, reqs, problems, n);
-    if (!r)
-        r = look_at_scopes(&d);
-    for (size_t i = 0; !r && i < n; i++)
-        if (problems[i].code == CODE_OK)
-            problems[i] = scope_of(&d, reqs[i]->run, reqs[i]->queue)->problem;
     gather_takers(&d, reqs, problems, n);
     if (!r)
-        r = look_at_guests(&d);
-    if (!r)
-        r = look_at_workers(&d);
+        r = look(&d, reqs, problems, n);
     if (!r)
         r = deal_all(&d, reqs, replies, problems, n);
     return r ? fault(r) : 0;

@@ -82,6 +82,7 @@ struct batch {
     size_t uniques_n;
     struct fresh *list; /* of all requests that were not refused, in their order */
     size_t n;
+    int64_t *ids; /* one for each task that is asked for, so that some may be left over */
 };
 
 static int by_unique(const void *a, const void *b)
@@ -99,14 +100,13 @@ static struct unique *unique_of(const struct batch *b, struct str queue, struct 
     return b->uniques_n ? bsearch(&k, b->uniques, b->uniques_n, sizeof(k), by_unique) : NULL;
 }
 
-/* The unique keys of all requests, and which of them somebody has. */
-static int find_uniques(struct batch *b, const struct task_enqueue *const *reqs,
-                        const struct tx_problem *problems, size_t n)
+/* The unique keys of all requests, and the question which of them somebody has. */
+static struct store_ask ask_uniques(struct batch *b, const struct task_enqueue *const *reqs,
+                                    const struct tx_problem *problems, size_t n,
+                                    struct rows *answer)
 {
     struct sets sets = {0};
-    struct rows rows;
     size_t cap = 0, kept = 0;
-    int r;
 
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; problems[i].code == CODE_OK && j < reqs[i]->n; j++) {
@@ -117,9 +117,8 @@ static int find_uniques(struct batch *b, const struct task_enqueue *const *reqs,
             ARENA_ROOM(b->tx->arena, b->uniques, b->uniques_n, cap, 64);
             b->uniques[b->uniques_n++] = (struct unique){.queue = reqs[i]->queue, .key = key};
         }
-    if (b->uniques_n == 0)
-        return 0;
-    qsort(b->uniques, b->uniques_n, sizeof(*b->uniques), by_unique);
+    if (b->uniques_n)
+        qsort(b->uniques, b->uniques_n, sizeof(*b->uniques), by_unique);
     for (size_t i = 0; i < b->uniques_n; i++)
         if (kept == 0 || by_unique(&b->uniques[kept - 1], &b->uniques[i]) != 0)
             b->uniques[kept++] = b->uniques[i];
@@ -127,12 +126,7 @@ static int find_uniques(struct batch *b, const struct task_enqueue *const *reqs,
     for (size_t i = 0; i < kept; i++)
         SETS_ADD(&sets, b->tx->arena, TEXT(b->uniques[i].queue), TEXT(b->uniques[i].key),
                  INT(b->tx->now));
-    r = sets_run(&sets, b->tx, STMT_unique_find, 3, &rows);
-    if (r)
-        return fault(r);
-    for (size_t i = 0; i < rows.n; i++)
-        unique_of(b, row_text(&rows, i, 0), row_text(&rows, i, 1))->task = row_int(&rows, i, 2);
-    return 0;
+    return sets_ask(&sets, STMT_unique_find, 3, answer);
 }
 
 /* What is new of a request, which is refused where that does not fit. */
@@ -168,27 +162,19 @@ static int admit(struct batch *b, const struct task_enqueue *req)
     return 0;
 }
 
-static int draw_ids(struct batch *b)
+static void give_ids(struct batch *b)
 {
-    int64_t *ids = ARENA_ARRAY(b->tx->arena, int64_t, b->n);
     size_t new = 0;
-    int r;
 
     for (size_t i = 0; i < b->n; i++)
-        new += !b->list[i].duplicate;
-    r = new ? store_ids(b->tx->store, new, ids) : 0;
-    if (r)
-        return fault(r);
-    for (size_t i = b->n; i-- > 0;)
         if (!b->list[i].duplicate)
-            b->list[i].id = ids[--new];
+            b->list[i].id = b->ids[new ++];
     for (size_t i = 0; i < b->n; i++)
         if (b->list[i].duplicate) {
             const struct unique *u = b->list[i].unique;
 
             b->list[i].id = u->task ? u->task : u->owner->id;
         }
-    return 0;
 }
 
 static int take_uniques(struct batch *b)
@@ -269,10 +255,10 @@ static int write_batch(struct batch *b)
 {
     struct lane_entry *entries = ARENA_ARRAY(b->tx->arena, struct lane_entry, b->n);
     struct sets sets = {0};
-    int r = draw_ids(b);
+    int r;
 
-    if (!r)
-        r = take_uniques(b);
+    give_ids(b);
+    r = take_uniques(b);
     if (!r)
         r = assign(b, entries);
     for (size_t i = 0; !r && i < b->n; i++)
@@ -304,6 +290,8 @@ static int look(struct batch *b, const struct task_enqueue *const *reqs,
                 const struct tx_problem *problems, size_t n)
 {
     struct str *names = ARENA_ARRAY(b->tx->arena, struct str, n);
+    struct rows rules, uniques;
+    struct store_ask asks[3];
     size_t names_n = 0, tasks = 0;
     int r;
 
@@ -313,11 +301,18 @@ static int look(struct batch *b, const struct task_enqueue *const *reqs,
             tasks += reqs[i]->n;
         }
     b->list = ARENA_ARRAY(b->tx->arena, struct fresh, tasks);
-    r = queue_rules_read(b->tx, names, names_n, &b->rules);
-    if (!r)
-        r = queue_rules_make(b->tx, &b->rules);
-    if (!r)
-        r = find_uniques(b, reqs, problems, n);
+    b->ids = ARENA_ARRAY(b->tx->arena, int64_t, tasks);
+    asks[0] = queue_rules_ask(b->tx, names, names_n, &b->rules, &rules);
+    asks[1] = ask_uniques(b, reqs, problems, n, &uniques);
+    asks[2] = (struct store_ask){.sets = tasks, .ret_ids = b->ids};
+    r = store_ask(b->tx->store, b->tx->arena, asks, 3);
+    if (r)
+        return fault(r);
+    queue_rules_take(b->tx, &b->rules, &rules);
+    for (size_t i = 0; i < uniques.n; i++)
+        unique_of(b, row_text(&uniques, i, 0), row_text(&uniques, i, 1))->task =
+            row_int(&uniques, i, 2);
+    r = queue_rules_make(b->tx, &b->rules);
     return r ? fault(r) : 0;
 }
 
