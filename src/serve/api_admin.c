@@ -84,37 +84,29 @@ const struct api_action api_admin_status = {
 /* Health: a question asked now. Whoever asks wants to know soon, so that it is not patient. */
 
 #define HEALTH_US_SLOW (5LL * CLOCK_S)
-
-static int nothing(struct tx *tx, const void *request, void *reply)
-{
-    (void)tx;
-    (void)request;
-    (void)reply;
-    return 0;
-}
+#define HEALTH_US_MAX  (10LL * CLOCK_S)
 
 static int health(struct api *api, const void *request, ProtobufCMessage **ret)
 {
     struct arena *a = api->arena;
     Weft__V1__HealthResponse *m = API_NEW(a, Weft__V1__HealthResponse, health_response);
-    struct batcher_request q = {.function = nothing, .patience_us = HEALTH_US_SLOW};
+    struct batcher *writer = api->house->writer;
     struct batcher_stats stats;
     char text[BATCHER_TROUBLE_BYTES];
     int64_t begun = clock_monotonic(), took;
+    enum code code = batcher_probe(writer, HEALTH_US_SLOW, HEALTH_US_MAX, text);
 
     (void)request;
-    batcher_call(api->house->writer, &q);
-    arena_adopt(a, &q.arena);
     took = clock_monotonic() - begun;
     m->at = codec_time(a, clock_utc());
     m->instance = api_word(a, api->house->instance);
-    batcher_stats(api->house->writer, &stats);
+    batcher_stats(writer, &stats);
     API_SET(m, requests_waiting, (int64_t)stats.waiting);
     m->store_latency = codec_duration(a, took);
-    if (q.answer.code != CODE_OK) {
+    if (code != CODE_OK) {
         m->health = codec_text(a, STR("unhealthy"));
-        m->reason = api_word(a, q.answer.text);
-    } else if (batcher_trouble(api->house->writer, text) != CODE_OK) {
+        m->reason = codec_text(a, str_of(text));
+    } else if (batcher_trouble(writer, text) != CODE_OK) {
         m->health = codec_text(a, STR("degraded"));
         m->reason = codec_text(a, str_of(text));
     } else if (took > HEALTH_US_SLOW) {

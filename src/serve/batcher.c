@@ -165,16 +165,32 @@ static bool take(struct batcher *b, struct batch *batch)
     return batch->n > 0;
 }
 
+/* One whose waits end by the monotonic clock. */
+static void cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+static void until_in(int64_t wait_us, struct timespec *ret)
+{
+    clock_gettime(CLOCK_MONOTONIC, ret);
+    ret->tv_nsec += wait_us % CLOCK_S * 1000;
+    ret->tv_sec += wait_us / CLOCK_S + ret->tv_nsec / 1000000000;
+    ret->tv_nsec %= 1000000000;
+}
+
 /* Sleep, or until the batcher stops. False when it stops. */
 static bool wait_a_while(struct batcher *b, int64_t wait_us)
 {
     struct timespec until;
     bool go_on;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += wait_us % CLOCK_S * 1000;
-    until.tv_sec += wait_us / CLOCK_S + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    until_in(wait_us, &until);
     pthread_mutex_lock(&b->lock);
     while (!b->stop && pthread_cond_timedwait(&b->stopped, &b->lock, &until) != ETIMEDOUT) {
     }
@@ -499,7 +515,6 @@ static size_t or_default(size_t value, size_t otherwise)
 int batcher_new(const struct batcher_options *options, struct batcher **ret)
 {
     struct batcher *b = memory_new(sizeof(*b));
-    pthread_condattr_t attr;
     int r = 0;
 
     b->connections = options->connections ? options->connections : 1;
@@ -512,10 +527,7 @@ int batcher_new(const struct batcher_options *options, struct batcher **ret)
         list_init(&b->waiting[i]);
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->posted, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->stopped, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&b->stopped);
     while (!r && b->workers_n < b->connections)
         r = start(b, options);
     if (r) {
@@ -652,4 +664,76 @@ void batcher_call(struct batcher *b, struct batcher_request *q)
     pthread_mutex_unlock(&w.lock);
     pthread_mutex_destroy(&w.lock);
     pthread_cond_destroy(&w.answered);
+}
+
+/* A question whose asker may leave before the answer comes: who is last frees it. */
+struct probe {
+    struct batcher_request q;
+    pthread_mutex_t lock;
+    pthread_cond_t answered;
+    bool is_answered, is_left;
+};
+
+static int nothing(struct tx *tx, const void *request, void *reply)
+{
+    (void)tx;
+    (void)request;
+    (void)reply;
+    return 0;
+}
+
+static void probe_free(struct probe *p)
+{
+    batcher_release(&p->q);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->answered);
+    free(p);
+}
+
+static void probe_answered(struct batcher_request *q)
+{
+    struct probe *p = q->context;
+    bool left;
+
+    pthread_mutex_lock(&p->lock);
+    p->is_answered = true;
+    left = p->is_left;
+    pthread_cond_signal(&p->answered);
+    pthread_mutex_unlock(&p->lock);
+    if (left)
+        probe_free(p);
+}
+
+enum code batcher_probe(struct batcher *b, int64_t patience_us, int64_t wait_us,
+                        char out[static BATCHER_TROUBLE_BYTES])
+{
+    struct probe *p = memory_new(sizeof(*p));
+    struct batcher_request *q = &p->q;
+    struct timespec until;
+    struct buf text;
+    enum code code;
+    bool answered;
+
+    pthread_mutex_init(&p->lock, NULL);
+    cond_init(&p->answered);
+    *q = (struct batcher_request){
+        .function = nothing, .patience_us = patience_us, .done = probe_answered, .context = p};
+    until_in(wait_us, &until);
+    batcher_post(b, &q, 1);
+    pthread_mutex_lock(&p->lock);
+    while (!p->is_answered && pthread_cond_timedwait(&p->answered, &p->lock, &until) != ETIMEDOUT) {
+    }
+    answered = p->is_answered;
+    p->is_left = !answered;
+    pthread_mutex_unlock(&p->lock);
+    buf_fixed(&text, out, BATCHER_TROUBLE_BYTES);
+    if (!answered) {
+        buf_printf(&text, "the store has not answered for %.1f s",
+                   (double)wait_us / (double)CLOCK_S);
+        return CODE_STORE_UNAVAILABLE;
+    }
+    code = q->answer.code;
+    buf_add(&text, str_sub(q->answer.text, 0, BATCHER_TROUBLE_BYTES - 1));
+    probe_free(p);
+    return code;
 }

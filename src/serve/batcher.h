@@ -151,9 +151,15 @@ void batcher_post_each(struct batcher *b, struct batcher_request *const *list, s
 /* Post one and wait for its answer; `home` and `done` are not used. Not from the store thread. */
 void batcher_call(struct batcher *b, struct batcher_request *q);
 
+/* Ask the store for an answer and nothing else. A store that is away is waited for `patience_us`,
+ * and an answer no longer than `wait_us`, whatever holds the store thread up. CODE_OK, or what is
+ * wrong and a sentence (cut to fit). Not from the store thread. */
+#define BATCHER_TROUBLE_BYTES 512
+enum code batcher_probe(struct batcher *b, int64_t patience_us, int64_t wait_us,
+                        char out[static BATCHER_TROUBLE_BYTES]);
+
 /* What keeps requests waiting at this moment: a code and the store's sentence (cut to fit), or
  * CODE_OK and no text. Any thread. */
-#define BATCHER_TROUBLE_BYTES 512
 enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYTES]);
 
 #define BATCHER_SIZES_N 11 /* 1 … BATCHER_REQUESTS_MAX, doubled */

@@ -208,7 +208,7 @@ export class Client {
   /** Never throws: a server that cannot be asked is unhealthy. */
   async health() {
     try {
-      return await this.call('GET', '/v1/health', undefined, { timeout: 5, retry: new Retry({ attempts: 1 }) });
+      return await this.call('GET', '/v1/health', undefined, { timeout: 15, retry: new Retry({ attempts: 1 }) });
     } catch (error) {
       return { health: 'unhealthy', reason: error.message };
     }

@@ -2,6 +2,7 @@
 """The calls of weft's HTTP API."""
 import http.client
 import json
+import logging
 import os
 import secrets
 import socket
@@ -14,6 +15,9 @@ import uuid
 from weft.breaker import Breaker
 from weft.errors import BreakerOpen, Refused, Unavailable
 from weft.retry import Retry
+
+LOG = logging.getLogger("weft")
+LOG.addHandler(logging.NullHandler())
 
 # What the server says when another try may do.
 RETRY_STATUS = {408, 425, 429, 502, 503, 504}
@@ -156,7 +160,7 @@ class Client:
              probe=False):
         """Make a call; `once`: an idempotency key; `probe`: even while the breaker is open,
         which its success then half opens. Raises Refused, or Unavailable when the tries are used
-        up."""
+        up; the logger "weft" hears of each try that failed."""
         retry = retry or self.retry
         if query:
             path += "?" + urllib.parse.urlencode(query)
@@ -172,6 +176,7 @@ class Client:
             rest = self.breaker.permit()
             if rest > 0 and not probe:
                 raise BreakerOpen(rest)
+            begun = time.monotonic()
             try:
                 reply = self._once(verb, path, data, headers, timeout or self.timeout)
             except Refused:
@@ -180,6 +185,8 @@ class Client:
             except Unavailable as error:
                 self.breaker.failed()
                 failures += 1
+                LOG.warning("%s %s: try %d of %d failed after %.3f s: %s: %s", verb, path, failures,
+                            retry.attempts, time.monotonic() - begun, error.code, error)
                 if failures >= retry.attempts:
                     raise
                 time.sleep(retry.pause(failures, error.retry_after))
@@ -280,7 +287,8 @@ class Client:
     def health(self):
         """Never raises: a server that cannot be asked is unhealthy."""
         try:
-            return self.call("GET", "/v1/health", timeout=5.0, retry=Retry(attempts=1))
+            # The server gives its store ten seconds.
+            return self.call("GET", "/v1/health", timeout=15.0, retry=Retry(attempts=1))
         except Exception as error:  # pylint: disable=broad-except
             return {"health": "unhealthy", "reason": str(error)}
 
