@@ -6,6 +6,7 @@ import glob
 import importlib.machinery
 import importlib.util
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -134,6 +135,29 @@ def results_of_other_files_are_kept_by_a_partial_run():
         runner.save_results(path, [("b.c", good)], {"b.c"}, everything=True)
         with open(path, encoding="utf-8") as f:
             tap.equal(f.read(), "b.c:one\tpassed\t\n")
+
+
+@tap.case
+def parts_are_chosen_and_postgres_may_be_missing():
+    # C-86, C-88: a part of a name chooses; what needs a server is skipped, and says why
+    build = os.environ["WEFT_BUILD"]
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        for entry in os.listdir(build):
+            if not entry.startswith("test-"):
+                os.symlink(os.path.join(build, entry), os.path.join(folder, entry))
+        command = [os.path.join(os.environ["WEFT_SOURCE"], "test", "run"), "--build", folder,
+                   "--no-postgres", "core/retry_test", "engine/duty_test"]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        tap.equal(done.returncode, 0, done.stdout + done.stderr)
+        with open(os.path.join(folder, "test-results.tsv"), encoding="utf-8") as f:
+            rows = [line.rstrip("\n").split("\t") for line in f]
+    tap.equal({name.split(":")[0] for name, _, _ in rows},
+              {"src/core/retry_test.c", "src/engine/duty_test.c"})
+    skipped = {name: remark for name, status, remark in rows if status == "skipped"}
+    tap.equal(sorted(skipped), sorted(n for n, _, _ in rows if n.endswith("_postgres")))
+    tap.equal(bool(skipped) and all("WEFT_TEST_POSTGRES" in r for r in skipped.values()), True, skipped)
+    passed = sum(status == "passed" for _, status, _ in rows)
+    tap.contains(done.stdout, f"\n{passed} passed, 0 failed, {len(skipped)} skipped\n")
 
 
 tap.main()

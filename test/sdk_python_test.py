@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from unittest import mock
 
 import server
 import tap
@@ -89,6 +90,8 @@ def an_instance_has_a_name_of_its_own_C_02():
     names = {weft.instance_id() for _ in range(100)}
     tap.equal(len(names), 100)
     tap.equal(all(re.fullmatch(r".+-[0-9a-f]{8}", n) for n in names), True)
+    with mock.patch("socket.gethostname", side_effect=OSError("no name")):
+        tap.equal(bool(re.fullmatch(r"unknown-[0-9a-f]{8}", weft.instance_id())), True)
 
 
 @tap.case

@@ -3,47 +3,22 @@
 """The store fails under a run: locked, full, read-only, gone. The tasks go on, weft says so once, and
 nothing is lost.
 
-The cases about disks have one of their own, a small memory file system in a mount namespace, for
-which the script runs itself again (`faults_test.py --inside CASE FOLDER`).
+The cases about disks have one of their own (test/disk.py).
 """
 import os
 import signal
 import sqlite3
 import subprocess
-import sys
-import tempfile
 import time
 
+import disk
 import pg
 import tap
-from world import SECONDS_MAX, WEFT, World, outcomes
-
-DISK_MIB = 8
+from disk import fill, on_a_disk
+from world import WEFT, World, outcomes
 
 # It waits for a file, so that the test decides when it ends.
 WAITS = "log there $WEFT_TASK; while ! test -e $WORLD/go.$WEFT_TASK; do sleep 0.02; done; log end $WEFT_TASK"
-
-
-def on_a_disk(inside):
-    """A case that gets a folder on a disk of its own."""
-
-    def case():
-        with tempfile.TemporaryDirectory(prefix="weft-disk-") as folder:
-            probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "x", folder],
-                                   capture_output=True)
-            if probe.returncode != 0:
-                raise tap.Skip("mount namespaces need root")
-            done = subprocess.run(
-                ["unshare", "-m", "sh", "-c",
-                 f'mount -t tmpfs -o size={DISK_MIB}m weft-test "$2" && exec "$0" "$1" --inside "$3" "$2"',
-                 sys.executable, os.path.abspath(__file__), folder, inside.__name__],
-                capture_output=True, text=True, timeout=2 * SECONDS_MAX)
-            tap.equal(done.returncode, 0, done.stdout + done.stderr)
-
-    case.__name__ = inside.__name__
-    case.inside = inside
-    tap.case(case)
-    return inside
 
 
 @tap.case
@@ -64,18 +39,6 @@ def another_program_holds_the_lock():
         tap.equal((p.returncode, run["state"]), (0, "SUCCEEDED"), p.err)
         tap.contains(p.err, "the store is back")
         tap.equal([outcomes(run, n) for n in "ab"], [["succeeded"]] * 2)
-
-
-def fill(folder):
-    """Leave no room on the disk."""
-    path = os.path.join(folder, "filler")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-    try:
-        while True:
-            os.write(fd, b"x" * 4096)
-    except OSError:
-        os.close(fd)
-    return path
 
 
 @on_a_disk
@@ -222,7 +185,4 @@ def what_a_dead_program_held_is_found_by_one_that_lives():
         tap.equal(os.listdir(w.path("data/tmp")), [])
 
 
-if sys.argv[1:2] == ["--inside"]:
-    next(c for c in tap.cases if c.__name__ == sys.argv[2]).inside(sys.argv[3])
-else:
-    tap.main()
+disk.main()
