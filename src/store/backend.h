@@ -77,8 +77,10 @@ struct backend {
     int (*migrate_apply)(struct store *s, const struct migration *m);
     int (*migrate_commit)(struct store *s);
     void (*migrate_rollback)(struct store *s);
-    /* Prepare every statement and fill in `shapes`. */
+    /* Prepare the statements and fill in their `shapes`: all, or all but those of `need`. */
     int (*prepare)(struct store *s);
+    /* Before a statement runs: prepare it where it is not yet; NULL: all are. */
+    int (*need)(struct store *s, enum statement_id id);
 
     int (*begin)(struct store *s, int64_t *ret_now);
     int (*run)(struct store *s, enum statement_id id, const struct cell *params, size_t sets,

@@ -478,6 +478,23 @@ static int prepare_one(struct sqlite *q, const char *text, const char *name, sql
     return 0;
 }
 
+static int sqlite_need(struct store *s, enum statement_id id)
+{
+    struct sqlite *q = sqlite_of(s);
+    const struct statement *st = &s->backend->statements[id];
+    int r;
+
+    if (q->statements[id])
+        return 0;
+    r = prepare_one(q, st->text, st->name, &q->statements[id]);
+    if (r)
+        return fault(r);
+    s->shapes[id].params = (size_t)sqlite3_bind_parameter_count(q->statements[id]);
+    s->shapes[id].columns = st->rowid ? 1 : (size_t)sqlite3_column_count(q->statements[id]);
+    return 0;
+}
+
+/* A reader needs few of them, and each holds some 10 KiB; a misspelt one stops every writer. */
 static int sqlite_prepare(struct store *s)
 {
     struct sqlite *q = sqlite_of(s);
@@ -485,15 +502,8 @@ static int sqlite_prepare(struct store *s)
 
     for (int i = 0; i < OWN_N && !r; i++)
         r = prepare_one(q, own_texts[i], own_texts[i], &q->own[i]);
-    for (int i = 0; i < STMT_N && !r; i++) {
-        const struct statement *st = &s->backend->statements[i];
-
-        r = prepare_one(q, st->text, st->name, &q->statements[i]);
-        if (r)
-            break;
-        s->shapes[i].params = (size_t)sqlite3_bind_parameter_count(q->statements[i]);
-        s->shapes[i].columns = st->rowid ? 1 : (size_t)sqlite3_column_count(q->statements[i]);
-    }
+    for (int i = 0; i < STMT_N && !r && s->options.mode == STORE_WRITE; i++)
+        r = sqlite_need(s, (enum statement_id)i);
     return r ? fault(r) : 0;
 }
 
@@ -706,6 +716,7 @@ const struct backend sqlite_backend = {
     .migrate_commit = sqlite_migrate_commit,
     .migrate_rollback = sqlite_migrate_rollback,
     .prepare = sqlite_prepare,
+    .need = sqlite_need,
     .begin = sqlite_begin,
     .run = sqlite_run,
     .mark = sqlite_mark,

@@ -435,6 +435,8 @@ static int run_check(struct store *s, enum statement_id id, const struct cell *p
                                "be undone or rolled back first",
                                s->backend->statements[id].name));
     r = over_time(s);
+    if (!r && s->backend->need)
+        r = s->backend->need(s, id);
     if (!r)
         r = text_refused(s, id, params, sets * s->shapes[id].params);
     return r ? fault(failed(s, r)) : 0;
