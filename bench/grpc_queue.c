@@ -201,14 +201,14 @@ static int by_value(const void *a, const void *b)
 static void report(void)
 {
     double seconds = (double)(clock_monotonic() - bench.begun_us) / (double)CLOCK_S;
+    size_t middle = bench.took_n / 2, high = bench.took_n * 99 / 100;
 
     qsort(bench.took_us, bench.took_n, sizeof(*bench.took_us), by_value);
     printf(
         "{\"tasks\": %lld, \"seconds\": %.3f, \"tasks_per_s\": %.0f, \"p50_ms\": %.3f, \"p99_ms\": "
         "%.3f}\n",
         (long long)bench.tasks, seconds, (double)bench.tasks / seconds,
-        (double)bench.took_us[bench.took_n / 2] / 1000,
-        (double)bench.took_us[bench.took_n * 99 / 100] / 1000);
+        (double)bench.took_us[middle] / 1000.0, (double)bench.took_us[high] / 1000.0);
 }
 
 int main(int argc, char **argv)

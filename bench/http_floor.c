@@ -48,7 +48,7 @@ static void on_connection(uv_stream_t *listener, int status)
 
 int main(int argc, char **argv)
 {
-    struct str given = str_of(argc == 2 ? argv[1] : NULL);
+    struct str given = str_of(argc == 2 ? argv[1] : "");
     struct sockaddr_in a;
     char host[64] = "";
     uv_loop_t loop;

@@ -494,6 +494,7 @@ static struct weft_worker *running;
 static void on_signal(int number)
 {
     (void)number;
+    /* weft.h promises that it may. NOLINTNEXTLINE(bugprone-signal-handler) */
     weft_worker_stop(running);
 }
 

@@ -238,7 +238,7 @@ static bool take_word(struct reader *r, const struct place *at, struct str word)
 
 static bool decode_text(struct reader *r, const struct place *at, char **to)
 {
-    struct str s;
+    struct str s = {0};
 
     if (!peek(r, '"'))
         return wrong_type(r, at, "text");
@@ -287,7 +287,7 @@ static bool decode_int(struct reader *r, const struct place *at, int64_t min, in
                        int64_t *ret)
 {
     const char *begin = r->p;
-    struct str s;
+    struct str s = {0};
 
     if (peek(r, '"') ? !take_text(r, at, &s) : !take_number(r, at, "a whole number", &s))
         return false;
@@ -302,9 +302,9 @@ static bool decode_int(struct reader *r, const struct place *at, int64_t min, in
 static bool parse_real(struct str s, double *ret)
 {
     char text[NUMBER_BYTES_MAX + 1];
-    int64_t whole;
+    int64_t whole = 0;
 
-    if (s.n > NUMBER_BYTES_MAX)
+    if (s.n < 1 || s.n > NUMBER_BYTES_MAX)
         return false;
     if (s.n < 16 && s.p[0] != '-' && str_int64(s, &whole)) {
         *ret = (double)whole;
@@ -319,7 +319,7 @@ static bool parse_real(struct str s, double *ret)
 static bool decode_real(struct reader *r, const struct place *at, double *ret)
 {
     const char *begin = r->p;
-    struct str s;
+    struct str s = {0};
 
     if (!take_number(r, at, "a number", &s))
         return false;
@@ -339,7 +339,7 @@ static ProtobufCMessage *parse_time(struct arena *a, const ProtobufCMessageDescr
                                     struct str s)
 {
     Weft__V1__Timestamp *t;
-    int64_t us;
+    int64_t us = 0;
 
     if (d == &weft__v1__duration__descriptor)
         return clock_duration(s, &us) && us / CLOCK_S <= CODEC_DURATION_S_MAX
@@ -369,7 +369,7 @@ static bool decode_time(struct reader *r, const struct place *at,
                         const ProtobufCMessageDescriptor *d, ProtobufCMessage **to)
 {
     const char *begin = r->p;
-    struct str s;
+    struct str s = {0};
 
     if (!peek(r, '"'))
         return wrong_type(r, at, time_text(d));
@@ -642,7 +642,7 @@ int protojson_decode(struct arena *a, const ProtobufCMessageDescriptor *d, struc
                      ProtobufCMessage **ret, struct doc_error *ret_error)
 {
     struct reader r = {a, text.p, text.p, text.p, ret_error, 0, 0};
-    ProtobufCMessage *m;
+    ProtobufCMessage *m = NULL;
 
     if (!text.n) {
         *ret = message_new(a, d);

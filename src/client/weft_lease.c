@@ -210,7 +210,7 @@ static void put_progress(const struct weft_lease *lease, int percent, const char
 int weft_lease_progress(struct weft_lease *lease, int percent, const char *text,
                         struct weft_error *ret_error)
 {
-    struct weft_error own, *error = ret_error ? ret_error : &own;
+    struct weft_error own = {.code = ""}, *error = ret_error ? ret_error : &own;
     struct buf body, reply;
     struct str list, item;
     int r = check(lease, error);

@@ -238,7 +238,7 @@ int weft_worker_run(struct weft_worker *worker, const char *queue,
                     struct weft_error *ret_error)
 {
     struct weft_run_options o = options ? *options : (struct weft_run_options){0};
-    struct weft_error own, *error = ret_error ? ret_error : &own;
+    struct weft_error own = {.code = ""}, *error = ret_error ? ret_error : &own;
     struct weft_lease **leases;
     unsigned failures = 0;
     int r;
@@ -324,7 +324,7 @@ int weft_worker_flow(struct weft_worker *worker, const char *queue, size_t batch
                      struct weft_summary *ret, struct weft_error *ret_error)
 {
     struct weft_lease **leases;
-    struct weft_error own, *error = ret_error ? ret_error : &own;
+    struct weft_error own = {.code = ""}, *error = ret_error ? ret_error : &own;
     size_t n = 0;
     bool full;
     int r = check_claim(queue, batch, 0, error);

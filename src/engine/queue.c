@@ -158,7 +158,7 @@ static int write_settings(struct tx *tx, const struct queue_status *q)
 
 int queue_put(struct tx *tx, const struct queue_put *req, struct queue_status *reply)
 {
-    struct queue_status was, q;
+    struct queue_status was = {0}, q;
     int r = check_put(tx, req);
 
     if (r)

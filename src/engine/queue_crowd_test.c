@@ -529,7 +529,7 @@ static void a_lease_goes_over_while_it_is_renewed(void **state)
 
 static void anything(struct member *m)
 {
-    struct queue_status q;
+    struct queue_status q = {0};
 
     for (int i = 0; i < 6; i++)
         switch (prng_below(&m->prng, 4)) {

@@ -3,6 +3,7 @@
  * Ending attempts, for many callers at once: the tasks are locked, what is live ends, and what is
  * not is held against the attempt that ended under its token.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -249,6 +250,7 @@ static int check(struct tx *tx, const struct task_complete *req)
     if (req->n < 1 || req->n > TASK_BATCH_MAX)
         return tx_refuse(tx, CODE_INVALID, "a request completes 1 to %u tasks, not %zu",
                          TASK_BATCH_MAX, req->n);
+    assert(req->list);
     for (size_t i = 0; !r && i < req->n; i++)
         r = check_result(tx, &req->list[i]);
     return r;

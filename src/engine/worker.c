@@ -272,7 +272,7 @@ int worker_beat_many(struct tx *tx, const struct worker_beats *req,
                      struct worker_beat_answers *reply)
 {
     struct beating **of = ARENA_ARRAY(tx->arena, struct beating *, req->n), *list = NULL;
-    struct rows stops;
+    struct rows stops = {0};
     size_t n = 0;
     int r;
 
@@ -307,12 +307,13 @@ int worker_beat_many(struct tx *tx, const struct worker_beats *req,
 int worker_beat(struct tx *tx, const int64_t *incarnation, struct worker_beat_reply *reply)
 {
     const struct worker_beat beat = {.incarnation = *incarnation};
-    struct worker_beat_answers answers;
+    struct worker_beat_answers answers = {0};
     int r = worker_beat_many(tx, &(struct worker_beats){&beat, 1}, &answers);
 
     *reply = (struct worker_beat_reply){0};
     if (r)
         return fault(r);
+    assert(answers.list);
     *reply = answers.list[0].reply;
     if (answers.list[0].code)
         return tx_refuse(tx, answers.list[0].code, STR_FMT, STR_ARG(answers.list[0].text));

@@ -235,7 +235,9 @@ static int keep_field(struct at *a, struct http_head *h, unsigned *seen, struct 
             continue;
         if ((*seen & 1u << i) && times_of[i] == ONCE)
             return bad(a, "a field that may come once came twice");
-        h->fields[i] = *seen & 1u << i ? (struct str){0} : value;
+        h->fields[i] = value;
+        if (*seen & 1u << i)
+            h->fields[i] = (struct str){0};
         *seen |= 1u << i;
     }
     return 0;

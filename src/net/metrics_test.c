@@ -9,8 +9,6 @@
 
 #include "base/test.h"
 
-extern char **environ;
-
 static void text_of(struct buf *out)
 {
     struct metrics m = {.connections = 3, .open = 1, .bytes_in = 10};

@@ -19,7 +19,7 @@ static void a_peer_has_so_many_connections(void **state)
     assert_non_null(peers_enter(p, 2, &l, 0));
     peers_leave(p, a);
     assert_ptr_equal(peers_enter(p, 1, &l, 0), a);
-    p = peers_free(p);
+    peers_free(p);
 }
 
 /* the server's half. */
@@ -46,7 +46,7 @@ static void a_peer_has_so_many_requests_a_second(void **state)
     for (int i = 0; i < 3; i++)
         assert_true(peers_admit(a, &l, 100 * CLOCK_S, &retry));
     assert_false(peers_admit(a, &l, 100 * CLOCK_S, &retry));
-    p = peers_free(p);
+    peers_free(p);
 }
 
 static void peers_that_left_are_forgotten(void **state)
@@ -63,7 +63,7 @@ static void peers_that_left_are_forgotten(void **state)
         peers_leave(p, a);
     }
     assert_true(peers_count(p) < 5000);
-    p = peers_free(p);
+    peers_free(p);
 }
 
 static uint64_t key_of(const char *text)

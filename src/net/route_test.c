@@ -61,7 +61,7 @@ static void paths_lead_to_methods(void **state)
         if (rows[i].value)
             CHECK_TEXT(m.fields[0].value, rows[i].value);
     }
-    r = route_free(r);
+    route_free(r);
 }
 
 static void queries_become_fields(void **state)
@@ -105,7 +105,7 @@ static void queries_become_fields(void **state)
         CHECK_TEXT(str_of(w->id), rows[i].id);
         CHECK_ROW(rows[i].query, str_eq(str_of(w->after), str_of(rows[i].after)));
     }
-    r = route_free(r);
+    route_free(r);
     arena_deinit(&a);
 }
 

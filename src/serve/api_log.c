@@ -91,7 +91,7 @@ int api_log_part(struct api *api, const struct api_log_read *read, Weft__V1__Log
 
 static int read_log(struct api *api, const void *request, ProtobufCMessage **ret)
 {
-    Weft__V1__LogPart *part;
+    Weft__V1__LogPart *part = NULL;
     const char *path;
     int r = api_log_part(api, request, &part, &path);
 

@@ -51,8 +51,8 @@ struct call {
  * before the last met a duplicate -EBADMSG; the result is that of the last. */
 int wire_send(struct wire *w, const struct call *call);
 int wire_answers(struct wire *w, PGresult **ret);
-/* The same with the results of the last n; after a fault there are none. */
-int wire_answers_many(struct wire *w, PGresult **ret, size_t n);
+/* The same with the results of the last `wanted`; after a fault there are none. */
+int wire_answers_many(struct wire *w, PGresult **ret, size_t wanted);
 
 /* The pipeline step by step. `name` is the statement's, for the sentence. */
 int wire_sync(struct wire *w);
