@@ -185,7 +185,10 @@ def short_tasks_are_taken_ahead_and_long_ones_are_not_held(store):
         tap.equal(most_at_once(w.ledger()), 2)
         ended = [a for t in run["tasks"] for a in t.get("attempts", []) if a["outcome"] == "succeeded"]
         tap.equal(len(ended), 66)
-        edges = sorted((seconds(a[k]), k == "started_at") for a in ended for k in ("started_at", "ended_at"))
+        # An end is known a moment after the slot is free again: on a busy machine a few milliseconds.
+        edges = sorted(edge for a in ended for edge in (
+            (seconds(a["started_at"]), True),
+            (max(seconds(a["started_at"]), seconds(a["ended_at"]) - 0.05), False)))
         now = most = 0
         for _, starts in edges:
             now += 1 if starts else -1
