@@ -7,8 +7,8 @@ taken twice; at the end no lease is left. After the storm comes calm, in which a
 rest.
 
 WEFT_STORM_SECONDS sets how long the storm blows (120 is long), WEFT_SEED what it does. Without it
-the test is skipped: about one storm of eight ends with a count that is off by one, or with a lease
-whose worker does not know of it, and why is not known yet.
+the test is skipped: about one storm of eight ends with a task that is missing, or with a lease whose
+completion was not kept (docs/store.md, known fault: a commit that is judged by its number alone).
 """
 import json
 import os
