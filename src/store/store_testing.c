@@ -176,3 +176,38 @@ int64_t store_testing_count(struct store_testing *t, const char *from)
     assert_true(text && str_int64(str_of(text), &n));
     return n;
 }
+
+void store_testing_begin(struct store *s)
+{
+    STORE_OK(s, store_begin(s, NULL));
+}
+
+void store_testing_commit(struct store *s)
+{
+    STORE_OK(s, store_commit(s));
+}
+
+void store_testing_set(struct store *s, const char *name, int64_t value)
+{
+    STORE_OK(s, store_testing_put(s, name, value));
+}
+
+int64_t store_testing_get(struct store *s, const char *name)
+{
+    struct arena a = {0};
+    struct rows rows;
+    int64_t value;
+
+    STORE_OK(s, STORE_DO(s, STMT_queue_get, &a, &rows, TEXT(str_of(name))));
+    value = rows.n ? row_int(&rows, 0, 2) : -1;
+    arena_deinit(&a);
+    return value;
+}
+
+int store_testing_workflow(struct store *s, const char *name, int64_t version)
+{
+    struct str none = STR("-");
+
+    return STORE_DO(s, STMT_workflow_add, NULL, NULL, TEXT(str_of(name)), INT(version), TEXT(none),
+                    TEXT(none), TEXT(none), TEXT(none), TEXT(none), INT(0), INT(0));
+}

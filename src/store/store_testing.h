@@ -72,4 +72,14 @@ int store_testing_wait(pid_t pid);
 int store_testing_put(struct store *s, const char *name, int64_t value);
 int64_t store_testing_count(struct store_testing *t, const char *from);
 
+/* Each must go well, or the test has failed. */
+void store_testing_begin(struct store *s);
+void store_testing_commit(struct store *s);
+void store_testing_set(struct store *s, const char *name, int64_t value); /* put */
+/* The value of a queue's row as the store sees it, -1 where there is none. */
+int64_t store_testing_get(struct store *s, const char *name);
+
+/* A row under a unique key. Returns as store_run(). */
+int store_testing_workflow(struct store *s, const char *name, int64_t version);
+
 #endif
