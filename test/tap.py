@@ -12,6 +12,7 @@
 A case fails by any exception and is skipped by tap.Skip("why"). Arguments of the script name the
 cases to run; without arguments all run, in the order of the file.
 """
+import signal
 import sys
 import traceback
 
@@ -42,6 +43,8 @@ def main():
     chosen = [c for c in cases if not sys.argv[1:] or c.__name__ in sys.argv[1:]]
     failed = False
     print(f"1..{len(chosen)}", flush=True)
+    # As Ctrl-C does, so that whatever a case has started is ended on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for number, run in enumerate(chosen, 1):
         try:
             run()
