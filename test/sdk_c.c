@@ -518,6 +518,28 @@ static void run(const char *argument)
     end(w, running);
 }
 
+static int only_one(void *context, struct weft_lease *lease)
+{
+    (void)context;
+    say("%s", weft_lease_payload(lease, NULL));
+    weft_worker_stop(running);
+    return 0;
+}
+
+/* The queue is made while the worker asks for it. */
+static void later(const char *argument)
+{
+    struct weft *w = open_client();
+
+    (void)argument;
+    running = start(w, "w1", 0, NULL, 0);
+    weft_worker_run(running, "later", &(struct weft_run_options){.until_empty = 1}, only_one, NULL,
+                    &error);
+    say("%s", error.code);
+    must(weft_worker_run(running, "later", NULL, only_one, NULL, &error));
+    end(w, running);
+}
+
 static const struct {
     const char *name;
     void (*play)(const char *argument);
@@ -537,6 +559,7 @@ static const struct {
     {"crowd",     crowd      },
     {"results",   odd_results},
     {"run",       run        },
+    {"later",     later      },
 };
 
 int main(int argc, char **argv)

@@ -242,6 +242,15 @@ def a_signal_ends_the_run_in_order():
         tap.equal(counts(s).get("succeeded"), 1)
 
 
+@tap.case
+def a_queue_that_is_made_later_is_waited_for():
+    with running() as s, begin("later", url=s.url) as p:
+        said(p, "queue_not_found")
+        s.wait_calls("queues.claim", "queue_not_found", 4)
+        s.client.enqueue("later", [7])
+        tap.equal(finish(p), ["7"])
+
+
 # As other people get it.
 
 

@@ -122,6 +122,24 @@ const scenarios = {
     return [lease.lost, error.code, counts.ready];
   },
 
+  /** The queue is made while the worker asks for it. */
+  async later() {
+    const client = new Client();
+    const said = [];
+    const worker = await client.worker({ log: (text) => said.push(text) });
+    const error = await caught(() => worker.run('later', String, { untilEmpty: true }));
+    const done = [];
+    const running = worker.run('later', (lease) => {
+      done.push(lease.payload);
+      worker.stop();
+    });
+    await line();
+    await client.enqueue('later', [7]);
+    await running;
+    await worker.close();
+    return [error.code, done, said.length];
+  },
+
   async refused() {
     const error = await caught(() => new Client().queue('nowhere'));
     return [error instanceof Refused, error.code, error.status];

@@ -91,6 +91,14 @@ def what_is_refused_has_its_code():
 
 
 @tap.case
+def a_queue_that_is_made_later_is_waited_for():
+    with running() as s, begin("later", s.url) as p:
+        s.wait_calls("queues.claim", "queue_not_found", 4)
+        out = p.communicate("\n", timeout=SECONDS_MAX)[0]
+        tap.equal(json.loads(out), ["queue_not_found", [7], 1])
+
+
+@tap.case
 def work_that_ends_while_the_server_is_away_is_reported_later():
     with running() as s, begin("outage", s.url) as p:
         tap.equal(p.stdout.readline(), "claimed\n")

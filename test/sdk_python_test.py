@@ -324,6 +324,26 @@ def a_lost_lease_holds_no_slot_and_hinders_no_leave():
 
 
 @tap.case
+def a_queue_that_is_made_later_is_waited_for():
+    said, done = [], []
+    with running() as s, s.client.worker("w1", log=said.append) as worker:
+        error = refused(worker.run, "later", done.append, kind=weft.Refused, until_empty=True)
+        tap.equal((error.code, said), ("queue_not_found", []))
+
+        def handle(lease):
+            done.append(lease.payload)
+            worker.stop()
+
+        thread = threading.Thread(target=worker.run, args=("later", handle))
+        thread.start()
+        s.wait_calls("queues.claim", "queue_not_found", 4)
+        s.client.enqueue("later", [7])
+        thread.join(WAIT_SECONDS_MAX)
+        tap.equal((thread.is_alive(), done, len(said)), (False, [7], 1), said)
+        tap.contains(said[0], "later")
+
+
+@tap.case
 def many_workers_share_a_queue_and_none_gets_what_another_has_C_24_C_37_C_39():
     with running() as s:
         ids = s.client.enqueue("mail", list(range(200)))

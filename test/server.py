@@ -9,11 +9,13 @@ It listens on a free port of the loopback, which stays its own over restarts.
 """
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(SOURCE, "sdk", "python"))
@@ -78,6 +80,20 @@ class Server:
                 raise AssertionError(f"weft up ended with {self.process.returncode}: {self.tail()}")
             if time.monotonic() > until:
                 raise AssertionError(f"weft up is not ready within {seconds} s: {self.tail()}")
+            time.sleep(0.01)
+
+    def calls(self, method, code):
+        """How many calls of a method ended with a code."""
+        with urllib.request.urlopen(self.url + "/metrics") as reply:
+            found = re.search(f'^weft_calls_total{{method="{method}",code="{code}"}} (\\d+)$',
+                              reply.read().decode(), re.M)
+        return int(found[1]) if found else 0
+
+    def wait_calls(self, method, code, count):
+        until = time.monotonic() + READY_SECONDS_MAX
+        while self.calls(method, code) < count:
+            if time.monotonic() > until:
+                raise AssertionError(f"no {count} calls of {method} ended with {code}: {self.tail()}")
             time.sleep(0.01)
 
     def tail(self):

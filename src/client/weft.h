@@ -217,8 +217,9 @@ struct weft_run_options {
 };
 
 /* Claim and handle, one task after the other, until weft_worker_stop(). A server that is away is
- * waited for. Several threads may run at once. Returns WEFT_OK, or WEFT_REFUSED or WEFT_INVALID of
- * a claim. */
+ * waited for, and so is a queue that nobody has made yet, which the log hears once; with
+ * `until_empty` such a queue is refused. Several threads may run at once. Returns WEFT_OK, or
+ * WEFT_REFUSED or WEFT_INVALID of a claim. */
 int weft_worker_run(struct weft_worker *worker, const char *queue,
                     const struct weft_run_options *options, weft_handler *handle, void *context,
                     struct weft_error *ret_error);

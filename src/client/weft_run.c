@@ -12,6 +12,8 @@
 #define LOOK_MS 100
 #define FULL_MS 1000 /* at most, for a slot */
 
+#define NO_QUEUE "queue_not_found"
+
 /* Slots for at most `max` leases, which are taken. The lock is held. */
 static size_t take_slots(struct weft_worker *k, size_t max)
 {
@@ -233,6 +235,33 @@ static int run_batch(struct weft_worker *k, const char *queue, const struct weft
     return WEFT_OK;
 }
 
+/* Tries that failed in a row, by why. */
+struct failures {
+    unsigned away, missing;
+};
+
+/* True: the claim is made again, after a pause. A queue that is not there may be made later; who
+ * goes on until there is nothing hears of it instead. */
+static bool rest_after(struct weft_worker *k, const struct weft_run_options *o, int r,
+                       struct failures *failures, const struct weft_error *error)
+{
+    unsigned times;
+
+    if (r == WEFT_OK)
+        *failures = (struct failures){0};
+    if (r == WEFT_UNAVAILABLE) {
+        times = ++failures->away;
+    } else if (r == WEFT_REFUSED && !o->until_empty && strcmp(error->code, NO_QUEUE) == 0) {
+        times = ++failures->missing;
+        if (times == 1)
+            weft_held_say(k, "%s; it is asked for until it is there", error->text);
+    } else {
+        return false;
+    }
+    rest(k, asker_pause_ms(k->client->asker, times, error->retry_after_ms), false);
+    return true;
+}
+
 int weft_worker_run(struct weft_worker *worker, const char *queue,
                     const struct weft_run_options *options, weft_handler *handle, void *context,
                     struct weft_error *ret_error)
@@ -240,7 +269,7 @@ int weft_worker_run(struct weft_worker *worker, const char *queue,
     struct weft_run_options o = options ? *options : (struct weft_run_options){0};
     struct weft_error own = {.code = ""}, *error = ret_error ? ret_error : &own;
     struct weft_lease **leases;
-    unsigned failures = 0;
+    struct failures failures = {0};
     int r;
 
     o.batch = o.batch ? o.batch : worker->slots < 10 ? worker->slots : 10;
@@ -253,12 +282,8 @@ int weft_worker_run(struct weft_worker *worker, const char *queue,
         bool idle;
 
         r = run_batch(worker, queue, &o, leases, handle, context, &idle, error);
-        failures = r == WEFT_UNAVAILABLE ? failures + 1 : 0;
-        if (r == WEFT_UNAVAILABLE) {
-            rest(worker, asker_pause_ms(worker->client->asker, failures, error->retry_after_ms),
-                 false);
+        if (rest_after(worker, &o, r, &failures, error))
             r = WEFT_OK;
-        }
         if (idle && o.until_empty)
             break;
     }

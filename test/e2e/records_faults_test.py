@@ -82,13 +82,6 @@ class Stage:
     def counts(self, queue="records"):
         return {k: v for k, v in self.client().queue(queue)["counts"].items() if v}
 
-    def calls(self, method, code):
-        """How many calls of a method ended with a code."""
-        with urllib.request.urlopen(self.server.url + "/metrics") as reply:
-            found = re.search(f'^weft_calls_total{{method="{method}",code="{code}"}} (\\d+)$',
-                              reply.read().decode(), re.M)
-        return int(found[1]) if found else 0
-
     def log(self, event):
         """Its log's entries of this event."""
         with open(self.server.log, encoding="utf-8") as f:
@@ -188,7 +181,7 @@ def a_dead_store_is_told_by_each_call_and_comes_back(stage):
     tap.equal((seen.history[0], "unhealthy" in seen.history), ("healthy", True), seen.history)
     for method, times in (("queues.claim", 1), ("leases.complete", 2), ("queues.enqueue", 1),
                           ("queues.get", 1)):
-        tap.equal(stage.calls(method, "store_unavailable"), times, method)
+        tap.equal(stage.server.calls(method, "store_unavailable"), times, method)
     troubles = [row["code"] for row in stage.log("store_trouble")]
     tap.equal((troubles[0], troubles[-1]), ("store_unavailable", "OK"))
     # Not a token is lost, nothing was half done, and it is the same process all the time.
@@ -386,7 +379,7 @@ def a_reply_that_is_lost_is_not_done_twice(stage):
     tap.equal(stage.counts(), {"succeeded": 10})
     # What is refused is refused once: it is not made again.
     error = fails(client.queue, "nothing")
-    tap.equal((error.code, stage.calls("queues.get", "queue_not_found")), ("queue_not_found", 1))
+    tap.equal((error.code, stage.server.calls("queues.get", "queue_not_found")), ("queue_not_found", 1))
 
 
 @tap.case

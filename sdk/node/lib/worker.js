@@ -21,6 +21,7 @@ const BAD_REPORT = new Set(['invalid_argument', 'too_large']);
 
 const ONCE = new Retry({ attempts: 1 });
 const cut = (text, max) => Array.from(String(text)).slice(0, max).join('');
+const NO_QUEUE = 'queue_not_found';
 const isOver = (error) => error.code === 'worker_lost' || error.code === 'worker_not_found';
 
 /** The right to one task. */
@@ -159,6 +160,7 @@ export class Worker {
   #beatTimer;
   #reporting = null;
   #wake = () => {};
+  #stopped = new AbortController();
   #every;
 
   constructor(client, { name, slots = 100, ttl = 60, outbox, labels = {}, metadata = {}, takeover = false, log = () => {} }) {
@@ -180,11 +182,12 @@ export class Worker {
   /** Claim nothing more; `run` ends when what it holds has ended. */
   stop() {
     this.stopping = true;
+    this.#stopped.abort();
   }
 
   /** Report what has ended, give back what has not, and leave. */
   async close() {
-    this.stopping = true;
+    this.stop();
     for (const lease of [...this.#held.values()]) if (!lease.ended) lease.release();
     this.#closed = true;
     this.#wake();
@@ -386,17 +389,24 @@ export class Worker {
 
   /**
    * Claim and handle until stop() (or, if wished, until there is nothing). `handle(lease)` gives the result, or throws, which
-   * fails the task alone. The leases of a batch are handled side by side.
+   * fails the task alone. The leases of a batch are handled side by side. A queue that is not there may be made later: it is
+   * asked for again, with pauses, and the log says so once. Who goes on until there is nothing hears the refusal instead.
    */
   async run(queue, handle, { batch = Math.min(this.slots, 10), wait = 5, untilEmpty = false } = {}) {
-    for (let failures = 0; !this.stopping; ) {
+    for (let failures = 0, missing = 0; !this.stopping; ) {
       let leases;
       try {
         leases = await this.claim(queue, { max: batch, wait });
-        failures = 0;
+        failures = missing = 0;
       } catch (error) {
-        if (!(error instanceof Unavailable)) throw error;
-        await sleep(this.client.retry.pause(++failures, error.retryAfter) * 1000);
+        if (error instanceof Unavailable) {
+          await this.#rest(this.client.retry.pause(++failures, error.retryAfter));
+        } else if (error.code === NO_QUEUE && !untilEmpty) {
+          if (++missing === 1) this.log(`${error.message}; it is asked for until it is there`);
+          await this.#rest(this.client.retry.pause(missing));
+        } else {
+          throw error;
+        }
         continue;
       }
       if (!leases.length && untilEmpty && !this.#isFull()) break;
@@ -406,6 +416,11 @@ export class Worker {
       await Promise.all(leases.map((lease) => this.handle(lease, handle)));
     }
     await this.drain();
+  }
+
+  /** Pause, or until it is to stop. */
+  async #rest(seconds) {
+    await sleep(seconds * 1000, undefined, { signal: this.#stopped.signal }).catch(() => {});
   }
 
   #isFull() {

@@ -25,6 +25,7 @@ ROOM_SECONDS = 1.0  # between two looks whether there is a free slot
 # Refusals that are the report's own fault: telling it again would be refused again.
 BAD_REPORT = ("invalid_argument", "too_large")
 OVER = ("worker_lost", "worker_not_found")
+NO_QUEUE = "queue_not_found"
 
 
 class LeaseLost(WeftError):
@@ -549,15 +550,26 @@ class Worker:
 
     def run(self, queue, handle, batch=None, wait=5.0, until_empty=False):
         """Claim and handle, one task after the other, until stop() (or, if wished, until there is
-        nothing). `handle(lease)` returns the result, or raises, which fails the task alone."""
-        failures = 0
+        nothing). `handle(lease)` returns the result, or raises, which fails the task alone.
+
+        A queue that is not there may be made later: it is asked for again, with pauses, and the log
+        says so once. Who goes on until there is nothing hears the refusal instead."""
+        failures = missing = 0
         while not self._stopping.is_set():
             try:
                 leases, room = self._claim(queue, batch or min(self.slots, 10), wait)
-                failures = 0
+                failures = missing = 0
             except Unavailable as error:
                 failures += 1
                 self._stopping.wait(self.client.retry.pause(failures, error.retry_after))
+                continue
+            except Refused as error:
+                if error.code != NO_QUEUE or until_empty:
+                    raise
+                missing += 1
+                if missing == 1:
+                    self._log(f"{error}; it is asked for until it is there")
+                self._stopping.wait(self.client.retry.pause(missing))
                 continue
             if not room:
                 self._wait_for_room()
