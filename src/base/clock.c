@@ -19,14 +19,21 @@ static int64_t read_clock(clockid_t id)
     return (int64_t)ts.tv_sec * CLOCK_S + ts.tv_nsec / 1000;
 }
 
+static _Thread_local const struct clock_simulated *simulated;
+
+void clock_simulate(const struct clock_simulated *c)
+{
+    simulated = c;
+}
+
 int64_t clock_utc(void)
 {
-    return read_clock(CLOCK_REALTIME);
+    return simulated ? simulated->utc : read_clock(CLOCK_REALTIME);
 }
 
 int64_t clock_monotonic(void)
 {
-    return read_clock(CLOCK_BOOTTIME);
+    return simulated ? simulated->monotonic : read_clock(CLOCK_BOOTTIME);
 }
 
 /*

@@ -20,6 +20,14 @@
 int64_t clock_utc(void);
 int64_t clock_monotonic(void);
 
+/* The clocks of a simulation. */
+struct clock_simulated {
+    int64_t utc, monotonic;
+};
+/* Of this thread, from now on: these in place of the machine's; NULL: the machine's. They stay the
+ * caller's, who moves them. */
+void clock_simulate(const struct clock_simulated *c);
+
 /* RFC 3339 in UTC with microseconds, "2026-03-08T07:30:00.000000Z", with a NUL behind it. A time
  * outside the years 0 … 9999 is written as the nearest within. */
 #define CLOCK_TEXT_BYTES 28

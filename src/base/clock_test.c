@@ -245,6 +245,19 @@ static void the_clocks_run(void **state)
     assert_true(utc > 1704067200 * CLOCK_S && utc < 4102444800 * CLOCK_S);
 }
 
+static void a_simulated_clock_is_this_threads(void **state)
+{
+    struct clock_simulated c = {.utc = 5, .monotonic = 7};
+
+    (void)state;
+    clock_simulate(&c);
+    assert_int_equal(clock_utc(), 5);
+    c.monotonic = 8;
+    assert_int_equal(clock_monotonic(), 8);
+    clock_simulate(NULL);
+    assert_true(clock_utc() > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +268,7 @@ int main(void)
         cmocka_unit_test(random_times_are_read_back),
         cmocka_unit_test(durations),
         cmocka_unit_test(the_clocks_run),
+        cmocka_unit_test(a_simulated_clock_is_this_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
