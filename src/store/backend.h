@@ -36,14 +36,15 @@ struct store {
     struct buf error;
     struct prng prng; /* for jitter */
     enum store_state state;
-    int ended;     /* the fault of an ENDED transaction */
-    bool pooled;   /* store_pooled() */
-    bool ready;    /* connected, migrated and prepared */
-    bool marked;   /* store_undo() has a point to go back to */
-    bool in_doubt; /* nobody knows what became of the newest commit */
-    int version;   /* of the schema that was found */
-    int64_t until; /* monotonic: the end of the transaction's time; INT64_MAX: none */
-    int64_t now;   /* the newest time that was given out */
+    int ended;                  /* the fault of an ENDED transaction */
+    bool pooled;                /* store_pooled() */
+    bool ready;                 /* connected, migrated and prepared */
+    bool marked;                /* store_undo() has a point to go back to */
+    bool in_doubt;              /* nobody knows what became of the newest commit */
+    bool made_doubt, made_done; /* … as its faults have made it, and whether it took place */
+    int version;                /* of the schema that was found */
+    int64_t until;              /* monotonic: the end of the transaction's time; INT64_MAX: none */
+    int64_t now;                /* the newest time that was given out */
     int64_t written;
     int64_t written_at_mark;
     struct cell *cells; /* the rows of the statement that runs, until their number is known */

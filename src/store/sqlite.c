@@ -341,7 +341,9 @@ static int open_writer(struct sqlite *q)
     int r = q->memory ? 0 : file_make(q);
 
     if (!r)
-        r = handle_open(q, q->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+        r = handle_open(q, q->path,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                            (q->memory ? SQLITE_OPEN_URI : 0));
     if (q->db && sqlite3_db_readonly(q->db, "main") == 1)
         r = sqlite_fault(q, SQLITE_READONLY, NULL);
     return r ? r : script(q, SETTINGS_WRITE);
@@ -355,10 +357,12 @@ static int sqlite_connect(struct store *s, int64_t deadline)
 
     (void)deadline;
     s->place = s->options.url;
-    q->memory = str_eq(path, STR(":memory:"));
+    q->memory = str_starts(path, STR(":memory:"));
     if (path.n == 0)
         return fault(store_say(s, -EINVAL, "the URL names no file; write sqlite:PATH"));
-    if (q->memory)
+    if (q->memory && path.n > STR(":memory:").n) /* memdb shares what begins with a slash */
+        q->path = str_printf(&s->memory, "file:/%s?vfs=memdb", path.p + STR(":memory:").n).p;
+    else if (q->memory)
         q->path = path.p;
     else /* "./": a name that begins with "file:" is a name all the same */
         q->path = str_printf(&s->memory, "%s%s", path.p[0] == '/' ? "" : "./", path.p).p;

@@ -243,6 +243,14 @@ int store_schema_newest(enum store_backend b)
     return (int)(b == STORE_SQLITE ? migrations_sqlite_n : migrations_postgres_n);
 }
 
+/* A fault that was asked for. */
+static int made(struct store *s, int (*what)(void *context))
+{
+    int r = what ? what(s->options.faults->context) : 0;
+
+    return r ? store_say(s, r, "a fault that was asked for: %s", strerror(-r)) : 0;
+}
+
 int store_begin(struct store *s, int64_t *ret_now)
 {
     int64_t deadline = clock_monotonic() + s->options.connect_ms * CLOCK_MS;
@@ -251,8 +259,11 @@ int store_begin(struct store *s, int64_t *ret_now)
 
     assert(s->state == STORE_IDLE || s->state == STORE_ENDED);
     s->state = STORE_IDLE;
-    s->marked = s->in_doubt = false;
+    s->marked = s->in_doubt = s->made_doubt = false;
     s->written = 0;
+    r = s->options.faults ? made(s, s->options.faults->begin) : 0;
+    if (r)
+        return fault(r);
     do {
         r = s->ready ? 0 : bring_up(s, deadline);
         if (r)
@@ -272,6 +283,33 @@ int store_begin(struct store *s, int64_t *ret_now)
     return 0;
 }
 
+/* A commit with faults: one that is said not to have taken place is rolled back. */
+static int commit_made(struct store *s)
+{
+    const struct store_faults *f = s->options.faults;
+    bool done = false;
+    int made = f->commit(f->context, &done), r = 0;
+
+    if (!made || (made == -EHOSTUNREACH && done))
+        r = s->backend->commit(s);
+    else
+        s->backend->rollback(s);
+    if (!made || r)
+        return r;
+    s->made_doubt = made == -EHOSTUNREACH;
+    s->made_done = done;
+    return store_say(s, made, "a fault that was asked for: %s", strerror(-made));
+}
+
+static int settle_made(struct store *s)
+{
+    int r = made(s, s->options.faults->settle);
+
+    if (r)
+        return -EHOSTUNREACH;
+    return s->made_done ? 0 : store_say(s, -ECONNRESET, "the commit did not take place");
+}
+
 int store_commit(struct store *s)
 {
     enum store_state state = s->state;
@@ -287,7 +325,7 @@ int store_commit(struct store *s)
                                "a transaction was to be committed after a statement "
                                "of it had failed; it is rolled back"));
     }
-    r = s->backend->commit(s);
+    r = s->options.faults ? commit_made(s) : s->backend->commit(s);
     s->in_doubt = r == -EHOSTUNREACH;
     return r ? fault(r) : 0;
 }
@@ -302,7 +340,7 @@ int store_settle(struct store *s)
     int r;
 
     assert(s->in_doubt && s->state == STORE_IDLE);
-    r = s->backend->settle(s);
+    r = s->made_doubt ? settle_made(s) : s->backend->settle(s);
     s->in_doubt = r == -EHOSTUNREACH;
     return r ? fault(r) : 0;
 }
@@ -435,6 +473,8 @@ static int run_check(struct store *s, enum statement_id id, const struct cell *p
                                "be undone or rolled back first",
                                s->backend->statements[id].name));
     r = over_time(s);
+    if (!r && s->options.faults)
+        r = made(s, s->options.faults->statement);
     if (!r && s->backend->need)
         r = s->backend->need(s, id);
     if (!r)

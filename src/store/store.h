@@ -41,8 +41,22 @@ struct store;
  * transaction. */
 enum store_mode { STORE_READ, STORE_WRITE };
 
+/* What is made to go wrong with a connection (the simulator): each is asked before the store does
+ * it, and says 0 or the fault that it is to end with. */
+struct store_faults {
+    void *context;
+    int (*begin)(void *context);
+    int (*statement)(void *context);
+    /* The fault of the commit; -EHOSTUNREACH: nobody knows whether it took place, which *ret_done
+     * says, and store_settle() asks. Any other: it did not. */
+    int (*commit)(void *context, bool *ret_done);
+    /* 0: by now it can be known. */
+    int (*settle)(void *context);
+};
+
 struct store_options {
-    /* "sqlite:PATH", "sqlite::memory:" or "postgres://…" (libpq's URI); there with the parameter
+    /* "sqlite:PATH", "sqlite::memory:", "sqlite::memory:NAME" (a store that the connections of this
+     * process share while there are any) or "postgres://…" (libpq's URI); there with the parameter
      * pooler=transaction where a pooler gives each transaction another connection (store_pooled).
      */
     struct str url;
@@ -53,6 +67,7 @@ struct store_options {
     /* A transaction that is older begins no statement any more: it is rolled back, with -EAGAIN. 0:
      * there is no such limit. */
     int64_t transaction_ms;
+    const struct store_faults *faults; /* NULL: nothing is made to go wrong */
 };
 
 #define STORE_CONNECT_MS   10000
