@@ -27,18 +27,22 @@
 #define RETRY_US_MIN (50 * CLOCK_MS)
 #define RETRY_US_MAX (30 * CLOCK_S)
 
-/* A connection and its thread. */
+/* A connection and its thread, and the batch that it has. */
 struct worker {
     struct batcher *batcher;
     pthread_t thread;
     struct batcher_run run;
+    struct batch batch;
+    int64_t since;   /* when it was taken, monotonic */
+    int64_t wait_us; /* before the next try, where the store is in the way */
+    unsigned tries, reruns;
     bool troubled; /* it has said so */
 };
 
 struct batcher {
     struct arena memory; /* of the options */
     size_t batch_max, waiting_max, waiting_bytes_max;
-    bool says_trouble;
+    bool says_trouble, by_hand;
     struct worker workers[BATCHER_CONNECTIONS_MAX];
     unsigned workers_n;   /* that have been started … */
     unsigned connections; /* … of so many */
@@ -147,8 +151,8 @@ static void take_more(struct batcher *b, struct batch *batch)
     take_lane(b, BATCHER_CALLS, batch, max);
 }
 
-/* Wait for requests; false when the batcher stops and none is left. */
-static bool take(struct batcher *b, struct batch *batch)
+/* Wait until there are requests, or the batcher stops. */
+static void await_post(struct batcher *b)
 {
     pthread_mutex_lock(&b->lock);
     while (nothing_waits(b) && !b->stop) {
@@ -156,13 +160,27 @@ static bool take(struct batcher *b, struct batch *batch)
         pthread_cond_wait(&b->posted, &b->lock);
         b->idle--;
     }
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* Take what waits; false where nothing does. */
+static bool take(struct worker *w)
+{
+    struct batcher *b = w->batcher;
+
+    pthread_mutex_lock(&b->lock);
     b->busy++;
-    take_more(b, batch);
+    take_more(b, &w->batch);
+    if (!w->batch.n)
+        b->busy--;
     /* There may be more than one takes, and others to take it. */
     if (!nothing_waits(b) && b->idle)
         pthread_cond_signal(&b->posted);
     pthread_mutex_unlock(&b->lock);
-    return batch->n > 0;
+    w->since = clock_monotonic();
+    w->wait_us = WAIT_US_MIN;
+    w->tries = w->reruns = 0;
+    return w->batch.n > 0;
 }
 
 /* One whose waits end by the monotonic clock. */
@@ -182,6 +200,16 @@ static void until_in(int64_t wait_us, struct timespec *ret)
     ret->tv_nsec += wait_us % CLOCK_S * 1000;
     ret->tv_sec += wait_us / CLOCK_S + ret->tv_nsec / 1000000000;
     ret->tv_nsec %= 1000000000;
+}
+
+static bool stopped(struct batcher *b)
+{
+    bool stop;
+
+    pthread_mutex_lock(&b->lock);
+    stop = b->stop && nothing_waits(b);
+    pthread_mutex_unlock(&b->lock);
+    return stop;
 }
 
 /* Sleep, or until the batcher stops. False when it stops. */
@@ -333,19 +361,19 @@ static struct str store_says(const struct worker *w)
     return w->run.store ? store_error(w->run.store) : STR("the store cannot be opened");
 }
 
-/* Answer and wait after a failure. False: the batcher stops. */
-static bool overcome(struct worker *w, struct batch *batch, int r, enum remedy remedy,
-                     int64_t *wait_us)
+/* Answer those that do not wait. Returns how long the others do, 0 where there are none. */
+static int64_t overcome(struct worker *w, int r, enum remedy remedy)
 {
     const struct batcher_remedy *row = batcher_run_remedy(r);
     struct batcher *b = w->batcher;
+    struct batch *batch = &w->batch;
     struct obstacle o = {
         .code = row ? row->code : CODE_INTERNAL,
         .remedy = remedy,
         .text = row ? store_says(w) : STR("weft made a mistake; its log says where"),
         .now = clock_monotonic(),
     };
-    int64_t step = *wait_us;
+    int64_t step = w->wait_us;
 
     if (!row)
         log_say(LOG_ERROR, "transaction_failed", LOG_NUMBER("errno", -r),
@@ -353,12 +381,12 @@ static bool overcome(struct worker *w, struct batch *batch, int r, enum remedy r
     fault_take();
     answer_impatient(batch, &o);
     if (!batch->n)
-        return true;
+        return 0;
     set_trouble(w, o.code, store_says(w));
     if (batch->in_doubt || batch->n >= b->batch_max)
         answer_impatient_waiting(b, &o);
-    *wait_us = step * 2 < WAIT_US_MAX ? step * 2 : WAIT_US_MAX;
-    return wait_a_while(b, jitter(&w->run.prng, step));
+    w->wait_us = step * 2 < WAIT_US_MAX ? step * 2 : WAIT_US_MAX;
+    return jitter(&w->run.prng, step);
 }
 
 static void more_while_waiting(struct batcher *b, struct batch *batch)
@@ -377,18 +405,18 @@ static void count(struct batcher *b, uint64_t *what)
     pthread_mutex_unlock(&b->lock);
 }
 
-/* A deadlock is no trouble yet; it is run again after a moment. False: it is time to call it one.
- */
-static bool rerun(struct worker *w, unsigned *reruns, int64_t since)
+/* A deadlock is no trouble yet; it is run again after a moment, which is returned. 0: it is time to
+ * call it one. */
+static int64_t rerun(struct worker *w)
 {
     struct batcher *b = w->batcher;
 
-    if (*reruns == RERUNS_MAX || clock_monotonic() - since > RERUNS_US)
-        return false;
-    log_say(LOG_INFO, "store_rerun", LOG_NUMBER("again", *reruns + 1),
+    if (w->reruns == RERUNS_MAX || clock_monotonic() - w->since > RERUNS_US)
+        return 0;
+    log_say(LOG_INFO, "store_rerun", LOG_NUMBER("again", w->reruns + 1),
             LOG_TEXT("text", store_says(w)), LOG_TEXT("way", str_of(fault_take())));
     count(b, &b->stats.reruns);
-    return wait_a_while(b, jitter(&w->run.prng, WAIT_US_MIN << ((*reruns)++ / 4)));
+    return jitter(&w->run.prng, WAIT_US_MIN << (w->reruns++ / 4));
 }
 
 static size_t size_class(size_t n)
@@ -400,9 +428,11 @@ static size_t size_class(size_t n)
     return i;
 }
 
-static void answer_all(struct batcher *b, struct batch *batch, int64_t since)
+static void answer_all(struct worker *w)
 {
-    int64_t took = clock_monotonic() - since;
+    struct batcher *b = w->batcher;
+    struct batch *batch = &w->batch;
+    int64_t took = clock_monotonic() - w->since;
     double rate = (double)batch->n / (double)(took > 0 ? took : 1);
 
     pthread_mutex_lock(&b->lock);
@@ -415,60 +445,100 @@ static void answer_all(struct batcher *b, struct batch *batch, int64_t since)
     batcher_home_deliver(&batch->requests);
 }
 
-/* Run a batch until every request in it is answered. */
-static void run_batch(struct worker *w, struct batch *batch)
+/* Run the batch once. Returns how long to wait before it is tried again; 0: it is answered. */
+static int64_t try_batch(struct worker *w)
 {
     struct batcher *b = w->batcher;
-    int64_t since = clock_monotonic(), wait_us = WAIT_US_MIN;
-    unsigned reruns = 0;
+    struct batch *batch = &w->batch;
+    const struct batcher_remedy *row;
+    enum remedy remedy;
+    int64_t wait_us = 0;
+    int r;
 
-    answer_late(b, batch);
-    while (batch->n) {
-        int r = batcher_run(&w->run, batch);
-        const struct batcher_remedy *row = batcher_run_remedy(r);
-        enum remedy remedy = row ? row->remedy : REMEDY_NONE;
-
-        if (r == 0) {
-            answer_all(b, batch, since);
-            break;
-        }
-        if (remedy == REMEDY_RERUN && rerun(w, &reruns, since)) {
-            more_while_waiting(b, batch);
-            continue;
-        }
-        count(b, &b->stats.faults);
-        if (remedy == REMEDY_RERUN)
-            remedy = REMEDY_ROOM;
-        if (!overcome(w, batch, r, remedy, &wait_us)) {
-            answer_rest(batch);
-            break;
-        }
+    if (w->tries++)
         more_while_waiting(b, batch);
-        if (!batch->in_doubt)
-            answer_late(b, batch);
+    if (!batch->in_doubt)
+        answer_late(b, batch);
+    if (!batch->n)
+        return 0;
+    r = batcher_run(&w->run, batch);
+    if (r == 0) {
+        answer_all(w);
+        return 0;
     }
-    batch->in_doubt = false;
+    row = batcher_run_remedy(r);
+    remedy = row ? row->remedy : REMEDY_NONE;
+    if (remedy == REMEDY_RERUN)
+        wait_us = rerun(w);
+    if (wait_us)
+        return wait_us;
+    count(b, &b->stats.faults);
+    return overcome(w, r, remedy == REMEDY_RERUN ? REMEDY_ROOM : remedy);
+}
+
+static void end_batch(struct worker *w)
+{
+    w->batch.in_doubt = false;
     if (w->troubled)
         set_trouble(w, CODE_OK, STR(""));
+    pthread_mutex_lock(&w->batcher->lock);
+    w->batcher->busy--;
+    pthread_mutex_unlock(&w->batcher->lock);
+}
+
+/* One go at the batch, or at what waits. False: there is nothing; else it may be gone on with in
+ * *ret_wait_us. */
+static bool turn(struct worker *w, int64_t *ret_wait_us)
+{
+    *ret_wait_us = 0;
+    if (!w->batch.n && !take(w))
+        return false;
+    *ret_wait_us = try_batch(w);
+    if (!*ret_wait_us)
+        end_batch(w);
+    return true;
+}
+
+/* The batcher stops, and the store is in the way of what is left. */
+static void give_up(struct worker *w)
+{
+    answer_rest(&w->batch);
+    end_batch(w);
 }
 
 static void *work(void *context)
 {
     struct worker *w = context;
-    struct batch batch = {.n = 0};
+    int64_t wait_us;
 
-    list_init(&batch.requests);
-    while (take(w->batcher, &batch)) {
-        run_batch(w, &batch);
-        pthread_mutex_lock(&w->batcher->lock);
-        w->batcher->busy--;
-        pthread_mutex_unlock(&w->batcher->lock);
-    }
+    do {
+        await_post(w->batcher);
+        while (turn(w, &wait_us))
+            if (wait_us && !wait_a_while(w->batcher, wait_us))
+                give_up(w);
+    } while (!stopped(w->batcher));
     batcher_run_deinit(&w->run);
     return NULL;
 }
 
+bool batcher_turn(struct batcher *b, int64_t *ret_wait_us)
+{
+    assert(b->by_hand);
+    return turn(&b->workers[0], ret_wait_us);
+}
+
 /* Life. */
+
+/* What a thread does before it ends. */
+static void finish_by_hand(struct worker *w)
+{
+    int64_t wait_us;
+
+    while (turn(w, &wait_us))
+        if (wait_us)
+            give_up(w);
+    batcher_run_deinit(&w->run);
+}
 
 static void stop(struct batcher *b)
 {
@@ -477,7 +547,9 @@ static void stop(struct batcher *b)
     pthread_cond_broadcast(&b->posted);
     pthread_cond_broadcast(&b->stopped);
     pthread_mutex_unlock(&b->lock);
-    for (unsigned i = 0; i < b->workers_n; i++)
+    if (b->by_hand && b->workers_n)
+        finish_by_hand(&b->workers[0]);
+    for (unsigned i = 0; i < b->workers_n && !b->by_hand; i++)
         pthread_join(b->workers[i].thread, NULL);
     arena_deinit(&b->memory);
     pthread_mutex_destroy(&b->lock);
@@ -489,20 +561,25 @@ static void stop(struct batcher *b)
 static int start(struct batcher *b, const struct batcher_options *options)
 {
     struct worker *w = &b->workers[b->workers_n];
-    uint64_t seed;
-    ssize_t n = getrandom(&seed, sizeof(seed), 0);
-    int r;
+    uint64_t seed = options->seed;
+    ssize_t n = seed ? (ssize_t)sizeof(seed) : getrandom(&seed, sizeof(seed), 0);
+    int r = 0;
 
     assert(n == sizeof(seed));
     w->batcher = b;
+    list_init(&w->batch.requests);
     w->run.options = options->store;
     w->run.options.url = str_copy(&b->memory, options->store.url);
     w->run.hub = options->hub;
+    w->run.ran = options->ran;
+    w->run.ran_context = options->ran_context;
     prng_seed(&w->run.prng, seed);
-    r = pthread_create(&w->thread, NULL, work, w);
+    if (!b->by_hand)
+        r = pthread_create(&w->thread, NULL, work, w);
     if (r)
         return fault(-r);
-    pthread_setname_np(w->thread, options->name);
+    if (!b->by_hand)
+        pthread_setname_np(w->thread, options->name);
     b->workers_n++;
     return 0;
 }
@@ -518,7 +595,8 @@ int batcher_new(const struct batcher_options *options, struct batcher **ret)
     int r = 0;
 
     b->connections = options->connections ? options->connections : 1;
-    assert(b->connections <= BATCHER_CONNECTIONS_MAX);
+    b->by_hand = options->by_hand;
+    assert(b->connections <= (b->by_hand ? 1 : BATCHER_CONNECTIONS_MAX));
     b->says_trouble = options->says_trouble;
     b->batch_max = or_default(options->batch_max, BATCHER_REQUESTS_MAX);
     b->waiting_max = or_default(options->waiting_max, BATCHER_WAITING_MAX);

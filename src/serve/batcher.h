@@ -132,6 +132,13 @@ struct batcher_options {
     bool says_trouble;        /* requests that wait for the store are an error in the log: nobody
                                  else tells of them */
     struct hub *hub;          /* hears of every commit; NULL: nobody does */
+    uint64_t seed;            /* of its random numbers; 0: any */
+    bool by_hand;             /* no thread is started: batcher_turn() does its work */
+    /* Hears of every transaction before it is answered: its requests as they ran, each with its
+     * answer and reply, the store's time, and 0 where it was committed, else nobody knows whether.
+     * NULL: nobody does. */
+    void (*ran)(void *context, struct batcher_request *const *list, size_t n, int64_t now, int r);
+    void *ran_context;
 };
 
 struct batcher;
@@ -141,6 +148,11 @@ int batcher_new(const struct batcher_options *options, struct batcher **ret);
 /* What was posted is still run, or answered with STORE_UNAVAILABLE where the store is away; then
  * the thread ends. Nothing may be posted any more. */
 struct batcher *batcher_free(struct batcher *b);
+
+/* Of one by hand: one go at what waits, as a thread takes it, or at the batch that waits for the
+ * store. False: nothing waits. Else, where *ret_wait_us is not 0, a thread would wait so long now.
+ */
+bool batcher_turn(struct batcher *b, int64_t *ret_wait_us);
 
 /* Post `n` requests that stay neighbours and in this order; if there is no room, all are refused.
  * Any thread. */

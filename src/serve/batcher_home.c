@@ -7,9 +7,10 @@
 
 #include "base/fault.h"
 #include "base/memory.h"
+#include "serve/loop.h"
 
 struct batcher_home {
-    uv_async_t async;
+    struct loop_handle wake;
     pthread_mutex_t lock;
     struct list arrived;
 };
@@ -19,9 +20,9 @@ static struct batcher_request *request_of(struct list *link)
     return LIST_OF(link, struct batcher_request, link);
 }
 
-static void home_arrived(uv_async_t *async)
+static void home_arrived(struct loop_handle *wake)
 {
-    struct batcher_home *h = async->data;
+    struct batcher_home *h = LIST_OF(wake, struct batcher_home, wake);
     struct list mine;
 
     list_init(&mine);
@@ -36,9 +37,9 @@ static void home_arrived(uv_async_t *async)
     }
 }
 
-static void home_closed(uv_handle_t *handle)
+static void home_closed(struct loop_handle *wake)
 {
-    struct batcher_home *h = handle->data;
+    struct batcher_home *h = LIST_OF(wake, struct batcher_home, wake);
 
     pthread_mutex_destroy(&h->lock);
     free(h);
@@ -47,13 +48,12 @@ static void home_closed(uv_handle_t *handle)
 int batcher_home_new(uv_loop_t *loop, struct batcher_home **ret)
 {
     struct batcher_home *h = memory_new(sizeof(*h));
-    int r = uv_async_init(loop, &h->async, home_arrived);
+    int r = loop_wake_init(loop, &h->wake, home_arrived);
 
     if (r) {
         free(h);
         return fault(r);
     }
-    h->async.data = h;
     pthread_mutex_init(&h->lock, NULL);
     list_init(&h->arrived);
     *ret = h;
@@ -64,7 +64,7 @@ struct batcher_home *batcher_home_free(struct batcher_home *h)
 {
     if (h) {
         assert(list_empty(&h->arrived));
-        uv_close((uv_handle_t *)&h->async, home_closed);
+        loop_close(&h->wake, home_closed);
     }
     return NULL;
 }
@@ -79,7 +79,7 @@ static void deliver_home(struct batcher_home *h, struct list *mine)
     list_move(&h->arrived, mine);
     /* Under the lock, so that the loop cannot have closed the handle meanwhile. */
     if (first)
-        uv_async_send(&h->async);
+        loop_wake(&h->wake);
     pthread_mutex_unlock(&h->lock);
 }
 

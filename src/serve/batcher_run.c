@@ -136,6 +136,14 @@ static void prepare(struct batcher_run *run, struct batcher_request *q, int64_t 
     q->now = run->tx.now;
 }
 
+static void note_order(struct batcher_run *run, struct batcher_request *q)
+{
+    if (!run->ran)
+        return;
+    ARENA_ROOM(&run->arena, run->order, run->order_n, run->order_cap, 16);
+    run->order[run->order_n++] = q;
+}
+
 /* Run one request. Returns 0 when it is answered, RUN_E_SPLIT, or a fault that ends the batch. */
 static int run_one(struct batcher_run *run, struct batcher_request *q, enum tx_savepoint how,
                    bool alone)
@@ -145,6 +153,7 @@ static int run_one(struct batcher_run *run, struct batcher_request *q, enum tx_s
     int64_t written;
     int r;
 
+    note_order(run, q);
     tx->arena = &q->arena;
     tx->problem = (struct tx_problem){.code = CODE_OK};
     r = tx_mark(tx, how, &place);
@@ -176,6 +185,7 @@ static int run_one(struct batcher_run *run, struct batcher_request *q, enum tx_s
 struct group {
     batcher_many *many;
     int turn;
+    size_t place; /* as it was met */
     struct batcher_request **list;
     const void **requests;
     void **replies;
@@ -208,6 +218,7 @@ static size_t groups_make(struct batcher_run *run, const struct batch *batch, st
             groups[n++] = (struct group){
                 .many = q->many,
                 .turn = q->turn,
+                .place = at,
                 .list = ARENA_ARRAY(&run->arena, struct batcher_request *, batch->n)};
         groups[at].list[groups[at].n++] = q;
     }
@@ -218,7 +229,9 @@ static int by_turn(const void *a, const void *b)
 {
     const struct group *x = a, *y = b;
 
-    return (x->turn > y->turn) - (x->turn < y->turn);
+    if (x->turn != y->turn)
+        return x->turn < y->turn ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
 }
 
 static void group_share(struct batcher_run *run, struct group *g)
@@ -249,11 +262,12 @@ static int run_group(struct batcher_run *run, struct group *g, enum tx_savepoint
     r = tx_mark(tx, how, &place);
     if (!r)
         r = g->many(tx, g->requests, g->replies, g->problems, g->n);
-    if (!r) {
-        for (size_t i = 0; i < g->n; i++)
-            answer_problem(g->list[i], &g->problems[i]);
-        return 0;
+    for (size_t i = 0; !r && i < g->n; i++) {
+        note_order(run, g->list[i]);
+        answer_problem(g->list[i], &g->problems[i]);
     }
+    if (!r)
+        return 0;
     if (r > 0)
         r = fault(r); /* an outcome that somebody forgot */
     if (ends_batch(r))
@@ -326,6 +340,8 @@ static int run_all(struct batcher_run *run, struct batch *batch, enum tx_savepoi
     int r;
 
     arena_reset(&run->arena);
+    run->order = NULL;
+    run->order_n = run->order_cap = 0;
     run->tx.arena = &run->arena;
     r = tx_begin(&run->tx);
     if (!r)
@@ -376,6 +392,8 @@ int batcher_run(struct batcher_run *run, struct batch *batch)
     int r = doubted ? store_settle(run->store) : run_try(run, batch);
 
     batch->in_doubt = r && run->open && store_in_doubt(run->store);
+    if (run->ran && !doubted && (!r || batch->in_doubt))
+        run->ran(run->ran_context, run->order, run->order_n, run->tx.now, r);
     /* What was gathered in a transaction is dropped where its commit fails, as it seems to. */
     if (!r && run->hub && doubted)
         hub_committed_unseen(run->hub);

@@ -34,6 +34,10 @@ struct batcher_run {
     struct prng prng;
     struct arena arena; /* of the transaction itself, outside the requests */
     struct batcher_shared *shared;
+    void (*ran)(void *context, struct batcher_request *const *list, size_t n, int64_t now, int r);
+    void *ran_context;
+    struct batcher_request **order; /* of those that ran, for `ran`; in the arena */
+    size_t order_n, order_cap;
 };
 
 /* What the edge does about a fault of the store. */

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "engine/duty.h"
 #include "engine/reaper.h"
+#include "serve/loop.h"
 
 /* Between two scans that a due task or a rest of work asks for. */
 #define PAUSE_US_MIN (5 * CLOCK_MS)
@@ -26,7 +27,7 @@ struct worked {
 struct duties {
     struct duties_options o;
     struct arena memory;
-    uv_timer_t timer;
+    struct loop_handle timer;
     struct hub_wait wait;
     struct batcher_request request;
     struct work work;
@@ -77,15 +78,13 @@ static void ask(struct duties *d, batcher_function *function,
     batcher_post(d->o.writer, (struct batcher_request *[]){&d->request}, 1);
 }
 
-static void turn(uv_timer_t *timer);
-
 /* At that time, unless it is to be earlier. */
 static void arm(struct duties *d, int64_t at_us)
 {
     int64_t left = at_us - clock_monotonic();
 
     d->next_us = at_us;
-    uv_timer_start(&d->timer, turn, left > 0 ? (uint64_t)((left + CLOCK_MS - 1) / CLOCK_MS) : 0, 0);
+    loop_timer_start(&d->timer, left > 0 ? (uint64_t)((left + CLOCK_MS - 1) / CLOCK_MS) : 0);
 }
 
 /* Hear of tasks that may be due before the next scan. */
@@ -107,9 +106,9 @@ static void delayed(struct hub_wait *w)
     listen_for_delayed(d);
 }
 
-static void closed(uv_handle_t *handle)
+static void closed(struct loop_handle *timer)
 {
-    struct duties *d = handle->data;
+    struct duties *d = LIST_OF(timer, struct duties, timer);
 
     d->over(d->over_context);
     arena_deinit(&d->memory);
@@ -121,17 +120,17 @@ static void left(struct batcher_request *q)
     struct duties *d = q->context;
 
     batcher_release(q);
-    uv_close((uv_handle_t *)&d->timer, closed);
+    loop_close(&d->timer, closed);
 }
 
 static void end(struct duties *d)
 {
     d->leaving = true;
-    uv_timer_stop(&d->timer);
+    loop_timer_stop(&d->timer);
     if (d->stats.held)
         ask(d, leave, left);
     else
-        uv_close((uv_handle_t *)&d->timer, closed);
+        loop_close(&d->timer, closed);
 }
 
 static void count(struct duties *d)
@@ -186,9 +185,9 @@ static void answered(struct batcher_request *q)
         end(d);
 }
 
-static void turn(uv_timer_t *timer)
+static void turn(struct loop_handle *timer)
 {
-    struct duties *d = timer->data;
+    struct duties *d = LIST_OF(timer, struct duties, timer);
 
     if (d->asked || d->leaving)
         return;
@@ -206,8 +205,7 @@ void duties_new(const struct duties_options *options, struct duties **ret)
     d->work.take = (struct duty_take){.name = STR("reaper"),
                                       .holder = str_copy(&d->memory, options->holder),
                                       .ttl_us = d->o.ttl_us};
-    uv_timer_init(d->o.loop, &d->timer);
-    d->timer.data = d;
+    loop_timer_init(d->o.loop, &d->timer, turn);
     d->wait = (struct hub_wait){.seat = d->o.seat,
                                 .topic = HUB_DELAYED,
                                 .looks_us = d->o.renew_us,

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/prng.h"
+#include "serve/loop.h"
 
 enum wait_state {
     WAIT_IDLE,
@@ -49,8 +50,7 @@ struct hub {
 
 struct hub_seat {
     struct hub *hub;
-    uv_async_t async;
-    uv_timer_t timer;
+    struct loop_handle wake, timer;
     int open_handles;
     int64_t armed_us; /* the loop's thread's: the timer's time; 0: it stands still */
     /* Under the hub's lock. */
@@ -148,7 +148,7 @@ static void rouse(struct hub *h, struct hub_wait *w, int64_t promised)
     h->stats.woken++;
     /* Under the lock, so that the seat cannot have been freed meanwhile. */
     if (first)
-        uv_async_send(&seat->async);
+        loop_wake(&seat->wake);
 }
 
 /* `n` tasks for those that wait: the longest asleep first, then those that look. What is left is
@@ -259,8 +259,6 @@ static void place_time(struct hub *h, struct hub_place *p, int64_t now)
     }
 }
 
-static void time_comes(uv_timer_t *timer);
-
 /* Each seat's timer may be the one that finds a place due: whoever is first gives it away. */
 static void seat_arm(struct hub_seat *seat, int64_t next)
 {
@@ -268,15 +266,14 @@ static void seat_arm(struct hub_seat *seat, int64_t next)
 
     seat->armed_us = next;
     if (!next)
-        uv_timer_stop(&seat->timer);
+        loop_timer_stop(&seat->timer);
     else
-        uv_timer_start(&seat->timer, time_comes,
-                       left > 0 ? (uint64_t)((left + CLOCK_MS - 1) / CLOCK_MS) : 1, 0);
+        loop_timer_start(&seat->timer, left > 0 ? (uint64_t)((left + CLOCK_MS - 1) / CLOCK_MS) : 1);
 }
 
-static void time_comes(uv_timer_t *timer)
+static void time_comes(struct loop_handle *timer)
 {
-    struct hub_seat *seat = timer->data;
+    struct hub_seat *seat = LIST_OF(timer, struct hub_seat, timer);
     struct hub *h = seat->hub;
     int64_t now = clock_monotonic(), next;
 
@@ -289,9 +286,9 @@ static void time_comes(uv_timer_t *timer)
 
 /* Seats. */
 
-static void seat_turn(uv_async_t *async)
+static void seat_turn(struct loop_handle *wake)
 {
-    struct hub_seat *seat = async->data;
+    struct hub_seat *seat = LIST_OF(wake, struct hub_seat, wake);
     struct hub *h = seat->hub;
     int64_t next = -1;
 
@@ -307,7 +304,7 @@ static void seat_turn(uv_async_t *async)
         pthread_mutex_lock(&h->lock);
     }
     if (!list_empty(&seat->woken))
-        uv_async_send(async);
+        loop_wake(wake);
     if (seat->rearm)
         next = next_time(h);
     seat->rearm = false;
@@ -319,16 +316,15 @@ static void seat_turn(uv_async_t *async)
 int hub_seat_new(struct hub *h, uv_loop_t *loop, struct hub_seat **ret)
 {
     struct hub_seat *seat = memory_new(sizeof(*seat));
-    int r = uv_async_init(loop, &seat->async, seat_turn);
+    int r = loop_wake_init(loop, &seat->wake, seat_turn);
 
     if (r) {
         free(seat);
         return fault(r);
     }
-    uv_timer_init(loop, &seat->timer);
+    loop_timer_init(loop, &seat->timer, time_comes);
     /* Waiting keeps no loop alive; what is waited for does. */
-    uv_unref((uv_handle_t *)&seat->timer);
-    seat->async.data = seat->timer.data = seat;
+    loop_timer_unref(&seat->timer);
     seat->open_handles = 2;
     seat->hub = h;
     list_init(&seat->woken);
@@ -336,20 +332,28 @@ int hub_seat_new(struct hub *h, uv_loop_t *loop, struct hub_seat **ret)
     return 0;
 }
 
-static void seat_closed(uv_handle_t *handle)
+static void seat_close(struct hub_seat *seat)
 {
-    struct hub_seat *seat = handle->data;
-
     if (--seat->open_handles == 0)
         free(seat);
+}
+
+static void wake_closed(struct loop_handle *h)
+{
+    seat_close(LIST_OF(h, struct hub_seat, wake));
+}
+
+static void timer_closed(struct loop_handle *h)
+{
+    seat_close(LIST_OF(h, struct hub_seat, timer));
 }
 
 struct hub_seat *hub_seat_free(struct hub_seat *seat)
 {
     if (seat) {
         assert(list_empty(&seat->woken));
-        uv_close((uv_handle_t *)&seat->async, seat_closed);
-        uv_close((uv_handle_t *)&seat->timer, seat_closed);
+        loop_close(&seat->wake, wake_closed);
+        loop_close(&seat->timer, timer_closed);
     }
     return NULL;
 }
@@ -442,7 +446,7 @@ void hub_forget(struct hub_wait *w, int64_t took)
         struct hub_seat *other = wait_of(p->asleep.next)->seat;
 
         other->rearm = true;
-        uv_async_send(&other->async);
+        loop_wake(&other->wake);
     }
     place_leave(h, p);
     pthread_mutex_unlock(&h->lock);
@@ -578,8 +582,8 @@ void hub_stats(struct hub *h, struct hub_stats *ret)
 struct hub *hub_new(const struct hub_options *options)
 {
     struct hub *h = memory_new(sizeof(*h));
-    uint64_t seed;
-    ssize_t n = getrandom(&seed, sizeof(seed), 0);
+    uint64_t seed = options ? options->seed : 0;
+    ssize_t n = seed ? (ssize_t)sizeof(seed) : getrandom(&seed, sizeof(seed), 0);
 
     assert(n == sizeof(seed));
     prng_seed(&h->prng, seed);

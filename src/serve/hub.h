@@ -60,6 +60,7 @@ struct hub_options {
     /* Whoever has slept so long is woken once, in case its news went astray: half to all of it. 0:
      * HUB_NET_US. */
     int64_t net_us;
+    uint64_t seed; /* of the jitter; 0: any */
 };
 
 #define HUB_NET_US (10LL * 1000000)

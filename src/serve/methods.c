@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/memory.h"
 #include "serve/hub.h"
+#include "serve/loop.h"
 #include "serve/methods_within.h"
 #include "serve/table.h"
 
@@ -29,7 +30,7 @@ struct methods {
     struct api_house house;
     struct batcher_home *home;
     struct hub_seat *seat; /* NULL: nothing waits */
-    uv_async_t turn;
+    struct loop_handle turn;
     struct list soon;  /* calls that have something to do in the next turn */
     struct list calls; /* under way */
     size_t running;
@@ -81,7 +82,7 @@ bool methods_full(const struct methods *m)
 void methods_soon(struct methods *m, struct rpc *rpc)
 {
     if (list_empty(&m->soon))
-        uv_async_send(&m->turn);
+        loop_wake(&m->turn);
     list_add(&m->soon, &rpc->link);
 }
 
@@ -123,9 +124,9 @@ void methods_drain(struct methods *m)
     }
 }
 
-static void turned(uv_async_t *async)
+static void turned(struct loop_handle *turn)
 {
-    struct methods *m = async->data;
+    struct methods *m = LIST_OF(turn, struct methods, turn);
     struct list mine;
 
     /* What comes meanwhile has the next turn, so that the loop is not held. */
@@ -167,9 +168,9 @@ struct call_service methods_service(struct methods *m)
 
 /* Life. */
 
-static void closed(uv_handle_t *handle)
+static void closed(struct loop_handle *turn)
 {
-    struct methods *m = handle->data;
+    struct methods *m = LIST_OF(turn, struct methods, turn);
 
     free(m->counts);
     free(m);
@@ -183,7 +184,7 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
     if (!r && house->hub)
         r = hub_seat_new(house->hub, loop, &m->seat);
     if (!r)
-        r = uv_async_init(loop, &m->turn, turned);
+        r = loop_wake_init(loop, &m->turn, turned);
     if (r) {
         hub_seat_free(m->seat);
         batcher_home_free(m->home);
@@ -192,7 +193,6 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
     }
     m->loop = loop;
     m->house = *house;
-    m->turn.data = m;
     list_init(&m->soon);
     list_init(&m->calls);
     table_methods(&m->rows_n);
@@ -207,7 +207,7 @@ struct methods *methods_free(struct methods *m)
         assert(m->running == 0);
         m->home = batcher_home_free(m->home);
         m->seat = hub_seat_free(m->seat);
-        uv_close((uv_handle_t *)&m->turn, closed);
+        loop_close(&m->turn, closed);
     }
     return NULL;
 }
