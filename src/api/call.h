@@ -39,6 +39,9 @@ struct call {
     /* The client has gone, or its deadline has passed: what has not begun is left undone, and
      * `done` comes soon. */
     void (*cancel)(struct call *c);
+    /* The client may have gone, or only sends no more: what waits for news answers with what there
+     * is, so that nothing is given to nobody. NULL: it does not wait. */
+    void (*hasten)(struct call *c);
     /* The transport has sent the message and takes another. */
     void (*pull)(struct call *c);
 

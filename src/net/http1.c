@@ -273,6 +273,8 @@ static void end(struct protocol *p)
         h->p.closing = true;
     } else if (h->state == HTTP1_CALL && h->x->call.method->replies == METHOD_STREAM) {
         http1_cancel(h->x);
+    } else if (h->state == HTTP1_CALL && h->x->call.hasten) {
+        h->x->call.hasten(&h->x->call);
     }
     http1_settle(h);
 }

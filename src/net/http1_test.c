@@ -477,6 +477,7 @@ static void a_deadline_and_a_client_that_goes(void **state)
     set_up(&f);
     fake_host_feed(&f.host, STR("POST /v1/queues/a:claim" HTTP END));
     fake_host_end(&f.host);
+    assert_int_equal(f.service.hastened, 1);
     fake_host_wait(&f.host, 500 * CLOCK_MS);
     fake_release(&f.service);
     assert_true(str_starts(buf_str(&f.host.sent), STR("HTTP/1.1 200 OK\r\n")));

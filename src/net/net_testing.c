@@ -158,12 +158,20 @@ static void next_event(struct call *c)
     c->message(c);
 }
 
+static void hasten(struct call *c)
+{
+    struct fake_service *f = c->server;
+
+    f->hastened++;
+}
+
 static void start(void *context, struct call *c)
 {
     struct fake_service *f = context;
 
     c->server = f;
     c->cancel = cancel;
+    c->hasten = hasten;
     c->pull = next_event;
     f->started++;
     snprintf(f->last_key, sizeof(f->last_key), STR_FMT, STR_ARG(c->idempotency_key));

@@ -25,7 +25,7 @@ struct fake_service {
     size_t held_n;
     int64_t events;
     bool endless;
-    unsigned started, cancelled, done;
+    unsigned started, cancelled, hastened, done;
     char last_key[64]; /* the newest Idempotency-Key */
 };
 

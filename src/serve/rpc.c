@@ -282,6 +282,14 @@ static void cancel(struct call *c)
         uv_cancel((uv_req_t *)&rpc->work);
 }
 
+static void hasten(struct call *c)
+{
+    struct rpc *rpc = rpc_of(c);
+
+    if (rpc->on_drain && !rpc->cancelled && !rpc->ended)
+        rpc->on_drain(rpc);
+}
+
 static void pull(struct call *c)
 {
     struct rpc *rpc = rpc_of(c);
@@ -337,6 +345,7 @@ void rpc_start(struct methods *m, struct call *c)
     rpc->begun_us = clock_monotonic();
     c->server = rpc;
     c->cancel = cancel;
+    c->hasten = hasten;
     c->pull = pull;
     action = rpc->row->action;
     methods_begun(m, rpc);

@@ -34,8 +34,8 @@ struct rpc {
     uv_work_t work;
     ProtobufCMessage *worked;
 
-    /* Of a call that waits: what it does when the client has gone, when the server drains, and when
-     * the transport takes another message; NULL: nothing. */
+    /* Of a call that waits: what it does when the client has gone, when the server drains or the
+     * client may have gone, and when the transport takes another message; NULL: nothing. */
     void (*on_cancel)(struct rpc *rpc);
     void (*on_drain)(struct rpc *rpc);
     void (*on_pull)(struct rpc *rpc);
