@@ -173,8 +173,13 @@ static bool check_json(struct guard *g, const struct place *at, struct bytes ins
     struct str s = {(const char *)inside.p, (size_t)(inside.end - inside.p)};
     size_t offset;
 
-    if (protojson_check(s, PROTOJSON_DEPTH_MAX, &offset) == 0)
+    switch (protojson_check(s, PROTOJSON_DEPTH_MAX, &offset)) {
+    case 0:
         return true;
+    case PROTOJSON_E_DEEP:
+        return bad(g, at,
+                   str_printf(g->a, "it is nested more than %u deep", PROTOJSON_DEPTH_MAX).p);
+    }
     return bad(g, at,
                offset < s.n ? str_printf(g->a, "it is no JSON, from its byte %zu on", offset).p
                             : "it is no JSON: it ends too early");
@@ -233,7 +238,8 @@ static bool check_message(struct guard *g, const struct place *at,
     uint64_t seen = 0;
 
     if (depth > CODEC_DEPTH_MAX)
-        return bad(g, at, "the message is nested too deeply");
+        return bad(g, at,
+                   str_printf(g->a, "the message is nested more than %u deep", CODEC_DEPTH_MAX).p);
     if (++g->messages_n > CODEC_MESSAGES_MAX)
         return bad(g, at, "the message holds too many messages");
     while (b.p < b.end) {

@@ -252,10 +252,11 @@ static bool decode_text(struct reader *r, const struct place *at, char **to)
 static bool decode_json(struct reader *r, const struct place *at, ProtobufCBinaryData *to)
 {
     const char *where = NULL;
-    const char *end = protojson_scan_value(r->p, r->end, PROTOJSON_DEPTH_MAX, &where);
+    bool deep;
+    const char *end = protojson_scan_value(r->p, r->end, PROTOJSON_DEPTH_MAX, &where, &deep);
     struct str s;
 
-    if (!end && where < r->end && (*where == '[' || *where == '{'))
+    if (deep)
         return bad(r, where, at, "it is nested more than %u deep", PROTOJSON_DEPTH_MAX);
     if (!end)
         return malformed(r, at, where);
@@ -698,8 +699,14 @@ static int set_json(struct setter *s, struct str value, ProtobufCBinaryData *to)
     struct str copy;
     size_t offset;
 
-    if (protojson_check(value, PROTOJSON_DEPTH_MAX, &offset))
+    switch (protojson_check(value, PROTOJSON_DEPTH_MAX, &offset)) {
+    case 0:
+        break;
+    case PROTOJSON_E_DEEP:
+        return refuse(s, "it is nested more than %u deep", PROTOJSON_DEPTH_MAX);
+    default:
         return refuse(s, "it is no JSON, from its byte %zu on", offset);
+    }
     copy = str_copy(s->a, value);
     *to = (ProtobufCBinaryData){copy.n, (uint8_t *)(uintptr_t)copy.p};
     return 0;

@@ -409,7 +409,7 @@ static void deep_nesting_ends_early(void **state)
         buf_init(&b, SIZE_MAX / 8);
         for (unsigned i = 0; i < 100000; i++)
             buf_add(&b, str_of(units[u]));
-        assert_int_equal(protojson_check(buf_str(&b), DEPTH, &offset), PROTOJSON_E_BAD);
+        assert_int_equal(protojson_check(buf_str(&b), DEPTH, &offset), PROTOJSON_E_DEEP);
         assert_true(offset <= DEPTH * 5);
         buf_deinit(&b);
     }

@@ -217,18 +217,20 @@ static const char *scan_next(const char *p, const char *end, struct open *o, con
 }
 
 const char *protojson_scan_value(const char *p, const char *end, unsigned depth_max,
-                                 const char **ret_bad)
+                                 const char **ret_bad, bool *ret_deep)
 {
     struct open o = {0};
 
     assert(depth_max <= 64);
+    *ret_deep = false;
     do {
         if (p == end)
             return wrong(p, ret_bad);
         if (*p == '{' || *p == '[') {
             bool object = *p == '{';
 
-            if (o.depth == depth_max)
+            *ret_deep = o.depth == depth_max;
+            if (*ret_deep)
                 return wrong(p, ret_bad);
             o.depth++;
             o.objects = o.objects << 1 | object;
@@ -251,7 +253,9 @@ int protojson_check(struct str text, unsigned depth_max, size_t *ret_offset)
     const char *begin = text.n ? text.p : "";
     const char *end = begin + text.n;
     const char *bad = NULL;
-    const char *p = protojson_scan_value(protojson_scan_blank(begin, end), end, depth_max, &bad);
+    bool deep;
+    const char *p =
+        protojson_scan_value(protojson_scan_blank(begin, end), end, depth_max, &bad, &deep);
 
     if (p) {
         p = protojson_scan_blank(p, end);
@@ -260,5 +264,5 @@ int protojson_check(struct str text, unsigned depth_max, size_t *ret_offset)
         bad = p;
     }
     *ret_offset = (size_t)(bad - begin);
-    return PROTOJSON_E_BAD;
+    return deep ? PROTOJSON_E_DEEP : PROTOJSON_E_BAD;
 }

@@ -27,8 +27,8 @@ const char *protojson_scan_text(const char *p, const char *end, bool *ret_plain,
 const char *protojson_scan_number(const char *p, const char *end, const char **ret_bad);
 
 /* Any value, without blanks around it; at most `depth_max` (64 or less) lists and objects within
- * each other. */
+ * each other. *ret_deep: that is what is wrong. */
 const char *protojson_scan_value(const char *p, const char *end, unsigned depth_max,
-                                 const char **ret_bad);
+                                 const char **ret_bad, bool *ret_deep);
 
 #endif

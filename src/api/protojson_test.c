@@ -227,16 +227,43 @@ static void bad_requests(void **state)
     }
 }
 
+/* The same in a message of bytes. */
+static void check_payload(struct str value, bool good)
+{
+    struct arena a = {0};
+    struct str error = {0};
+    ProtobufCMessage *m;
+    struct buf task, request;
+
+    assert_true(value.n >= 128 && value.n < 256);
+    buf_init(&task, 1000);
+    buf_printf(&task, "\x0a%c\x01", (int)((value.n & 0x7f) | 0x80));
+    buf_add(&task, value);
+    buf_init(&request, 1000);
+    buf_printf(&request, "\x12%c\x01", (int)((task.n & 0x7f) | 0x80));
+    buf_add(&request, buf_str(&task));
+    assert_int_equal(codec_decode(&a, ENQUEUE, buf_str(&request), &m, &error) == 0, good);
+    if (!good)
+        CHECK_TEXT(error, "tasks[0].payload: it is nested more than 64 deep");
+    buf_deinit(&task);
+    buf_deinit(&request);
+    arena_deinit(&a);
+}
+
 static void json_as_deep_as_allowed(void **state)
 {
     struct buf b;
 
     (void)state;
+    /* A bracket in a wrong place is another matter. */
+    assert_int_equal(protojson_check(STR("{[1]:2}"), PROTOJSON_DEPTH_MAX, &(size_t){0}),
+                     PROTOJSON_E_BAD);
     for (unsigned depth = PROTOJSON_DEPTH_MAX; depth <= PROTOJSON_DEPTH_MAX + 1; depth++) {
         bool good = depth == PROTOJSON_DEPTH_MAX;
         struct arena a = {0};
         struct doc_error error = {0};
         ProtobufCMessage *m;
+        struct str value;
         size_t offset;
 
         buf_init(&b, 10000);
@@ -245,9 +272,10 @@ static void json_as_deep_as_allowed(void **state)
             buf_byte(&b, '[');
         for (unsigned i = 0; i < depth; i++)
             buf_byte(&b, ']');
-        assert_int_equal(
-            protojson_check(str_sub(buf_str(&b), 21, 2 * depth), PROTOJSON_DEPTH_MAX, &offset) == 0,
-            good);
+        value = str_copy(&a, str_sub(buf_str(&b), 21, b.n));
+        assert_int_equal(protojson_check(value, PROTOJSON_DEPTH_MAX, &offset),
+                         good ? 0 : PROTOJSON_E_DEEP);
+        check_payload(value, good);
         buf_add(&b, STR("}]}"));
         assert_int_equal(protojson_decode(&a, ENQUEUE, buf_str(&b), &m, &error) == 0, good);
         if (!good)

@@ -9,7 +9,8 @@ bool raw_check(struct str text, struct str *ret, size_t *ret_at)
 {
     const char *end = text.p + text.n, *bad = end;
     const char *begin = protojson_scan_blank(text.p, end);
-    const char *p = protojson_scan_value(begin, end, RAW_DEPTH_MAX, &bad);
+    bool deep;
+    const char *p = protojson_scan_value(begin, end, RAW_DEPTH_MAX, &bad, &deep);
 
     if (p && protojson_scan_blank(p, end) == end) {
         *ret = (struct str){begin, (size_t)(p - begin)};
