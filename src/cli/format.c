@@ -223,3 +223,8 @@ json_t *format_json(struct str s)
     buf_deinit(&b);
     return value;
 }
+
+int64_t format_slots(const json_t *worker)
+{
+    return format_number(worker, "slots", 0) - format_number(worker, "ahead", 0);
+}

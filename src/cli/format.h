@@ -55,4 +55,7 @@ json_t *format_json(struct str s);
 /* "1 task", "2 tasks" */
 struct str format_n(struct arena *a, int64_t n, const char *noun);
 
+/* A worker's, without those for tasks that wait for one (proto: Worker.ahead). */
+int64_t format_slots(const json_t *worker);
+
 #endif

@@ -35,7 +35,7 @@ static void add_workers(struct cli *c, struct buf *b, const json_t *workers)
         table_add(&t, format_text(w, "kind"));
         table_add(&t, format_text(w, "state"));
         table_number(&t, format_number(w, "busy", 0));
-        table_number(&t, format_number(w, "slots", 0));
+        table_number(&t, format_slots(w));
         table_number(&t, format_number(w, "pid", 0));
         table_add(&t, format_time(&c->arena, format_text(w, "beat_at")));
         table_add(&t, format_text(w, "host"));

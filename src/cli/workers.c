@@ -2,6 +2,8 @@
 /*
  * workers: who holds leases.
  */
+#include <inttypes.h>
+
 #include "base/buf.h"
 #include "cli/format.h"
 #include "cli/queue.h"
@@ -25,7 +27,7 @@ static void show(struct cli *c, const json_t *workers)
         table_add(&t, format_text(w, "kind"));
         table_add(&t, format_text(w, "state"));
         table_number(&t, format_number(w, "busy", 0));
-        table_number(&t, format_number(w, "slots", 0));
+        table_number(&t, format_slots(w));
         table_add(&t, format_time(&c->arena, format_text(w, "beat_at")));
         table_add(&t, format_text(w, "host"));
     }
@@ -58,13 +60,15 @@ int workers_list_command(struct cli *c)
 
 int workers_drain_command(struct cli *c)
 {
-    json_t *request = json_pack("{s:o}", "worker", format_json(str_of(c->args[0]))), *worker;
-    int status = cli_connect(c, CLI_EXISTING);
+    json_t *worker;
+    int64_t id;
+    int status = cli_id(c, "worker", c->args[0], &id);
 
-    if (status)
-        json_decref(request);
-    else
-        status = cli_call(c, "workers.drain", request, &worker);
+    if (!status)
+        status = cli_connect(c, CLI_EXISTING);
+    if (!status)
+        status = cli_call(c, "workers.drain",
+                          json_pack("{s:o}", "worker", json_sprintf("%" PRId64, id)), &worker);
     if (status)
         return status;
     if (!cli_wants_table(c))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/api_worker.h"
 
+#include "serve/local.h"
+
 #define HOST_BYTES_MAX 255u
 
 BATCHER_FUNCTION(call_join, worker_join)
@@ -26,6 +28,8 @@ Weft__V1__Worker *api_worker_show(struct arena *a, const struct worker_row *w)
     m->kind = codec_text(a, w->kind);
     m->state = codec_text(a, worker_state_text(w->state));
     API_SET(m, slots, w->slots);
+    if (str_eq(w->kind, STR("local")))
+        API_SET(m, ahead, LOCAL_AHEAD_MAX);
     API_SET(m, busy, w->busy);
     m->ttl = codec_duration(a, w->ttl_us);
     m->beat_at = codec_time(a, w->beat_at);
