@@ -43,6 +43,11 @@ static int parse_server(struct cli *c, struct load_options *load)
     struct str url = str_of(c->options.server ? c->options.server : ""), rest;
     size_t colon = 0, slash;
 
+    if (str_starts(url, STR("https://")))
+        return cli_refuse(c, CODE_INVALID,
+                          "weft bench speaks plain HTTP: give it a server as "
+                          "http://127.0.0.1:7411, not %s",
+                          c->options.server);
     if (!str_starts(url, STR("http://")))
         return cli_refuse(c, CODE_INVALID,
                           "weft bench needs a server: --server http://127.0.0.1:7411 (or "
@@ -133,6 +138,9 @@ static int measure(struct bench *b, const struct kind *kind)
     o.queue = str_printf(&b->c->arena, "weft-bench-%s", kind->name).p;
     if (o.kind == LOAD_START)
         o.batch = 1;
+    /* So many at a steady rate may take hours: only who asks for `start` alone means it. */
+    if (o.kind == LOAD_START && !b->c->args_n)
+        o.count = 0;
     if (!o.count)
         o.count = o.kind == LOAD_START ? START_COUNT : COUNT_DEFAULT;
     if (o.kind == LOAD_LIVES)

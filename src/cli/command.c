@@ -43,7 +43,7 @@ const struct option command_options[OPTION_N] = {
     [OPTION_BATCH] = {"batch",    0,   KIND_COUNT,  FIELD(batch),       "N",          INT64_MAX, NULL,
                       "so many tasks in each call (1)"                                                                              },
     [OPTION_COUNT] = {"count",    0,   KIND_COUNT,  FIELD(count),       "N",          INT64_MAX, NULL,
-                      "so many tasks in all (20000; 250 for `start`)"                                                               },
+                      "so many tasks in all (20000); `start` has 250 unless it runs alone"                                          },
     [OPTION_RATE] = {"rate",     0,   KIND_COUNT,  FIELD(rate),        "N",          INT64_MAX, NULL,
                       "for `start`: add so many tasks a second (50)"                                                                },
     [OPTION_MAN] = {"man",      0,   KIND_FLAG,   FIELD(man),         NULL,         0,         NULL,
@@ -137,16 +137,24 @@ const struct command command_rows[] = {
      .arguments = "",
      .options = SERVER_BITS,
      .help = "serve: HTTP, gRPC, and the runs that are started there",
-     .text = "Settings come from --config FILE, the environment and the options, the later ones"
-                " first; `weft config show` lists them all. The address is said on stderr; with -o"
-                " json as an object, {\"listening\": URL, …}.\n\n"
-                "SIGTERM, SIGINT and SIGQUIT drain: nothing new is taken, what is under way has"
-                " time to end (--set drain=30s), and the exit status is 0. A second one ends it at"
-                " once, with all of its processes. SIGHUP reads the settings again; a file with a"
-                " mistake changes nothing.\n\n"
-                "Paths and folders in workflows are those of the server's machine.",                                                                                                                                               .example = "weft up\n"
-                   "weft up --listen 127.0.0.1:0 -o json\n"
-                   "weft up --store postgres://weft@db/weft --config /etc/weft.yaml",                                                            .run = up_command,
+     .text =
+            "Settings come from --config FILE, the environment and the options, the later ones"
+            " first; `weft config show` lists them all. The address is said on stderr; with -o"
+            " json as an object, {\"listening\": URL, …}.\n\n"
+            "SIGTERM, SIGINT and SIGQUIT drain: nothing new is taken, what is under way has"
+            " time to end (--set drain=30s), and the exit status is 0. A second one ends it at"
+            " once, with all of its processes. SIGHUP reads the settings again; a file with a"
+            " mistake changes nothing.\n\n"
+            "TLS: --set tls.cert=FILE and tls.key=FILE, and tls.client_ca=FILE where each client"
+            " must have a certificate (PEM files). An address that other machines reach needs"
+            " all three. Commands that ask such a server take WEFT_CA, WEFT_CERT and WEFT_KEY"
+            " from the environment, and https:// in its URL.\n\n"
+            "Paths and folders in workflows are those of the server's machine.",                                                                                                                                               .example =
+            "weft up\n"
+            "weft up --listen 127.0.0.1:0 -o json\n"
+            "weft up --store postgres://weft@db/weft --config /etc/weft.yaml\n"
+            "weft up --listen 0.0.0.0:7411 --set tls.cert=weft.pem --set tls.key=weft.key \\\n"
+            "    --set tls.client_ca=ca.pem",                                                            .run = up_command,
      },
     {
      .path = "runs resume",

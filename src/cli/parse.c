@@ -31,24 +31,21 @@ static void find_output(struct cli *c, int argc, char **argv)
     }
 }
 
-/* "weft runs list", as far as the command is known. */
-static struct str program(struct parse *l)
-{
-    size_t used;
-    const struct command *found = command_find(l->words, l->words_n, &used);
-
-    return found ? str_printf(&l->c->arena, "weft %s", found->path) : STR("weft");
-}
-
 static int refuse_option(struct parse *l, const char *typed)
 {
-    struct str path = program(l), name = str_of(typed);
+    size_t used;
+    /* "weft runs list", as far as the command is known; then only its own are meant. */
+    const struct command *found = command_find(l->words, l->words_n, &used);
+    struct str path = found ? str_printf(&l->c->arena, "weft %s", found->path) : STR("weft");
+    uint64_t options = found ? found->options | OPTION_BITS_ALL : UINT64_MAX;
+    struct str name = str_of(typed);
     struct sentence_nearest near;
 
     str_find(name, '=', &name.n);
     sentence_nearest_init(&near, str_sub(name, 2, name.n));
     for (int i = 0; i < OPTION_N && typed[1] == '-'; i++)
-        sentence_nearest_try(&near, str_of(command_options[i].name));
+        if (options & 1ull << i)
+            sentence_nearest_try(&near, str_of(command_options[i].name));
     if (near.best.p)
         return cli_refuse(l->c, CODE_INVALID,
                           "there is no option %.*s; did you mean --" STR_FMT "? (" STR_FMT
@@ -247,6 +244,36 @@ static int refuse_command(struct parse *l)
                       STR_ARG(typed));
 }
 
+/* "QUEUE" of "QUEUE [SETTING=VALUE…]"; the last one repeats. */
+static struct str argument_name(const struct command *command, size_t at)
+{
+    struct str rest = str_of(command->arguments), name = rest;
+
+    for (size_t i = 0; i <= at && rest.n; i++) {
+        size_t end = rest.n;
+
+        str_find(rest, ' ', &end);
+        name = str_sub(rest, 0, end);
+        rest = str_sub(rest, end + 1, rest.n);
+    }
+    if (str_starts(name, STR("[")) && str_ends(name, STR("]")))
+        name = str_sub(name, 1, name.n - 2);
+    if (str_ends(name, STR("…")))
+        name.n -= STR("…").n;
+    return name;
+}
+
+/* No command has a meaning for an empty one: it is a variable of a script that was not set. */
+static int check_arguments(struct cli *c)
+{
+    for (size_t i = 0; i < c->args_n; i++)
+        if (!*c->args[i])
+            return cli_refuse(c, CODE_INVALID, STR_FMT " of weft %s is empty (weft %s --help)",
+                              STR_ARG(argument_name(c->command, i)), c->command->path,
+                              c->command->path);
+    return 0;
+}
+
 int parse_command(struct parse *l)
 {
     struct cli *c = l->c;
@@ -270,5 +297,5 @@ int parse_command(struct parse *l)
     if (c->args_n > command->most)
         return cli_refuse(c, CODE_INVALID, "weft %s takes no argument " STR_FMT " (weft %s --help)",
                           command->path, STR_ARG(quote(l, c->args[command->most])), command->path);
-    return 0;
+    return check_arguments(c);
 }

@@ -147,6 +147,19 @@ static void set_value(json_t *request, struct str name, json_t *value)
     json_object_setn_new(object, name.p, name.n, value);
 }
 
+static struct str list_settings(struct cli *c)
+{
+    struct str list = {0};
+
+    for (size_t i = 0; i < SETTINGS_N; i++)
+        list = str_printf(&c->arena, STR_FMT "%s%s", STR_ARG(list),
+                          !i                    ? ""
+                          : i + 1 == SETTINGS_N ? " and "
+                                                : ", ",
+                          settings[i].name);
+    return list;
+}
+
 static int refuse_setting(struct cli *c, const char *given, struct str name)
 {
     struct sentence_nearest nearest;
@@ -157,10 +170,12 @@ static int refuse_setting(struct cli *c, const char *given, struct str name)
     if (name.n == strlen(given))
         return cli_refuse(c, CODE_INVALID, "a setting is NAME=VALUE, not " STR_FMT,
                           STR_ARG(sentence_quote(&c->arena, name)));
-    return cli_refuse(c, CODE_INVALID, "a queue has no setting " STR_FMT "%s" STR_FMT "%s",
-                      STR_ARG(sentence_quote(&c->arena, name)),
-                      nearest.best.p ? "; did you mean " : "",
-                      STR_ARG(nearest.best.p ? nearest.best : STR("")), nearest.best.p ? "?" : "");
+    if (nearest.best.p)
+        return cli_refuse(c, CODE_INVALID,
+                          "a queue has no setting " STR_FMT "; did you mean " STR_FMT "?",
+                          STR_ARG(sentence_quote(&c->arena, name)), STR_ARG(nearest.best));
+    return cli_refuse(c, CODE_INVALID, "a queue has no setting " STR_FMT "; it has " STR_FMT,
+                      STR_ARG(sentence_quote(&c->arena, name)), STR_ARG(list_settings(c)));
 }
 
 static int read_setting(struct cli *c, const char *given, json_t *request)

@@ -43,6 +43,8 @@ int workflows_store(struct cli *c, const struct source *s, json_t **ret_reply)
 
     if (!str_utf8(s->text, &at) || str_find(s->text, '\0', &at))
         return refuse_bytes(c, s);
+    if (!str_trim(s->text).n)
+        return cli_refuse(c, CODE_WORKFLOW_INVALID, "%s is empty, and no workflow", s->name);
     request =
         json_pack("{s:o, s:s, s:o, s:o}", "source", format_json(s->text), "format", s->format,
                   "path", format_json(str_of(s->path)), "fallback_name", format_json(s->stem));

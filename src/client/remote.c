@@ -352,6 +352,20 @@ static void close_all(void *context)
     remote_free(context);
 }
 
+/* http://HOST or https://HOST, and something behind. */
+static bool has_host(struct str url)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
+        struct str scheme = str_of(schemes[i]);
+
+        if (str_starts(url, scheme))
+            return url.n > scheme.n && !strchr("/:?#", url.p[scheme.n]);
+    }
+    return false;
+}
+
 int remote_new(const struct client_settings *settings, struct remote **ret,
                struct client_problem *ret_problem)
 {
@@ -362,7 +376,7 @@ int remote_new(const struct client_settings *settings, struct remote **ret,
     ssize_t n;
 
     *ret_problem = (struct client_problem){.code = CODE_OK};
-    if (!str_starts(url, STR("http://")) && !str_starts(url, STR("https://")))
+    if (!has_host(url))
         return remote_refuse(ret_problem, CODE_INVALID,
                              "a server is http://HOST:PORT or https://HOST:PORT, not %s",
                              settings->server);

@@ -126,7 +126,8 @@ int api_real(struct api *api, const char *field, double value, double min, doubl
     /* What is no number is within nothing. */
     if (value >= min && value <= max)
         return 0;
-    return api_refuse(api, CODE_INVALID, "%s: %g is not within %g … %g", field, value, min, max);
+    return api_refuse(api, CODE_INVALID, "%s: %.15g is not within %.15g … %.15g", field, value, min,
+                      max);
 }
 
 int api_count(struct api *api, const char *field, size_t n, size_t min, size_t max)

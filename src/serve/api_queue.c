@@ -22,7 +22,9 @@ BATCHER_MANY(many_claim, task_claim_many)
 
 static int name_decode(struct api *api, const char *queue, struct str *ret)
 {
-    return api_text(api, "queue", API_NEEDED, queue, QUEUE_NAME_BYTES_MAX, ret);
+    if (api_text(api, "queue", API_NEEDED, queue, QUEUE_NAME_BYTES_MAX, ret))
+        return API_E_REFUSED;
+    return str_trim(*ret).n ? 0 : api_refuse(api, CODE_INVALID, "queue: the name is blank");
 }
 
 /* A request that is nothing but a queue's name. */

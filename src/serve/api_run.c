@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "base/sentence.h"
 #include "engine/event.h"
 #include "engine/run.h"
 #include "serve/api_task.h"
@@ -251,8 +252,9 @@ static int list_decode(struct api *api, const void *message, void *request)
         return API_E_REFUSED;
     if (l->list.state.n && !run_state_parse(l->list.state, &state))
         return api_refuse(api, CODE_INVALID,
-                          "state: it is none of RUNNING, CANCELLING, SUCCEEDED, FAILED and "
-                          "CANCELLED");
+                          "state: " STR_FMT " is none of RUNNING, CANCELLING, SUCCEEDED, FAILED "
+                          "and CANCELLED",
+                          STR_ARG(sentence_quote(api->arena, l->list.state)));
     l->list.max = api_page_ask(&l->page);
     return 0;
 }

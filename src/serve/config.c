@@ -345,6 +345,19 @@ static bool is_section(struct str name)
     return false;
 }
 
+static struct str known(struct reading *r)
+{
+    struct str list = {0};
+
+    for (int key = 0; key < CONFIG_N; key++)
+        list = str_printf(r->a, STR_FMT "%s%s", STR_ARG(list),
+                          !key                  ? ""
+                          : key + 1 == CONFIG_N ? " and "
+                                                : ", ",
+                          rows[key].key);
+    return list;
+}
+
 static struct str unknown(struct reading *r, struct str name)
 {
     struct sentence_nearest nearest;
@@ -355,7 +368,8 @@ static struct str unknown(struct reading *r, struct str name)
     if (nearest.best.p)
         return str_printf(r->a, "there is no setting " STR_FMT "; did you mean " STR_FMT "?",
                           STR_ARG(sentence_quote(r->a, name)), STR_ARG(nearest.best));
-    return str_printf(r->a, "there is no setting " STR_FMT, STR_ARG(sentence_quote(r->a, name)));
+    return str_printf(r->a, "there is no setting " STR_FMT "; there are " STR_FMT,
+                      STR_ARG(sentence_quote(r->a, name)), STR_ARG(known(r)));
 }
 
 static void read_map(struct reading *r, const char *file, const struct doc *map, struct str section)

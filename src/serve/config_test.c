@@ -88,7 +88,8 @@ static void the_last_source_wins(void **state)
     }
 
 static const struct case_of_config mistakes[] = {
-    TEXT("unknown key", "drain: 5s\nlimit:\n  body: 1MiB\n", "2:1 there is no setting \"limit\""),
+    TEXT("unknown key", "drain: 5s\nlimit:\n  body: 1MiB\n",
+         "2:1 there is no setting \"limit\"; there are listen, grpc, *"),
     TEXT("nearest key", "limits:\n  bodi: 1MiB\n",
          "2:3 there is no setting \"limits.bodi\"; did you mean limits.body?"),
     TEXT("no duration", "drain: soon\n",
@@ -136,9 +137,13 @@ static void mistakes_have_places(void **state)
         if (row->error && strcmp(row->error, "*") != 0) {
             struct doc_error *e = &errors.list[0];
 
-            assert_string_equal(
-                str_printf(&a, "%u:%u " STR_FMT, e->line, e->column, STR_ARG(e->text)).p,
-                row->error);
+            struct str found =
+                str_printf(&a, "%u:%u " STR_FMT, e->line, e->column, STR_ARG(e->text));
+            struct str wanted = str_of(row->error);
+
+            if (str_ends(wanted, STR("*"))) /* the beginning is enough */
+                found = str_sub(found, 0, --wanted.n);
+            CHECK_ROW(row->name, str_eq(found, wanted));
         }
         arena_deinit(&a);
     }

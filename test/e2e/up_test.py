@@ -93,7 +93,14 @@ def settings_come_from_file_environment_and_flags():
         tap.equal((by["limits.head"][0], by["duties"][0]), ("16KiB", "3s"))
         with Server(w) as s:
             workers = w.wait(lambda: s.call("GET", "/v1/status")["workers"])
-            tap.equal([x["slots"] for x in workers], [1 + 64], "and 64 that are taken ahead")
+            tap.equal([(x["slots"], x["ahead"]) for x in workers], [(1 + 64, 64)], "taken ahead")
+            title, worker = w.weft("workers", "list").out.splitlines()
+            tap.equal(dict(zip(title.split(), worker.split()))["SLOTS"], "1")
+            rows = w.json("bench", "--callers", "2", "--count", "300", "--rate", "1000")["results"]
+            tap.equal([(r["kind"], r["tasks"]) for r in rows],
+                      [("enqueue", 300), ("work", 300), ("start", 250)], "not so many at a rate")
+            row = w.json("bench", "start", "--callers", "2", "--count", "20", "--rate", "1000")
+            tap.equal(row["tasks"], 20)
 
 
 @tap.case
@@ -314,6 +321,23 @@ def the_folder_of_the_store_is_made():
         done = w.weft("up", "--listen", "127.0.0.1:0", "--store", f"sqlite:{w.path('file/weft.db')}")
         tap.equal(done.returncode, 7)
         tap.contains(done.err, "file/weft.db")
+
+
+@tap.case
+def who_hangs_up_while_it_waits_takes_nothing():
+    body = b'{"worker":"gone","max":1,"wait":"30s"}'
+    ask = (b"POST /v1/queues/q:claim HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+           b"Content-Length: %d\r\n\r\n" % len(body)) + body
+    with World() as w, Server(w) as s:
+        s.call("PUT", "/v1/queues/q", {})
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", int(s.url.rsplit(":", 1)[1]))) as c:
+                c.sendall(ask)
+                w.wait(lambda: s.metrics()["weft_calls_running"] == 1)
+            w.wait(lambda: s.metrics()["weft_calls_running"] == 0)
+            s.call("POST", "/v1/queues/q:enqueue", {"tasks": [{"payload": 1}]})
+            got = s.call("POST", "/v1/queues/q:claim", {"worker": "me", "max": 9})["leases"]
+            tap.equal(len(got), 1, "the task waits for nobody who is gone")
 
 
 @tap.case
