@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -40,12 +41,21 @@ enum {
  * run_next_lock.sql. */
 #define MIGRATION_LOCK "8602267437906755585"
 
+#define MICROSECONDS "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+#define RECEIPT_RETURNING                                                                          \
+    " RETURNING " MICROSECONDS ", ctid::text, pg_current_xact_id()::text, pg_backend_pid()"
+
 #define OWN_STATEMENTS(X)                                                                          \
     X(BEGIN, "BEGIN ISOLATION LEVEL READ COMMITTED")                                               \
     X(BEGIN_READ, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")                               \
-    X(NOW, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"                     \
-           " pg_current_xact_id()::text")                                                          \
-    X(NOW_READ, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")                \
+    X(NOW, "SELECT " MICROSECONDS)                                                                 \
+    X(RECEIPT, "UPDATE weft.receipt SET n = $3, at = " MICROSECONDS                                \
+               " WHERE ctid = $1 AND holder = $2" RECEIPT_RETURNING)                               \
+    X(RECEIPT_NEW,                                                                                 \
+      "WITH old AS (DELETE FROM weft.receipt WHERE ctid = ANY (ARRAY("                             \
+      "SELECT ctid FROM weft.receipt WHERE at < " MICROSECONDS " - 86400000000"                    \
+      " FOR UPDATE SKIP LOCKED)))"                                                                 \
+      " INSERT INTO weft.receipt VALUES ($1, $2, " MICROSECONDS ")" RECEIPT_RETURNING)             \
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
     X(MARK, "SAVEPOINT mark")                                                                      \
@@ -60,12 +70,22 @@ static const struct {
     const char *text;
 } owns[] = {OWN_STATEMENTS(OWN_TEXT)};
 
+/* What is asked for after a lost commit. The number of a transaction alone would not do: a server
+ * that crashed gives numbers out again whose log had not reached the disk. */
+struct receipt {
+    int64_t holder, n;
+    char at[24];   /* the place of the row as it was last committed; "": there is none */
+    char next[24]; /* its place when the transaction is committed */
+    char xid[24];
+    char pid[12]; /* of the session that it runs in */
+};
+
 struct postgres {
     struct store store;
     struct wire wire;
     /* Where a pooler stands between: what a session would be told once, in each transaction. */
     char begin_text[1024];
-    char xid[24];     /* of the transaction, to ask for after a lost commit */
+    struct receipt receipt;
     bool mark_wanted; /* the savepoint is set together with the next statement */
     bool mark_set;    /* the server has one */
     char *scratch;    /* parameters in binary */
@@ -99,14 +119,13 @@ static int session_set(struct postgres *p, int64_t deadline)
     return wire_script(&p->wire, text, deadline, NULL);
 }
 
-/* The same as session_set(), for one transaction, with the answers of OWN_NOW before it. */
+/* The same as session_set(), for one transaction, with the answer of OWN_NOW before it. */
 static void begin_text(struct postgres *p)
 {
     const struct store_options *o = &p->store.options;
-    bool write = o->mode == STORE_WRITE;
 
     snprintf(p->begin_text, sizeof(p->begin_text),
-             "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, %s,"
+             "SELECT " MICROSECONDS ","
              " set_config('search_path', 'weft', true),"
              " set_config('statement_timeout', '%" PRId64 "', true),"
              " set_config('lock_timeout', '%" PRId64 "', true),"
@@ -117,7 +136,7 @@ static void begin_text(struct postgres *p)
              " set_config('enable_mergejoin', 'off', true),"
              " CASE current_setting('synchronous_commit') WHEN 'off'"
              " THEN set_config('synchronous_commit', 'on', true) END",
-             write ? "pg_current_xact_id()::text" : "''", o->statement_ms, o->lock_ms, IDLE_MS);
+             o->statement_ms, o->lock_ms, IDLE_MS);
 }
 
 static int postgres_connect(struct store *s, int64_t deadline)
@@ -126,6 +145,9 @@ static int postgres_connect(struct store *s, int64_t deadline)
     int r;
 
     p->wire.store = s;
+    while (!p->receipt.holder)
+        if (getrandom(&p->receipt.holder, sizeof(p->receipt.holder), 0) < 0)
+            return fault(store_say(s, -EIO, "the system gives no random numbers"));
     r = wire_dial(&p->wire, deadline);
     if (!r && s->pooled)
         begin_text(p);
@@ -350,11 +372,8 @@ static void postgres_close(struct store *s)
 
 static int own_send(struct postgres *p, enum own own)
 {
-    bool now = own == OWN_NOW || own == OWN_NOW_READ;
-    const char *text = now ? p->begin_text : owns[own].text;
-
-    return wire_send(&p->wire,
-                     &(struct call){.name = owns[own].name, .text = p->store.pooled ? text : NULL});
+    return wire_send(&p->wire, &(struct call){.name = owns[own].name,
+                                              .text = p->store.pooled ? owns[own].text : NULL});
 }
 
 /* Send a statement within the transaction, and before it what marking has put off. */
@@ -381,25 +400,70 @@ static int settle_sent(struct postgres *p)
     return r > 0 ? fault(-EBADMSG) : r ? fault(r) : 0;
 }
 
+/* Put the transaction's number into our row, or into a new one, and learn the time. */
+static int receipt_send(struct postgres *p)
+{
+    struct receipt *receipt = &p->receipt;
+    enum own own = *receipt->at ? OWN_RECEIPT : OWN_RECEIPT_NEW;
+    char holder[24], n[24];
+    const char *const values[] = {receipt->at, holder, n};
+    int none = own == OWN_RECEIPT ? 0 : 1; /* a new row has no place yet */
+
+    snprintf(holder, sizeof(holder), "%" PRId64, receipt->holder);
+    snprintf(n, sizeof(n), "%" PRId64, receipt->n);
+    return wire_send(&p->wire, &(struct call){.name = owns[own].name,
+                                              .text = p->store.pooled ? owns[own].text : NULL,
+                                              .n = 3 - none,
+                                              .values = values + none});
+}
+
+static int begin_send(struct postgres *p, bool write)
+{
+    int r = own_send(p, write ? OWN_BEGIN : OWN_BEGIN_READ);
+
+    if (!r && p->store.pooled)
+        r = wire_send(&p->wire, &(struct call){.name = "begin", .text = p->begin_text});
+    if (!r && write)
+        r = receipt_send(p);
+    else if (!r && !p->store.pooled)
+        r = own_send(p, OWN_NOW);
+    return r ? fault(r) : 0;
+}
+
+static void receipt_keep(struct receipt *receipt, const PGresult *result)
+{
+    snprintf(receipt->next, sizeof(receipt->next), "%s", PQgetvalue(result, 0, 1));
+    snprintf(receipt->xid, sizeof(receipt->xid), "%s", PQgetvalue(result, 0, 2));
+    snprintf(receipt->pid, sizeof(receipt->pid), "%s", PQgetvalue(result, 0, 3));
+}
+
 static int postgres_begin(struct store *s, int64_t *ret_now)
 {
     struct postgres *p = postgres_of(s);
     bool write = s->options.mode == STORE_WRITE;
-    PGresult *result;
+    PGresult *result = NULL;
     int r;
 
     p->mark_wanted = p->mark_set = false;
-    r = own_send(p, write ? OWN_BEGIN : OWN_BEGIN_READ);
-    if (!r)
-        r = own_send(p, write ? OWN_NOW : OWN_NOW_READ);
+    p->receipt.n++;
+    r = begin_send(p, write);
     if (!r)
         r = wire_answers(&p->wire, &result);
+    /* Our row has gone: nothing was written for a day, or the table was rewritten. */
+    if (!r && PQntuples(result) == 0) {
+        PQclear(result);
+        p->receipt.at[0] = '\0';
+        r = receipt_send(p);
+        if (!r)
+            r = wire_answers(&p->wire, &result);
+    }
     if (r) {
         wire_close(&p->wire);
         return fault(r);
     }
     *ret_now = result_int(result, 0, 0);
-    snprintf(p->xid, sizeof(p->xid), "%s", write ? PQgetvalue(result, 0, 1) : "");
+    if (write)
+        receipt_keep(&p->receipt, result);
     PQclear(result);
     return 0;
 }
@@ -692,34 +756,63 @@ static void postgres_rollback(struct store *s)
     s->error = kept;
 }
 
+static void receipt_moved(struct receipt *receipt)
+{
+    memcpy(receipt->at, receipt->next, sizeof(receipt->at));
+}
+
 enum fate { FATE_UNKNOWN, FATE_COMMITTED, FATE_ABORTED };
 
-/* Ask what became of the transaction. Where it is still in progress, the server has not noticed
- * that we are gone: from the second time on its process is ended, after which there is an answer.
- */
-static int fate_ask(struct postgres *p, int time, int64_t deadline, enum fate *ret)
+/* Is the transaction still in progress? Then the server has not noticed that we are gone: from the
+ * second time on its session is ended, after which there is an answer. */
+static int progress_ask(struct postgres *p, int time, int64_t deadline, bool *ret)
 {
     PGresult *result;
-    const char *status;
     char text[320];
     int r;
 
     snprintf(text, sizeof(text),
              "SELECT coalesce(pg_xact_status('%s'), ''), (SELECT count(pg_terminate_backend(pid)) "
              "FROM pg_stat_activity"
-             " WHERE %s AND backend_xid = '%s'::xid8::xid AND pid <> pg_backend_pid())",
-             p->xid, time > 1 ? "true" : "false", p->xid);
-    *ret = FATE_UNKNOWN;
+             " WHERE %s AND backend_xid = '%s'::xid8::xid AND pid = %s)",
+             p->receipt.xid, time > 1 ? "true" : "false", p->receipt.xid, p->receipt.pid);
     r = wire_script(&p->wire, text, deadline, &result);
     if (r)
         return r;
-    status = PQgetvalue(result, 0, 0);
-    if (strcmp(status, "committed") == 0)
-        *ret = FATE_COMMITTED;
-    else if (strcmp(status, "aborted") == 0)
-        *ret = FATE_ABORTED;
+    *ret = strcmp(PQgetvalue(result, 0, 0), "in progress") == 0;
     PQclear(result);
     return 0;
+}
+
+/* Only a snapshot that is taken after the end of the transaction tells what became of it. */
+static int receipt_ask(struct postgres *p, int64_t deadline, enum fate *ret)
+{
+    PGresult *result;
+    char text[160];
+    int r;
+
+    snprintf(text, sizeof(text),
+             "SELECT EXISTS (SELECT FROM weft.receipt WHERE holder = %" PRId64 " AND n = %" PRId64
+             ")",
+             p->receipt.holder, p->receipt.n);
+    r = wire_script(&p->wire, text, deadline, &result);
+    if (r)
+        return r;
+    *ret = PQgetvalue(result, 0, 0)[0] == 't' ? FATE_COMMITTED : FATE_ABORTED;
+    PQclear(result);
+    return 0;
+}
+
+static int fate_ask(struct postgres *p, int time, int64_t deadline, enum fate *ret)
+{
+    bool in_progress = false;
+    int r = progress_ask(p, time, deadline, &in_progress);
+
+    *ret = FATE_UNKNOWN;
+    /* "transaction ID is in the future": a server that took over never heard of it. */
+    if ((!r && !in_progress) || r == -EBADMSG)
+        r = receipt_ask(p, deadline, ret);
+    return r;
 }
 
 /* The answer to a commit was lost: find out whether it took place. */
@@ -734,15 +827,14 @@ static int postgres_settle(struct store *s)
         int r = postgres_connect(s, deadline);
 
         if (!r)
-            r = fate_ask(p, time++, deadline, &fate);
-        /* "transaction ID is in the future": a server that took over never heard of it. */
-        if (r == -EBADMSG)
-            fate = FATE_ABORTED;
+            fate_ask(p, time++, deadline, &fate);
     } while (fate == FATE_UNKNOWN && store_back_off(s, &step_ms, deadline));
     /* It is not prepared; the next transaction makes a whole one. */
     wire_close(&p->wire);
-    if (fate == FATE_COMMITTED)
+    if (fate == FATE_COMMITTED) {
+        receipt_moved(&p->receipt);
         return 0;
+    }
     if (fate == FATE_ABORTED)
         return store_say(
             s, -ECONNRESET,
@@ -769,6 +861,8 @@ static int postgres_commit(struct store *s)
         if (!committed)
             r = store_say(s, -EBADMSG,
                           "a statement had failed, so that the server rolled back instead");
+        else if (s->options.mode == STORE_WRITE)
+            receipt_moved(&p->receipt);
     } else if (r != -ECONNRESET) {
         postgres_rollback(s);
     } else if (s->options.mode == STORE_READ) {

@@ -1,0 +1,1 @@
+-- Nothing: a commit into a file answers always. (Numbers and names of migrations are the same on both stores.)
