@@ -187,6 +187,8 @@ def what_is_enqueued_is_claimed_and_completed_C_15_C_16_C_17_C_19():
         with s.client.worker("w1") as worker:
             leases = worker.claim("mail", 10)
             tap.equal([x.payload for x in leases], [{"n": 2}, {"n": 1}, None])
+            tap.equal([(x.id, x.queue, x.attempt) for x in leases],
+                      [(ids[n], "mail", 1) for n in (1, 0, 2)])
             for lease in leases:
                 with lease:
                     lease.result = {"was": lease.payload}
@@ -229,11 +231,17 @@ def the_flow_tells_how_it_went_C_33_C_34_C_35():
         tap.equal((empty["message"], empty["claimed"]), ("No records to process", 0))
         s.client.enqueue("records", [1, 2])
         tap.equal(weft.run_flow(worker, "records", process)["success_rate_percent"], 100.0)
-        s.client.enqueue("records", [1, 2, 3, 4, 5])
+        ids = s.client.enqueue("records", [1, 2, 3, 4, 5])
         summary = weft.run_flow(worker, "records", process)
         tap.equal((summary["succeeded"], summary["failed"]), (3, 2))
         tap.equal(summary["success_rate_percent"], 60.0)
-        tap.equal([e["error"] for e in summary["errors"]], ["4 is too much", "5 is too much"])
+        tap.equal(summary["errors"], [{"id": i, "error": f"{n} is too much"}
+                                      for i, n in zip(ids[3:], (4, 5))])
+        # The server says the same: two failed with their own message, and no other suffered.
+        tap.equal([(s.client.call("GET", f"/v1/tasks/{i}")["state"]) for i in ids],
+                  ["SUCCEEDED"] * 3 + ["FAILED"] * 2)
+        tap.equal([(t["id"], t["message"].split(": ")[1]) for t in s.client.dead_letters("records")],
+                  [(i, f"{n} is too much") for i, n in zip(ids[3:], (4, 5))])
 
 
 @tap.case

@@ -305,12 +305,20 @@ static void bad_lists_are_refused(void **state)
 static void dead_letters_go_back(void **state)
 {
     struct world *w = world(state);
+    const struct task_new one = {.payload = STR("1"), .retry = &once};
+    const struct str other = STR("other");
+    struct queue_status q;
+    struct task_details d;
+    struct task_ids ids;
     struct queue_requeued back;
     struct queue_task_list dead;
     struct task_leases l;
 
     put(w, 0, (struct queue_status){0});
     world_join(w, 20);
+    DO(w, task_enqueue(&w->tx, &(struct task_enqueue){STR("other"), &one, 1}, &ids));
+    l = world_claim_queue(w, "other", 1);
+    assert_int_equal(world_complete(w, &l.list[0], OUTCOME_FAILED), CODE_OK);
     bury(w, 10);
     DO(w, queue_tasks(&w->tx, &(struct queue_tasks){.queue = mail, .state = TASK_FAILED, .max = 20},
                       &dead));
@@ -320,8 +328,15 @@ static void dead_letters_go_back(void **state)
     assert_int_equal(back.requeued, 4);
     assert_int_equal(back.n, 0);
     assert_int_equal(get(w).counts[TASK_FAILED], 6);
+    for (size_t i = 0; i < 10; i++) {
+        DO(w, task_get(&w->tx, &(struct task_which){.id = dead.list[i].id}, &d));
+        assert_int_equal(d.task.state, i < 4 ? TASK_READY : TASK_FAILED);
+        assert_int_equal(d.task.ended_at != 0, i >= 4);
+    }
     DO(w, queue_requeue(&w->tx, &(struct queue_requeue){.queue = mail}, &back));
     assert_int_equal(back.requeued, 6);
+    DO(w, queue_get(&w->tx, &other, &q));
+    assert_int_equal(q.counts[TASK_FAILED], 1);
     assert_int_equal(get(w).counts[TASK_READY], 10);
     DO(w, queue_requeue(&w->tx, &(struct queue_requeue){.queue = mail}, &back));
     assert_int_equal(back.requeued, 0);

@@ -29,7 +29,7 @@ struct crowd {
     size_t n;
     atomic_int busy[KEYS];     /* tasks of a key that somebody holds */
     atomic_llong newest[KEYS]; /* the last task of a key that was given out */
-    atomic_int ended;
+    atomic_int added, ended;
 };
 
 struct member {
@@ -279,6 +279,23 @@ static void end_mine(struct member *m)
         end(m, &m->crowd->work.list[i], i % 2 ? OUTCOME_FAILED : OUTCOME_SUCCEEDED);
 }
 
+/* It has one end, and a failure its own message. */
+static void check_end(struct world *w, const struct task_lease *l)
+{
+    const struct task_attempt *a;
+    struct task_details d;
+
+    DO(w, task_get(&w->tx, &(struct task_which){.id = l->task}, &d));
+    assert_int_equal(d.task.attempts_n, 1);
+    a = &d.task.attempts[0];
+    assert_int_equal(a->token, l->token);
+    if (a->outcome == OUTCOME_FAILED)
+        assert_string_equal(str_cstr(&w->arena, a->message),
+                            str_printf(&w->arena, "record %" PRId64, l->task).p);
+    else
+        assert_int_equal(a->message.n, 0);
+}
+
 /* C-25, C-28, C-40, C-41, C-42: each end is counted once, and its message kept. */
 static void many_end_at_once(void **state)
 {
@@ -312,14 +329,8 @@ static void many_end_at_once(void **state)
         CHECK_ROW(rows[i].name, q.counts[TASK_SUCCEEDED] == (succeeded += rows[i].succeeded));
         CHECK_ROW(rows[i].name, q.counts[TASK_FAILED] == (failed += rows[i].failed));
         CHECK_ROW(rows[i].name, q.counts[TASK_RUNNING] == 0);
-        if (rows[i].failed) {
-            const struct task_lease *l = &c.work.list[1];
-            struct task_details d;
-
-            DO(w, task_get(&w->tx, &(struct task_which){.id = l->task}, &d));
-            assert_string_equal(str_cstr(&w->arena, d.task.attempts[0].message),
-                                str_printf(&w->arena, "record %" PRId64, l->task).p);
-        }
+        for (size_t k = 0; k < c.work.n; k++)
+            check_end(w, &c.work.list[k]);
         forget(members, rows[i].members);
     }
     world_healthy(w);
@@ -535,14 +546,17 @@ static void anything(struct member *m)
         switch (prng_below(&m->prng, 4)) {
         case 0:
             add(m, STR("mail"), 3);
+            atomic_fetch_add(&m->crowd->added, 3);
             break;
         case 1:
             claim(m, 2);
             break;
         case 2:
-            if (m->claimed_n)
+            if (m->claimed_n) {
                 end(m, &m->claimed[--m->claimed_n],
                     prng_below(&m->prng, 2) ? OUTCOME_SUCCEEDED : OUTCOME_FAILED);
+                atomic_fetch_add(&m->crowd->ended, 1);
+            }
             break;
         default:
             run(m, do_queue_get, &STR("mail"), &q);
@@ -552,16 +566,26 @@ static void anything(struct member *m)
         }
 }
 
-/* C-29, C-44, C-45: whatever meets, each request comes to its end. */
+/* C-29, C-44, C-45: whatever meets, each request comes to its end, and the counts are those of the
+ * members. */
 static void anything_at_once(void **state)
 {
     static struct member members[MEMBERS_MAX];
     struct world *w = world(state);
     struct crowd c = {0};
+    struct queue_status q;
+    int64_t held;
 
     fill(w, 20);
     together(w, &c, members, 15, anything);
+    held = (int64_t)claimed(members, 15);
     forget(members, 15);
+    q = look(w, "mail");
+    assert_int_equal(q.counts[TASK_RUNNING], held);
+    assert_int_equal(q.counts[TASK_SUCCEEDED] + q.counts[TASK_FAILED] + q.counts[TASK_DELAYED],
+                     atomic_load(&c.ended));
+    assert_int_equal(q.counts[TASK_READY] + held + atomic_load(&c.ended),
+                     20 + atomic_load(&c.added));
     world_healthy(w);
 }
 

@@ -82,7 +82,7 @@ static void bad_settings_are_refused(void **state)
     REFUSED(w, queue_get(&w->tx, &nowhere, &q), CODE_QUEUE_NOT_FOUND);
 }
 
-/* The higher priority first, and within one priority the older task. */
+/* C-03: the higher priority first, and within one priority the older task; nobody else has it. */
 static void fifo_within_priority(void **state)
 {
     struct world *w = world(state);
@@ -93,15 +93,27 @@ static void fifo_within_priority(void **state)
         { .payload = STR("4"),                   .priority = 5}
     };
     static const char *const order[] = {"2", "4", "1", "3"};
+    struct task_details d;
     struct task_leases l;
 
+    w->now = 1000 * CLOCK_S;
     put(w, "mail", 0);
     world_join(w, 10);
     enqueue(w, "mail", list, 4);
-    l = world_claim_queue(w, "mail", 10);
-    assert_int_equal(l.n, 4);
-    for (size_t i = 0; i < l.n; i++)
-        CHECK_TEXT(l.list[i].payload, order[i]);
+    w->now += CLOCK_S;
+    for (size_t i = 0; i < 4; i += 2) {
+        l = world_claim_queue(w, "mail", 2);
+        assert_int_equal(l.n, 2);
+        for (size_t k = 0; k < 2; k++)
+            CHECK_TEXT(l.list[k].payload, order[i + k]);
+    }
+    /* They are somebody's, since then. */
+    DO(w, task_get(&w->tx, &(struct task_which){.id = l.list[0].task}, &d));
+    assert_int_equal(d.task.state, TASK_RUNNING);
+    assert_int_equal(d.task.attempts[0].worker, w->worker);
+    assert_int_equal(d.task.attempts[0].started_at, w->now);
+    assert_int_equal(d.task.attempts[0].token, l.list[0].token);
+    assert_int_equal(world_claim_queue(w, "mail", 2).n, 0);
     world_healthy(w);
 }
 

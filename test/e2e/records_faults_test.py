@@ -204,7 +204,9 @@ def a_slow_store_gives_right_results_slowly(stage):
     health = stage.health()
     tap.equal((health["health"], float(health["store_latency"][:-1]) >= 0.1), ("healthy", True), health)
     stage.store.delay = lambda: 0.6
-    wait(lambda: "more than 5 s" in stage.health().get("reason", ""), "degraded health")
+    slow = wait(lambda: [h for h in [stage.health()] if "more than 5 s" in h.get("reason", "")],
+                "slow health")
+    tap.equal(slow[0]["health"], "degraded", slow)
     stage.store.delay = lambda: 0
     stage.wait_health("healthy")
     tap.equal(stage.counts(), {"running": 3})
@@ -223,6 +225,26 @@ def connections_to_the_store_that_break_break_no_call(stage):
     tap.equal(sorted(x["task"]["payload"] for x in s.claim("records", "w", 100)), list(range(20)))
     tap.equal(stage.store.seen > 9, True, stage.store.seen)
     stage.wait_health("healthy")
+
+
+@on_stage
+def a_store_that_is_away_is_not_stormed(stage):
+    # A-94, B-17: it is tried again by itself, with pauses, whoever asks meanwhile
+    s = stage.client()
+    s.enqueue("records", [1])
+    stage.store.drops = lambda n: True
+    stage.store.cut()
+    stage.wait_health("unhealthy")
+    before, begun = stage.store.seen, time.monotonic()
+    errors = together([functools.partial(fails, stage.client(timeout=3).enqueue, "records", [n])
+                       for n in range(10)])
+    tap.equal({type(e) for e in errors}, {weft.Unavailable})
+    tried, seconds = stage.store.seen - before, time.monotonic() - begun
+    print(f"# {tried} tries in {seconds:.1f} s")
+    tap.equal(2 <= tried <= 20 * seconds, True, (tried, seconds))
+    stage.store.drops = lambda n: False
+    stage.wait_health("healthy")
+    tap.equal(len(s.claim("records", "w", 100)), stage.counts()["running"])
 
 
 @on_stage

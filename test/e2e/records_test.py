@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The record queue as its users see it: processors, many at once, through the Python client."""
+import collections
 import contextlib
 import functools
 import os
@@ -66,10 +67,41 @@ def counts_are_exact_and_add_up(store):
         tap.equal(counts(s, "records"),
                   {"ready": 100, "running": 25, "succeeded": 30, "failed": 10})
         tap.equal(sum(counts(s, "records").values()), 165)
+        # What there is none of is 0 and not missing; all queues together are the server's.
         s.client.enqueue("other", [1, 2])
+        every, other = (s.client.queue(q)["counts"] for q in ("records", "other"))
+        tap.equal({k: n for k, n in other.items() if n or k in counts(s, "records")},
+                  {"ready": 2, "running": 0, "succeeded": 0, "failed": 0})
+        tap.equal(s.client.status()["tasks"], {k: every[k] + other[k] for k in every})
         tap.equal({q["name"]: sum(q["counts"].values()) for q in s.client.queues()},
                   {"records": 165, "other": 2})
         tap.equal(refused(s.client.queue, "nothing").code, "queue_not_found")
+
+
+@on_both_stores
+def any_payload_comes_as_it_went_and_many_at_once(store):
+    # C-07, C-16, C-19
+    payloads = [{}, [], "", 0, None, True, -1.5, 2 ** 53, {"": {"a": [1, [2, {"b": None}]]}},
+                "'; DROP TABLE task; --", "Zo\u00eb \u2713 \u65e5\u672c \U0001f680 \"\\ \n\t"]
+    with running(store) as s:
+        ids = s.client.enqueue("records", payloads)
+        tap.equal(len(set(ids)), len(payloads))
+        leases = s.client.claim("records", "w", 100)
+        tap.equal([(x["task"]["id"], x["task"]["queue"], x["task"]["attempt"], x["task"]["payload"])
+                   for x in leases],
+                  [(i, "records", 1, p) for i, p in zip(ids, payloads)])
+        many = s.client.enqueue("many", list(range(10000)))
+        tap.equal((len(set(many)), counts(s, "many")), (10000, {"ready": 10000}))
+        # One that is wrong is named, and none is taken.
+        for wrong, code in (({"payload": 1, "priority": 1001}, "invalid_argument"),
+                            ({"payload": "x" * (2 << 20)}, "too_large")):
+            error = refused(s.client.call, "POST", "/v1/queues/many:enqueue",
+                            {"tasks": [{"payload": 1}, wrong, {"payload": 2}]})
+            tap.equal(error.code, code)
+            tap.contains(str(error), "tasks[1].")
+        tap.equal(counts(s, "many"), {"ready": 10000})
+        tap.equal(refused(s.client.call, "POST", "/v1/queues/many:enqueue",
+                          {"tasks": [{}] * 10001}).code, "too_large")
 
 
 @on_both_stores
@@ -211,14 +243,16 @@ def processors_share_evenly_and_more_may_join():
         def shares(ids):
             wait(lambda: counts(s, "records").get("succeeded") == before + len(ids))
             by = {}
+            taken.clear()
             for i in ids:
                 task = shown(s, i)
                 tap.equal(len(task["attempts"]), 1)
                 by.setdefault(task["attempts"][0]["worker"], set()).add(task["output"])
+                taken[task["attempts"][0]["worker"]] += 1
             tap.equal({len(pids) for pids in by.values()}, {1}, "a process each")
             return by
 
-        before = 0
+        before, taken = 0, collections.Counter()
         first = grow(0, 2)
         names = [p.registered() for p in first]
         tap.equal(set(shares(s.client.enqueue("records", list(range(60))))), set(names))
@@ -226,6 +260,8 @@ def processors_share_evenly_and_more_may_join():
         names += [p.registered() for p in grow(2, 5)]
         by = shares(s.client.enqueue("records", list(range(200))))
         tap.equal(set(by), set(names), "who joined takes part")
+        # Each has its fifth, more or less: nobody has half of all.
+        tap.equal(max(taken.values()) <= 100, True, taken)
         live = s.client.call("GET", "/v1/workers")["workers"]
         tap.equal({w["id"] for w in live} >= set(names), True)
 
@@ -363,7 +399,7 @@ def a_hungry_handler_starves_nobody():
     # C-70: 10 ms of processor for each record, on every core, for a second
     spin = "end = time.process_time() + 0.01\nwhile time.process_time() < end: pass\nreturn 1"
     with running() as s, contextlib.ExitStack() as fleet:
-        s.client.enqueue("records", list(range(5000)))
+        ids = s.client.enqueue("records", list(range(5000)))
         members = [fleet.enter_context(Processor(s.url, f"w{i}", "records", spin, ttl=2))
                    for i in range(os.cpu_count() + 1)]
         for p in members:
@@ -376,8 +412,11 @@ def a_hungry_handler_starves_nobody():
         tap.equal(0 < operations < 100 * os.cpu_count() + 20, True, operations)
         for p in members:
             tap.equal(p.stop(), 0)
-        tap.equal({q["attempts"] for q in s.client.call(
-            "GET", "/v1/queues/records/tasks", query={"state": "READY"})["tasks"]}, {0})
+        # Nobody was taken for dead; what was claimed and not begun went back.
+        looked = ids[:operations] + [q["id"] for q in s.client.call(
+            "GET", "/v1/queues/records/tasks", query={"state": "READY"})["tasks"]]
+        tap.equal({a["outcome"] for i in looked for a in shown(s, i)["attempts"]}
+                  - {"succeeded", "rejected"}, set())
 
 
 @tap.case
@@ -440,6 +479,8 @@ def a_flow_reads_one_database_and_writes_another(store):
                                              key=lambda t: int(t["id"]))]
         tap.equal([m.split(":")[0] for m in told[:3]],
                   ["LookupError", "KeyError", "OperationalError"])
+        tap.equal(len(told), 4)
+        tap.contains(told[3], "result_refused")
         tap.contains(told[0], "there is no survey 99")
         tap.contains(told[2], "unable to open database file")
 
