@@ -8,52 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/disk_testing.h"
 #include "store/store_testing.h"
-
-/* Counts what arrives below the log's VFS. */
-static struct {
-    sqlite3_vfs vfs;
-    sqlite3_vfs *below;
-    sqlite3_io_methods methods;
-    int (*write)(sqlite3_file *, const void *, int, sqlite3_int64);
-    int writes;
-} counting;
-
-static int count_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
-{
-    counting.writes++;
-    return counting.write(f, bytes, n, at);
-}
-
-static int count_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *ret)
-{
-    int code = counting.below->xOpen(counting.below, name, f, flags, ret);
-
-    (void)vfs;
-    if (code == SQLITE_OK && flags & SQLITE_OPEN_WAL) {
-        counting.methods = *f->pMethods;
-        counting.write = counting.methods.xWrite;
-        counting.methods.xWrite = count_write;
-        f->pMethods = &counting.methods;
-    }
-    return code;
-}
-
-static void count_begin(void)
-{
-    counting.below = sqlite3_vfs_find(NULL);
-    counting.vfs = *counting.below;
-    counting.vfs.zName = "counting";
-    counting.vfs.xOpen = count_open;
-    counting.writes = 0;
-    assert_int_equal(sqlite3_vfs_register(&counting.vfs, 1), SQLITE_OK);
-}
-
-static void count_end(void)
-{
-    sqlite3_vfs_unregister(&counting.vfs);
-    assert_int_equal(sqlite3_vfs_register(counting.below, 1), SQLITE_OK);
-}
 
 static sqlite3 *open_file(struct store_testing *t)
 {
@@ -104,19 +60,17 @@ static off_t log_bytes(struct store_testing *t)
 static void a_commit_is_written_at_once(void **state)
 {
     struct store_testing *t = store_testing(state);
-    sqlite3 *db;
+    sqlite3 *db = open_file(t);
+    int64_t before;
 
-    count_begin();
-    db = open_file(t);
     run(db, TABLE);
     run(db, "PRAGMA wal_checkpoint(RESTART)"); /* the room that is there is used again */
     run(db, "INSERT INTO t (x) VALUES (1)");
-    counting.writes = 0;
+    before = disk_testing_count(DISK_WRITE);
     for (int i = 0; i < 10; i++)
         run(db, "INSERT INTO t (x) VALUES (1)");
-    assert_int_equal(counting.writes, 10);
+    assert_int_equal(disk_testing_count(DISK_WRITE) - before, 10);
     sqlite3_close(db);
-    count_end();
 }
 
 static void the_log_grows_in_steps(void **state)
@@ -213,5 +167,6 @@ int main(void)
         STORE_TEST(a_log_with_zeros_behind_is_read, sqlite),
     };
 
+    disk_testing_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

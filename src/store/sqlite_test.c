@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "store/disk_testing.h"
 #include "store/store_testing.h"
 
 static void begin(struct store *s)
@@ -615,71 +616,6 @@ static void a_quota_is_told_and_recovers(void **state)
 
 /* --- a fault at every n --- */
 
-/* Below SQLite the n-th write, sync or truncation fails, once. */
-static struct {
-    sqlite3_vfs vfs;
-    sqlite3_vfs *below;
-    struct methods {
-        const sqlite3_io_methods *below;
-        sqlite3_io_methods broken;
-    } methods[4]; /* files with and without locks have their own */
-    int countdown;
-    int error;
-} broken;
-
-static const sqlite3_io_methods *below(const sqlite3_file *f)
-{
-    for (size_t i = 0;; i++)
-        if (f->pMethods == &broken.methods[i].broken)
-            return broken.methods[i].below;
-}
-
-static bool breaks(int error)
-{
-    if (broken.countdown == 0 || --broken.countdown > 0)
-        return false;
-    errno = error == SQLITE_FULL ? ENOSPC : EIO;
-    return true;
-}
-
-static int broken_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
-{
-    if (breaks(broken.error)) /* half of it arrives */
-        return below(f)->xWrite(f, bytes, n / 2, at) ? SQLITE_IOERR : broken.error;
-    return below(f)->xWrite(f, bytes, n, at);
-}
-
-static int broken_sync(sqlite3_file *f, int flags)
-{
-    return breaks(SQLITE_IOERR) ? SQLITE_IOERR_FSYNC : below(f)->xSync(f, flags);
-}
-
-static int broken_truncate(sqlite3_file *f, sqlite3_int64 n)
-{
-    return breaks(SQLITE_IOERR) ? SQLITE_IOERR_TRUNCATE : below(f)->xTruncate(f, n);
-}
-
-static int broken_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags,
-                       int *ret_flags)
-{
-    int code = broken.below->xOpen(broken.below, name, f, flags, ret_flags);
-
-    (void)vfs;
-    if (code == SQLITE_OK) {
-        struct methods *m = broken.methods;
-
-        while (m->below && m->below != f->pMethods)
-            m++;
-        m->below = f->pMethods;
-        m->broken = *f->pMethods;
-        m->broken.xWrite = broken_write;
-        m->broken.xSync = broken_sync;
-        m->broken.xTruncate = broken_truncate;
-        f->pMethods = &m->broken;
-    }
-    return code;
-}
-
 enum { BREAK_COMMITS = 4 };
 
 /* Three rows in one transaction. */
@@ -722,16 +658,16 @@ static void check_after_break(struct store_testing *t, int acknowledged, const c
 }
 
 /* Open and commit while the n-th operation fails; returns whether one did. */
-static bool run_broken(struct store_testing *t, int n, int error)
+static bool run_broken(struct store_testing *t, int n, bool full)
 {
-    const char *name =
-        str_printf(&t->a, "%s at %d", error == SQLITE_FULL ? "full" : "failing", n).p;
+    const char *name = str_printf(&t->a, "%s at %d", full ? "full" : "failing", n).p;
+    const struct disk_fault fault = {
+        .calls = 1u << DISK_WRITE | 1u << DISK_SYNC | 1u << DISK_TRUNCATE, .n = n, .full = full};
     struct store *s;
     int acknowledged = 0, r;
     bool broke;
 
-    broken.error = error;
-    broken.countdown = n;
+    disk_testing_fail(&fault);
     r = open_with(t->url, STORE_WRITE, 0, &s);
     if (r) {
         CHECK_ROW(name, r == -EIO || r == -ENOSPC);
@@ -745,8 +681,7 @@ static bool run_broken(struct store_testing *t, int n, int error)
             acknowledged |= 1 << i;
     }
     store_free(s);
-    broke = broken.countdown == 0;
-    broken.countdown = 0;
+    broke = disk_testing_mend();
     CHECK_ROW(name, __builtin_popcount((unsigned)acknowledged) >= BREAK_COMMITS - 1);
     store_free(store_testing_open(t, STORE_WRITE));
     check_after_break(t, acknowledged, name);
@@ -756,23 +691,15 @@ static bool run_broken(struct store_testing *t, int n, int error)
 
 static void a_fault_at_every_write_loses_nothing(void **state)
 {
-    static const int errors[] = {SQLITE_IOERR_WRITE, SQLITE_FULL};
     struct store_testing *t = store_testing(state);
 
-    broken.below = sqlite3_vfs_find(NULL);
-    broken.vfs = *broken.below;
-    broken.vfs.zName = "broken";
-    broken.vfs.xOpen = broken_open;
-    assert_int_equal(sqlite3_vfs_register(&broken.vfs, 1), SQLITE_OK);
-    for (size_t i = 0; i < ROWS_N(errors); i++) {
+    for (int full = 0; full <= 1; full++) {
         int n = 1;
 
-        while (run_broken(t, n, errors[i]))
+        while (run_broken(t, n, full))
             n++;
         assert_true(n > 40);
     }
-    sqlite3_vfs_unregister(&broken.vfs);
-    assert_int_equal(sqlite3_vfs_register(broken.below, 1), SQLITE_OK);
 }
 
 int main(void)
@@ -796,5 +723,6 @@ int main(void)
         STORE_TEST(a_fault_at_every_write_loses_nothing, sqlite),
     };
 
+    disk_testing_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
