@@ -102,6 +102,7 @@ struct subject {
     struct arena arena;
     struct label *labels;
     size_t labels_n, labels_cap;
+    int fault; /* of the newest step; 0: it was done */
 };
 
 void subject_clear(struct subject *s); /* between histories: nothing was told yet */
@@ -109,7 +110,7 @@ void subject_deinit(struct subject *s);
 struct ref subject_ref(const struct subject *s, enum space space, int64_t id);
 
 /* Run a transaction. The replies, one text a request, live in `a`. False, with what happened in
- * *ret_fault, where the store failed. */
+ * *ret_fault, where the store failed; it is rolled back then, and has told nothing. */
 bool subject_step(struct subject *s, const struct step *step, struct arena *a, struct str *replies,
                   struct str *ret_fault);
 /* What the doctor finds. */

@@ -676,8 +676,9 @@ bool subject_step(struct subject *s, const struct step *step, struct arena *a, s
         r = run_request(s, &step->list[i], a, &replies[i]);
     if (!r)
         r = end(s, step);
-    if (step->rolled_back)
+    if (step->rolled_back || r)
         s->labels_n = told;
+    s->fault = r;
     if (!r)
         return true;
     *ret_fault = str_printf(a, "fault %d: " STR_FMT " (%s)", r, STR_ARG(store_error(s->store)),
