@@ -26,6 +26,8 @@
 /* What a refused caller is told to wait. */
 #define RETRY_US_MIN (50 * CLOCK_MS)
 #define RETRY_US_MAX (30 * CLOCK_S)
+/* The same where the store is away. */
+#define RETRY_US_STORE (1 * CLOCK_S)
 
 /* A connection and its thread, and the batch that it has. */
 struct worker {
@@ -36,7 +38,9 @@ struct worker {
     int64_t since;   /* when it was taken, monotonic */
     int64_t wait_us; /* before the next try, where the store is in the way */
     unsigned tries, reruns;
+    struct store_watch watch;
     bool troubled; /* it has said so */
+    bool busy;     /* it has a batch; under the lock */
 };
 
 struct batcher {
@@ -60,6 +64,7 @@ struct batcher {
     struct batcher_stats stats;
     enum code trouble;
     char trouble_text[BATCHER_TROUBLE_BYTES];
+    bool silent; /* which was said */
 };
 
 enum code batcher_code(int fault)
@@ -106,6 +111,7 @@ static bool nothing_waits(const struct batcher *b)
 static void wait_add(struct batcher *b, struct batcher_request *q)
 {
     list_add(&b->waiting[q->lane], &q->link);
+    q->waits = true;
     b->waiting_n++;
     if (q->lane == BATCHER_CALLS) {
         b->stats.waiting++;
@@ -116,6 +122,7 @@ static void wait_add(struct batcher *b, struct batcher_request *q)
 static void wait_del(struct batcher *b, struct batcher_request *q)
 {
     list_del(&q->link);
+    q->waits = false;
     b->waiting_n--;
     if (q->lane == BATCHER_CALLS) {
         b->stats.waiting--;
@@ -170,9 +177,13 @@ static bool take(struct worker *w)
 
     pthread_mutex_lock(&b->lock);
     b->busy++;
+    w->busy = true;
+    atomic_store(&w->watch.alive_us, clock_monotonic());
     take_more(b, &w->batch);
-    if (!w->batch.n)
+    if (!w->batch.n) {
         b->busy--;
+        w->busy = false;
+    }
     /* There may be more than one takes, and others to take it. */
     if (!nothing_waits(b) && b->idle)
         pthread_cond_signal(&b->posted);
@@ -247,14 +258,59 @@ static void set_trouble(struct worker *w, enum code code, struct str text)
                 "store_trouble", LOG_TEXT("code", code_text(code)), LOG_TEXT("text", text));
 }
 
+/* The longest of those that have a batch. Under the lock. */
+static int64_t silence(const struct batcher *b)
+{
+    int64_t now = clock_monotonic(), longest = 0;
+
+    for (unsigned i = 0; i < b->workers_n; i++) {
+        const struct worker *w = &b->workers[i];
+        int64_t us = w->busy ? now - atomic_load(&w->watch.alive_us) : 0;
+
+        longest = us > longest ? us : longest;
+    }
+    return longest;
+}
+
+#define SILENT_TEXT "the store has not answered for %.1f s"
+
+/* The log hears once that the store is silent, and once that it is not any more. */
+int64_t batcher_silence_us(struct batcher *b)
+{
+    struct arena a = {0};
+    bool changed;
+    int64_t us;
+
+    pthread_mutex_lock(&b->lock);
+    us = silence(b);
+    changed = b->silent != (us >= BATCHER_SILENT_US);
+    b->silent = us >= BATCHER_SILENT_US;
+    pthread_mutex_unlock(&b->lock);
+    if (changed)
+        log_say(!b->says_trouble         ? LOG_DEBUG
+                : us < BATCHER_SILENT_US ? LOG_INFO
+                                         : LOG_ERROR,
+                "store_silent",
+                LOG_TEXT("text", us < BATCHER_SILENT_US
+                                     ? STR("the store answers again")
+                                     : str_printf(&a, SILENT_TEXT, (double)us / CLOCK_S)));
+    arena_deinit(&a);
+    return us;
+}
+
 enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYTES])
 {
+    int64_t us = batcher_silence_us(b);
     enum code code;
 
     pthread_mutex_lock(&b->lock);
     code = b->trouble;
     memcpy(out, b->trouble_text, BATCHER_TROUBLE_BYTES);
     pthread_mutex_unlock(&b->lock);
+    if (code == CODE_OK && us >= BATCHER_SILENT_US) {
+        snprintf(out, BATCHER_TROUBLE_BYTES, SILENT_TEXT, (double)us / CLOCK_S);
+        code = CODE_STORE_UNAVAILABLE;
+    }
     return code;
 }
 
@@ -277,6 +333,13 @@ static bool patient(const struct batcher_request *q, const struct obstacle *o)
     return o->now - q->posted_us < q->patience_us;
 }
 
+/* What may pass is worth another try. */
+static void answer_obstacle(struct batcher_request *q, const struct obstacle *o)
+{
+    answer_text(q, o->code, o->text);
+    q->answer.retry_after_us = o->remedy == REMEDY_NONE ? 0 : RETRY_US_STORE;
+}
+
 /* Answer those that do not wait for it to pass. */
 static void answer_impatient(struct batch *batch, const struct obstacle *o)
 {
@@ -290,7 +353,7 @@ static void answer_impatient(struct batch *batch, const struct obstacle *o)
         if (patient(q, o))
             continue;
         batch_del(batch, q);
-        answer_text(q, o->code, o->text);
+        answer_obstacle(q, o);
         list_add(&answered, &q->link);
     }
     batcher_home_deliver(&answered);
@@ -311,7 +374,7 @@ static void answer_impatient_waiting(struct batcher *b, const struct obstacle *o
             if (patient(q, o))
                 continue;
             wait_del(b, q);
-            answer_text(q, o->code, o->text);
+            answer_obstacle(q, o);
             list_add(&answered, &q->link);
         }
     pthread_mutex_unlock(&b->lock);
@@ -324,7 +387,12 @@ static void answer_rest(struct batch *batch)
         batch, &(struct obstacle){CODE_STORE_UNAVAILABLE, REMEDY_NONE, STR("weft is ending"), 0});
 }
 
-/* Whose deadline has passed is not begun. */
+static void answer_withdrawn(struct batcher_request *q)
+{
+    answer_text(q, q->withdrawn, STR("it was not begun, since its caller did not wait any longer"));
+}
+
+/* Whose deadline has passed is not begun, nor what was withdrawn. */
 static void answer_late(struct batcher *b, struct batch *batch)
 {
     int64_t now = clock_monotonic();
@@ -332,20 +400,21 @@ static void answer_late(struct batcher *b, struct batch *batch)
     uint64_t n = 0;
 
     list_init(&answered);
+    pthread_mutex_lock(&b->lock);
     LIST_EACH_SAFE(link, &batch->requests)
     {
         struct batcher_request *q = request_of(link);
 
-        if (!late(q, now))
+        if (!q->is_withdrawn && !late(q, now))
             continue;
         batch_del(batch, q);
-        answer_text(q, CODE_DEADLINE_EXCEEDED, STR("its deadline passed while it waited"));
+        if (q->is_withdrawn)
+            answer_withdrawn(q);
+        else
+            answer_text(q, CODE_DEADLINE_EXCEEDED, STR("its deadline passed while it waited"));
         list_add(&answered, &q->link);
         n++;
     }
-    if (!n)
-        return;
-    pthread_mutex_lock(&b->lock);
     b->stats.late += n;
     pthread_mutex_unlock(&b->lock);
     batcher_home_deliver(&answered);
@@ -483,6 +552,7 @@ static void end_batch(struct worker *w)
         set_trouble(w, CODE_OK, STR(""));
     pthread_mutex_lock(&w->batcher->lock);
     w->batcher->busy--;
+    w->busy = false;
     pthread_mutex_unlock(&w->batcher->lock);
 }
 
@@ -542,6 +612,8 @@ static void finish_by_hand(struct worker *w)
 
 static void stop(struct batcher *b)
 {
+    for (unsigned i = 0; i < b->workers_n; i++)
+        atomic_store(&b->workers[i].watch.stop_us, clock_monotonic());
     pthread_mutex_lock(&b->lock);
     b->stop = true;
     pthread_cond_broadcast(&b->posted);
@@ -570,6 +642,7 @@ static int start(struct batcher *b, const struct batcher_options *options)
     list_init(&w->batch.requests);
     w->run.options = options->store;
     w->run.options.url = str_copy(&b->memory, options->store.url);
+    w->run.options.watch = &w->watch;
     w->run.hub = options->hub;
     w->run.ran = options->ran;
     w->run.ran_context = options->ran_context;
@@ -674,6 +747,7 @@ static void post(struct batcher *b, struct batcher_request *const *list, size_t 
     for (size_t i = 0; i < n; i++) {
         list[i]->posted_us = now;
         list[i]->in_order = in_order;
+        list[i]->waits = list[i]->is_withdrawn = false;
     }
     pthread_mutex_lock(&b->lock);
     assert(!b->stop);
@@ -699,6 +773,28 @@ void batcher_post(struct batcher *b, struct batcher_request *const *list, size_t
 void batcher_post_each(struct batcher *b, struct batcher_request *const *list, size_t n)
 {
     post(b, list, n, false);
+}
+
+bool batcher_withdraw(struct batcher *b, struct batcher_request *q, enum code code)
+{
+    struct list answered;
+    bool waits;
+
+    assert(!q->in_order);
+    list_init(&answered);
+    pthread_mutex_lock(&b->lock);
+    waits = q->waits;
+    q->is_withdrawn = true;
+    q->withdrawn = code;
+    if (waits) {
+        wait_del(b, q);
+        answer_withdrawn(q);
+        list_add(&answered, &q->link);
+        b->stats.late++;
+    }
+    pthread_mutex_unlock(&b->lock);
+    batcher_home_deliver(&answered);
+    return waits;
 }
 
 void batcher_stats(struct batcher *b, struct batcher_stats *ret)
@@ -806,8 +902,7 @@ enum code batcher_probe(struct batcher *b, int64_t patience_us, int64_t wait_us,
     pthread_mutex_unlock(&p->lock);
     buf_fixed(&text, out, BATCHER_TROUBLE_BYTES);
     if (!answered) {
-        buf_printf(&text, "the store has not answered for %.1f s",
-                   (double)wait_us / (double)CLOCK_S);
+        buf_printf(&text, SILENT_TEXT, (double)wait_us / (double)CLOCK_S);
         return CODE_STORE_UNAVAILABLE;
     }
     code = q->answer.code;

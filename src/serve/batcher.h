@@ -14,7 +14,8 @@
  *       |                  |  answer, or run again
  *       |                  +- the store is away, locked or full: who is patient waits, with
  *       |                     backoff, beside what comes meanwhile; the others are answered
- *       +--too much waits, or its deadline passed--> answered, without having been run
+ *       +--too much waits, its deadline passed, or it is withdrawn--> answered, without having
+ *          been run
  *
  * What one post brings runs in its order. Requests that came alone are independent of each other:
  * those of the same `many` are gathered and run as one, before the others, by their `turn`.
@@ -37,7 +38,9 @@
 #define BATCHER_WAITING_BYTES_MAX (64u << 20)
 #define BATCHER_CONNECTIONS_MAX   8u
 #define BATCHER_CALL_US           (10LL * 1000000)
-#define BATCHER_FOR_EVER          INT64_MAX
+/* A store that lets a request wait so long without a sign of life is in trouble. */
+#define BATCHER_SILENT_US (5LL * 1000000)
+#define BATCHER_FOR_EVER  INT64_MAX
 
 /* An engine function behind one type; see BATCHER_FUNCTION. */
 typedef int batcher_function(struct tx *tx, const void *request, void *reply);
@@ -67,7 +70,7 @@ struct batcher_answer {
     struct str text;
     const struct doc_error *details;
     size_t details_n;
-    int64_t retry_after_us; /* of RESOURCE_EXHAUSTED: when there may be room again */
+    int64_t retry_after_us; /* when there may be room, or a store, again; 0: nobody knows */
 };
 
 /* CALLS are refused when too much waits. OWN is never refused and goes first: for what is bounded
@@ -110,7 +113,10 @@ struct batcher_request {
     struct list link; /* the batcher's, as what follows */
     struct batcher_shared *shared;
     int64_t posted_us;
-    bool in_order; /* it came with others */
+    bool in_order;       /* it came with others */
+    bool waits;          /* nobody has taken it yet; under the batcher's lock, as what follows */
+    bool is_withdrawn;   /* it is not to be begun … */
+    enum code withdrawn; /* … but answered so */
 };
 
 /* Give back the memory of the answer. It may be called again, and before a post. */
@@ -163,12 +169,21 @@ void batcher_post_each(struct batcher *b, struct batcher_request *const *list, s
 /* Post one and wait for its answer; `home` and `done` are not used. Not from the store thread. */
 void batcher_call(struct batcher *b, struct batcher_request *q);
 
+/* Its poster does not want it any more: if it was not begun it never is, and is answered with
+ * `code`, soon; else all is as if this had not been called. For one that was posted by itself and
+ * has not been answered, on the thread that `done` is called on. Returns whether it still waited,
+ * and had been tried by nobody. */
+bool batcher_withdraw(struct batcher *b, struct batcher_request *q, enum code code);
+
 /* Ask the store for an answer and nothing else. A store that is away is waited for `patience_us`,
  * and an answer no longer than `wait_us`, whatever holds the store thread up. CODE_OK, or what is
  * wrong and a sentence (cut to fit). Not from the store thread. */
 #define BATCHER_TROUBLE_BYTES 512
 enum code batcher_probe(struct batcher *b, int64_t patience_us, int64_t wait_us,
                         char out[static BATCHER_TROUBLE_BYTES]);
+
+/* How long the store has given no sign of life while a request of ours waits for it. Any thread. */
+int64_t batcher_silence_us(struct batcher *b);
 
 /* What keeps requests waiting at this moment: a code and the store's sentence (cut to fit), or
  * CODE_OK and no text. Any thread. */
@@ -181,7 +196,7 @@ struct batcher_stats {
     uint64_t requests; /* that were answered after a commit or a refusal of their own … */
     uint64_t commits;  /* … by so many transactions */
     uint64_t refused;  /* because too much waited */
-    uint64_t late;     /* because their deadline had passed */
+    uint64_t late;     /* because their deadline had passed, or they were withdrawn */
     uint64_t reruns;   /* after a deadlock */
     uint64_t faults;   /* transactions that the store ended otherwise */
     /* Of the commits, those of at most 1, 2, 4 … requests that no smaller one counts. */

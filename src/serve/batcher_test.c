@@ -709,6 +709,71 @@ static void who_is_too_late_is_not_run(void **state)
     group_free(g);
 }
 
+/* C-31: of a caller that has gone. One that runs goes on, one that was not begun never is. */
+static void what_is_withdrawn_is_not_begun(void **state)
+{
+    struct fixture *f = *state;
+    struct put puts[] = {{.name = "gone"}, {.name = "stays"}};
+    struct group_test *g = group_make(puts, 2, 0, NULL);
+    struct batcher_stats stats;
+    struct hold h;
+
+    hold_begin(f->writer, &h);
+    group_post_each(f->writer, g);
+    assert_true(batcher_withdraw(f->writer, &g->requests[0], CODE_CANCELLED));
+    batcher_stats(f->writer, &stats);
+    assert_int_equal(stats.waiting, 1);
+    hold_end(&h);
+    sem_wait(&g->all);
+    assert_int_equal(g->requests[0].answer.code, CODE_CANCELLED);
+    assert_int_equal(g->requests[1].answer.code, CODE_OK);
+    assert_int_equal(puts[0].calls, 0);
+    group_free(g);
+}
+
+static void what_runs_is_not_withdrawn(void **state)
+{
+    struct fixture *f = *state;
+    sem_t started, go_on;
+    struct put runs = {.name = "runs", .started = &started, .go_on = &go_on};
+    struct group_test *g;
+
+    sem_init(&started, 0, 0);
+    sem_init(&go_on, 0, 0);
+    g = group_post(f->writer, &runs, 1, BATCHER_FOR_EVER, NULL);
+    sem_wait(&started);
+    assert_false(batcher_withdraw(f->writer, &g->requests[0], CODE_CANCELLED));
+    sem_post(&go_on);
+    sem_wait(&g->all);
+    assert_int_equal(g->requests[0].answer.code, CODE_OK);
+    assert_int_equal(runs.calls, 1);
+    group_free(g);
+    sem_destroy(&started);
+    sem_destroy(&go_on);
+}
+
+/* A request that fails is run again; withdrawn meanwhile, it is not. */
+static void what_waits_for_the_store_is_withdrawn(void **state)
+{
+    struct fixture *f = *state;
+    sem_t started, go_on;
+    struct put lost = {.name = "lost", .ending = END_LOST, .started = &started, .go_on = &go_on};
+    struct group_test *g;
+
+    sem_init(&started, 0, 0);
+    sem_init(&go_on, 0, 0);
+    g = group_post(f->writer, &lost, 1, BATCHER_FOR_EVER, NULL);
+    sem_wait(&started);
+    batcher_withdraw(f->writer, &g->requests[0], CODE_CANCELLED);
+    sem_post(&go_on);
+    sem_wait(&g->all);
+    assert_int_equal(g->requests[0].answer.code, CODE_CANCELLED);
+    assert_int_equal(lost.calls, 1);
+    group_free(g);
+    sem_destroy(&started);
+    sem_destroy(&go_on);
+}
+
 static int hold_read(struct tx *tx, const void *request, void *reply)
 {
     (void)tx;
@@ -840,6 +905,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_came_together_is_not_gathered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_much_waiting_is_refused_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_is_too_late_is_not_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_withdrawn_is_not_begun, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_runs_is_not_withdrawn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_waits_for_the_store_is_withdrawn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_slow_reader_does_not_stop_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_hub_hears_of_commits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_threads_call_at_once, set_up, tear_down),

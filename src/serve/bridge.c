@@ -29,6 +29,8 @@ struct bridge {
     int wake; /* an eventfd: there are news to tell, or it ends */
     struct channel *channel;
     struct prng prng;
+    struct store_watch watch;
+    bool lost; /* the connection, which was said */
 
     pthread_mutex_t lock;
     /* Under the lock. */
@@ -273,19 +275,24 @@ static void set_connected(struct bridge *n, bool connected)
 static bool connection(struct bridge *n)
 {
     int64_t tell_us = 0;
-    int r = channel_open(n->url, CONNECT_MS, &n->channel);
+    int r = channel_open(n->url, CONNECT_MS, &n->watch, &n->channel);
     bool connected = !r;
 
     if (connected) {
+        if (n->lost)
+            log_say(LOG_INFO, "bridge_found", LOG_TEXT("text", STR("news of others come again")));
+        n->lost = false;
         set_connected(n, true);
         hub_all(n->hub);
         wake(n); /* for what was to be told meanwhile */
     }
     while (!r && !stopped(n))
         r = turn(n, &tell_us);
-    if (r)
+    if (r && !n->lost && !stopped(n))
         log_say(LOG_WARNING, "bridge_lost", LOG_TEXT("text", channel_error(n->channel)),
                 LOG_TEXT("way", str_of(fault_take())));
+    fault_take();
+    n->lost = n->lost || r;
     n->channel = channel_free(n->channel);
     if (connected)
         set_connected(n, false);
@@ -364,6 +371,7 @@ struct bridge *bridge_free(struct bridge *n)
     pthread_mutex_lock(&n->lock);
     n->stop = true;
     pthread_mutex_unlock(&n->lock);
+    atomic_store(&n->watch.stop_us, clock_monotonic());
     wake(n);
     pthread_join(n->thread, NULL);
     destroy(n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The methods, as transports call them, on both stores. */
 #include <inttypes.h>
+#include <semaphore.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -320,6 +321,23 @@ static void a_claim_waits_no_longer_than_it_asked(void **state)
     calls_testing_deinit(&c);
 }
 
+/* Keeps the writer's thread, from the first of two semaphores to the second. */
+static int keep_busy(struct tx *tx, const void *request, void *reply)
+{
+    sem_t *const *both = request;
+
+    (void)tx;
+    (void)reply;
+    sem_post(both[0]);
+    sem_wait(both[1]);
+    return 0;
+}
+
+static void let_go(struct batcher_request *q)
+{
+    sem_post(q->context);
+}
+
 /* A client that has gone gets nothing: neither while it waits, nor while the store is asked. */
 static void a_client_that_has_gone_holds_nothing(void **state)
 {
@@ -344,6 +362,36 @@ static void a_client_that_has_gone_holds_nothing(void **state)
     calls_testing_end(&claim);
     HAS(calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}"), "\"ready\":1,");
     calls_testing_deinit(&c);
+}
+
+/* What had not begun when its caller went is not begun, and says so by leaving nothing. */
+static void what_a_gone_client_wanted_is_left_undone(void **state)
+{
+    struct batcher_request held = {.function = keep_busy, .done = let_go};
+    struct calls_testing_call call;
+    struct calls_testing c;
+    sem_t started, go_on;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    sem_init(&started, 0, 0);
+    sem_init(&go_on, 0, 0);
+    held.request = (sem_t *[]){&started, &go_on};
+    held.context = &started;
+    batcher_post(c.house.writer, (struct batcher_request *[]){&held}, 1);
+    sem_wait(&started);
+    calls_testing_start(&c, &call, "queues.enqueue", "{\"queue\": \"mail\", \"tasks\": [{}]}");
+    call.call.cancel(&call.call);
+    calls_testing_wait(&call);
+    assert_int_equal(call.call.code, CODE_CANCELLED);
+    calls_testing_end(&call);
+    sem_post(&go_on);
+    sem_wait(&started);
+    HAS(calls_testing_ok(&c, "queues.get", "{\"queue\": \"mail\"}"), "\"ready\":0,");
+    batcher_release(&held);
+    calls_testing_deinit(&c);
+    sem_destroy(&started);
+    sem_destroy(&go_on);
 }
 
 static void a_key_makes_a_request_count_once(void **state)
@@ -704,6 +752,7 @@ int main(void)
         STORE_TESTS(a_claim_waits_for_a_limit),
         STORE_TESTS(a_claim_waits_no_longer_than_it_asked),
         STORE_TESTS(a_client_that_has_gone_holds_nothing),
+        STORE_TESTS(what_a_gone_client_wanted_is_left_undone),
         STORE_TESTS(a_key_makes_a_request_count_once),
         STORE_TESTS(a_claim_with_a_key_waits_and_is_kept),
         STORE_TESTS(a_drain_ends_what_waits),

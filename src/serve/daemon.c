@@ -72,6 +72,9 @@ struct daemon {
     struct carrier *carrier;
 
     enum phase phase;
+    int ended_by;                   /* the signal that came before it served; 0: none */
+    struct batcher_request touches; /* the first of each store connection */
+    bool touched;
     struct notify notify;
     struct str address, grpc_address;
     uv_signal_t signals[SIGNALS_N];
@@ -303,13 +306,23 @@ static void die(int number)
     raise(number);
 }
 
+/* Before it serves: the start looks at this while it waits for the store. */
+static void end_early(struct daemon *d, int number)
+{
+    if (number == SIGHUP || number == SIGALRM)
+        return;
+    if (d->ended_by)
+        die(number);
+    d->ended_by = number;
+}
+
 static void signalled(uv_signal_t *handle, int number)
 {
     struct daemon *d = handle->data;
 
     if (d->phase == STARTING)
-        return; /* it could not start, and is on its way out */
-    if (number == SIGHUP)
+        end_early(d, number);
+    else if (number == SIGHUP)
         reload(d);
     else if (number == SIGALRM)
         log_say(LOG_WARNING, "signal_ignored", LOG_TEXT("signal", str_of(strsignal(number))));
@@ -370,16 +383,32 @@ static int nothing(struct tx *tx, const void *request, void *reply)
     return 0;
 }
 
-/* Open the connection, and hear whether it can be. */
-static int touch(struct batcher *b, struct client_problem *ret_problem)
+static void touched(struct batcher_request *q)
 {
-    struct batcher_request q = {.function = nothing, .patience_us = BATCHER_CALL_US};
+    ((struct daemon *)q->context)->touched = true;
+}
+
+/* Open the connection, and hear whether it can be. A signal ends the wait; the answer then comes
+ * with the end of the batcher. */
+static int touch(struct daemon *d, struct batcher *b, struct client_problem *ret_problem)
+{
+    struct batcher_request *q = &d->touches;
     int r = 0;
 
-    batcher_call(b, &q);
-    if (q.answer.code != CODE_OK)
-        r = refuse(ret_problem, q.answer.code, q.answer.text);
-    arena_deinit(&q.arena);
+    *q = (struct batcher_request){.function = nothing,
+                                  .patience_us = BATCHER_CALL_US,
+                                  .home = d->home,
+                                  .done = touched,
+                                  .context = d};
+    d->touched = false;
+    batcher_post(b, &q, 1);
+    while (!d->touched && !d->ended_by)
+        uv_run(&d->loop, UV_RUN_ONCE);
+    if (d->ended_by)
+        return refuse(ret_problem, CODE_UNAVAILABLE, STR("it was told to end before it served"));
+    if (q->answer.code != CODE_OK)
+        r = refuse(ret_problem, q->answer.code, q->answer.text);
+    batcher_release(q);
     return r;
 }
 
@@ -406,7 +435,7 @@ static int start_batcher(struct daemon *d, enum store_mode mode, struct batcher 
     int r = batcher_new(&o, ret);
 
     return r ? refuse_fault(ret_problem, r, "no thread can be started for the store")
-             : touch(*ret, ret_problem);
+             : touch(d, *ret, ret_problem);
 }
 
 static bool in_memory(const struct daemon *d)
@@ -536,8 +565,6 @@ static int start_server(struct daemon *d, struct client_problem *ret_problem)
 
     if (r)
         return r;
-    r = batcher_home_new(&d->loop, &d->home);
-    assert(r == 0);
     d->pages.home = d->home;
     d->pages.writer = d->writer;
     d->pages.reader = d->reader;
@@ -646,6 +673,8 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
         r = own_store(d, ret_problem);
     if (r)
         return r;
+    r = batcher_home_new(&d->loop, &d->home);
+    assert(r == 0);
     d->hub =
         hub_new(&(struct hub_options){.net_us = store_pooled(d->config.store) ? POOLED_NET_US : 0});
     r = start_bridge(d, ret_problem);
@@ -676,6 +705,7 @@ static void finish(struct daemon *d)
     d->carrier = carrier_free(d->carrier);
     d->server = server_free(d->server);
     uv_run(&d->loop, UV_RUN_NOWAIT);
+    batcher_release(&d->touches);
     d->methods = methods_free(d->methods);
     d->home = batcher_home_free(d->home);
     pages_deinit(&d->pages);
@@ -712,7 +742,10 @@ int daemon_up(const struct server_flags *flags, enum server_say say,
     assert(r == 0);
     start_handles(&d);
     r = start(&d, ret_problem);
-    if (!r) {
+    if (r && d.ended_by) {
+        log_say(LOG_INFO, "ended", LOG_TEXT("signal", str_of(strsignal(d.ended_by))));
+        r = 0;
+    } else if (!r) {
         tell_ready(&d);
         uv_run(&d.loop, UV_RUN_DEFAULT);
         log_say(LOG_INFO, "ended", LOG_NUMBER("pid", getpid()));

@@ -31,11 +31,15 @@ struct methods {
     struct batcher_home *home;
     struct hub_seat *seat; /* NULL: nothing waits */
     struct loop_handle turn;
-    struct list soon;  /* calls that have something to do in the next turn */
-    struct list calls; /* under way */
+    struct loop_handle look; /* for calls whose store is silent, while any is with it */
+    bool looks;              /* it is to come */
+    size_t posted;           /* transactions that are with the store */
+    struct list soon;        /* calls that have something to do in the next turn */
+    struct list calls;       /* under way */
     size_t running;
     size_t long_n; /* of those: no single transaction */
     bool draining;
+    unsigned handles;     /* that are not closed */
     struct count *counts; /* by row */
     size_t rows_n;
 };
@@ -86,25 +90,72 @@ void methods_soon(struct methods *m, struct rpc *rpc)
     list_add(&m->soon, &rpc->link);
 }
 
-static void count(struct methods *m, const struct rpc *rpc)
+void methods_answered(struct methods *m, const struct rpc *rpc, enum code code)
 {
-    struct count *c = &m->counts[table_index(rpc->call->method)];
+    struct count *c = &m->counts[table_index(&rpc->row->method)];
     int64_t took = clock_monotonic() - rpc->begun_us;
     size_t i = 0;
 
     while (i < BOUNDS_N && took > bounds_us[i])
         i++;
     c->buckets[i]++;
-    c->codes[rpc->call->code]++;
+    c->codes[code]++;
     c->sum_us += took;
 }
 
 void methods_over(struct methods *m, struct rpc *rpc)
 {
-    count(m, rpc);
     list_del(&rpc->running);
     m->running--;
     m->long_n -= is_long(rpc);
+}
+
+/* Calls whose store is silent. */
+
+#define LOOK_MS 500
+
+static struct rpc *waits_in_vain(struct methods *m, bool reader_silent, bool writer_silent)
+{
+    int64_t now = clock_monotonic();
+
+    LIST_EACH(link, &m->calls)
+    {
+        struct rpc *rpc = LIST_OF(link, struct rpc, running);
+        bool reads = rpc->row->method.kind == METHOD_READ;
+
+        if (rpc->posted_us && !rpc->parted && now - rpc->posted_us >= BATCHER_CALL_US &&
+            (reads ? reader_silent : writer_silent))
+            return rpc;
+    }
+    return NULL;
+}
+
+/* What an answer leads to may change the list, which is looked at anew each time. */
+static void look(struct loop_handle *timer)
+{
+    struct methods *m = LIST_OF(timer, struct methods, look);
+    bool reader = batcher_silence_us(m->house.reader) >= BATCHER_SILENT_US;
+    bool writer = batcher_silence_us(m->house.writer) >= BATCHER_SILENT_US;
+    struct rpc *rpc;
+
+    while ((reader || writer) && (rpc = waits_in_vain(m, reader, writer)))
+        rpc_give_up(rpc);
+    m->looks = m->posted > 0;
+    if (m->looks)
+        loop_timer_start(&m->look, LOOK_MS);
+}
+
+void methods_posted(struct methods *m)
+{
+    m->posted++;
+    if (!m->looks)
+        loop_timer_start(&m->look, LOOK_MS);
+    m->looks = true;
+}
+
+void methods_unposted(struct methods *m)
+{
+    m->posted--;
 }
 
 bool methods_draining(const struct methods *m)
@@ -168,12 +219,22 @@ struct call_service methods_service(struct methods *m)
 
 /* Life. */
 
-static void closed(struct loop_handle *turn)
+static void closed(struct methods *m)
 {
-    struct methods *m = LIST_OF(turn, struct methods, turn);
-
+    if (--m->handles)
+        return;
     free(m->counts);
     free(m);
+}
+
+static void turn_closed(struct loop_handle *turn)
+{
+    closed(LIST_OF(turn, struct methods, turn));
+}
+
+static void look_closed(struct loop_handle *look)
+{
+    closed(LIST_OF(look, struct methods, look));
 }
 
 int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods **ret)
@@ -191,6 +252,8 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
         free(m);
         return fault(r);
     }
+    loop_timer_init(loop, &m->look, look);
+    m->handles = 2;
     m->loop = loop;
     m->house = *house;
     list_init(&m->soon);
@@ -207,7 +270,8 @@ struct methods *methods_free(struct methods *m)
         assert(m->running == 0);
         m->home = batcher_home_free(m->home);
         m->seat = hub_seat_free(m->seat);
-        loop_close(&m->turn, closed);
+        loop_close(&m->turn, turn_closed);
+        loop_close(&m->look, look_closed);
     }
     return NULL;
 }

@@ -2,10 +2,11 @@
 #include "serve/rpc.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "api/protojson.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/memory.h"
 #include "core/lease.h"
 #include "engine/idempotency.h"
 #include "serve/methods_within.h"
@@ -28,6 +29,8 @@ void rpc_soon(struct rpc *rpc, void (*what)(struct rpc *rpc))
 
 static void over(struct rpc *rpc)
 {
+    if (!rpc->parted)
+        methods_answered(rpc->methods, rpc, rpc->call->code);
     methods_over(rpc->methods, rpc);
     rpc->call->done(rpc->call);
 }
@@ -70,14 +73,79 @@ void rpc_refuse_code(struct rpc *rpc, enum code code, const char *text)
     rpc_refuse(rpc, &(struct batcher_answer){.code = code, .text = str_of(text)});
 }
 
-void rpc_end_cancelled(struct rpc *rpc)
+static enum code cancelled_as(const struct rpc *rpc)
 {
     if (clock_monotonic() >= rpc->call->deadline_us)
-        rpc_refuse_code(rpc, CODE_DEADLINE_EXCEEDED, "the time that the client gave has passed");
-    else if (methods_draining(rpc->methods))
-        rpc_refuse_code(rpc, CODE_UNAVAILABLE, "the server is about to end");
-    else
-        rpc_refuse_code(rpc, CODE_CANCELLED, "the client has cancelled the call");
+        return CODE_DEADLINE_EXCEEDED;
+    return methods_draining(rpc->methods) ? CODE_UNAVAILABLE : CODE_CANCELLED;
+}
+
+void rpc_end_cancelled(struct rpc *rpc)
+{
+    enum code code = cancelled_as(rpc);
+
+    rpc_refuse_code(rpc, code,
+                    code == CODE_DEADLINE_EXCEEDED ? "the time that the client gave has passed"
+                    : code == CODE_UNAVAILABLE     ? "the server is about to end"
+                                                   : "the client has cancelled the call");
+}
+
+/* The store does not answer. */
+
+static struct batcher *batcher_for(const struct rpc *rpc)
+{
+    const struct api_house *house = rpc->api.house;
+
+    return rpc->row->method.kind == METHOD_READ ? house->reader : house->writer;
+}
+
+/* Nobody's: what has to be done before a call may be forgotten is done for it, too. */
+static void parted_done(struct call *c)
+{
+    arena_deinit(&c->arena);
+    free(c);
+}
+
+static void parted_message(struct call *c)
+{
+    (void)c;
+}
+
+/* Part the rpc from its caller. All that the store's thread may see stays where it is. */
+static void part(struct rpc *rpc)
+{
+    struct call *c = rpc->call, *nobody = memory_new(sizeof(*nobody));
+
+    *nobody = *c;
+    nobody->done = parted_done;
+    nobody->message = parted_message;
+    c->arena = (struct arena){0};
+    c->peer = c->idempotency_key = (struct str){0};
+    c->server = NULL;
+    c->request = NULL;
+    rpc->call = nobody;
+    rpc->api.arena = &nobody->arena;
+    rpc->parted = rpc->cancelled = true;
+}
+
+void rpc_give_up(struct rpc *rpc)
+{
+    struct batcher *b = batcher_for(rpc);
+    double waited = (double)(clock_monotonic() - rpc->posted_us) / CLOCK_S;
+    const char *what = "and nobody knows yet whether this was done";
+    struct call *c = rpc->call;
+
+    if (batcher_withdraw(b, &rpc->q, CODE_STORE_UNAVAILABLE))
+        what = "and this was not begun";
+    part(rpc);
+    c->code = CODE_STORE_UNAVAILABLE;
+    c->text = str_printf(&c->arena, "the store has not answered for %.1f s, %s", waited, what);
+    c->retry_after_us = CLOCK_S;
+    c->reply = NULL;
+    methods_answered(rpc->methods, rpc, c->code);
+    c->done(c);
+    if (rpc->on_cancel)
+        rpc->on_cancel(rpc);
 }
 
 /* One transaction. */
@@ -143,11 +211,13 @@ static struct str digest_of(struct rpc *rpc)
     return digest;
 }
 
-static struct batcher *batcher_for(const struct rpc *rpc)
+static void posted_done(struct batcher_request *q)
 {
-    const struct api_house *house = rpc->api.house;
+    struct rpc *rpc = q->context;
 
-    return rpc->row->method.kind == METHOD_READ ? house->reader : house->writer;
+    rpc->posted_us = 0;
+    methods_unposted(rpc->methods);
+    rpc->done(q);
 }
 
 static void post(struct rpc *rpc, batcher_function *function, const void *request, void *reply,
@@ -167,9 +237,12 @@ static void post(struct rpc *rpc, batcher_function *function, const void *reques
         .deadline_us = rpc->call->deadline_us == INT64_MAX ? 0 : rpc->call->deadline_us,
         .patience_us = BATCHER_CALL_US,
         .home = methods_home(rpc->methods),
-        .done = done,
+        .done = posted_done,
         .context = rpc,
     };
+    rpc->done = done;
+    rpc->posted_us = clock_monotonic();
+    methods_posted(rpc->methods);
     batcher_post(batcher_for(rpc), &q, 1);
 }
 
@@ -276,6 +349,8 @@ static void cancel(struct call *c)
     if (rpc->cancelled || rpc->ended)
         return;
     rpc->cancelled = true;
+    if (rpc->posted_us)
+        batcher_withdraw(batcher_for(rpc), &rpc->q, cancelled_as(rpc));
     if (rpc->on_cancel)
         rpc->on_cancel(rpc);
     else if (rpc->row->action->work)

@@ -7,6 +7,9 @@
  *        |  begin: it waits, or is a stream           |
  *        +--refused-----------------------------------+
  *
+ * Where the store falls silent, the caller is answered in its place, and the rpc goes on to its end
+ * for nobody, as if the client had gone.
+ *
  * It lives in its call's arena, from rpc_start() to `done`. Everything happens on the loop's thread
  * but the function (a store thread) and the work (uv's pool). The call's functions are never called
  * from within rpc_start(), cancel or pull.
@@ -31,6 +34,8 @@ struct rpc {
 
     /* The transaction that is under way, or was. */
     struct batcher_request q;
+    void (*done)(struct batcher_request *q);
+    int64_t posted_us; /* monotonic: when it was posted; 0: none is with the batcher */
     uv_work_t work;
     ProtobufCMessage *worked;
 
@@ -41,7 +46,8 @@ struct rpc {
     void (*on_pull)(struct rpc *rpc);
     void *state;
     bool cancelled;
-    bool ended; /* it has its outcome */
+    bool parted; /* from its caller, which has been answered */
+    bool ended;  /* it has its outcome */
 
     struct list running; /* of those under way */
     struct list link;    /* of those that do something in a moment */
@@ -81,6 +87,9 @@ void rpc_keyed_answered(struct rpc *rpc);
 void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply);
 void rpc_refuse(struct rpc *rpc, const struct batcher_answer *answer);
 void rpc_refuse_code(struct rpc *rpc, enum code code, const char *text);
+
+/* Answer the caller of one whose store has been silent for too long. In a turn of its own. */
+void rpc_give_up(struct rpc *rpc);
 
 /* How the call is told to end, where it is: the client has gone, its deadline has passed, or the
  * server drains. */

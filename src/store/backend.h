@@ -113,8 +113,11 @@ int store_say(struct store *s, int r, const char *format, ...)
 /* The transaction is gone, by this fault. Returns it. */
 int store_ended(struct store *s, int r);
 
+/* Whether the program stops, so that nothing is waited for `grace_ms` after that. */
+bool store_stopped(const struct store *s, int64_t grace_ms);
+
 /* Wait before another try, longer each time; *step_ms begins as 0. False where the deadline is
- * over. */
+ * over, or the program stops. */
 bool store_back_off(struct store *s, int64_t *step_ms, int64_t deadline);
 
 /* The cells since the last one are the rows that a statement answered with; it wrote `changed`. */

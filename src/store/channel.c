@@ -19,7 +19,8 @@ struct channel {
     PGnotify *heard; /* the newest that was given out */
 };
 
-int channel_open(struct str url, int64_t connect_ms, struct channel **ret)
+int channel_open(struct str url, int64_t connect_ms, struct store_watch *watch,
+                 struct channel **ret)
 {
     struct channel *c = memory_new(sizeof(*c));
     int64_t deadline = clock_monotonic() + connect_ms * CLOCK_MS;
@@ -32,6 +33,7 @@ int channel_open(struct str url, int64_t connect_ms, struct channel **ret)
         .mode = STORE_READ,
         .connect_ms = connect_ms,
         .statement_ms = connect_ms,
+        .watch = watch,
     };
     c->wire.store = &c->store;
     r = wire_dial(&c->wire, deadline);

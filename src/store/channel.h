@@ -14,14 +14,17 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "store/store.h"
 
 #define CHANNEL_TEXT_BYTES_MAX 7900u /* the server takes less than 8000 */
 
 struct channel;
 
-/* Connect within connect_ms and listen. Returns 0, or a fault as store_open() does; *ret is set in
- * either case. A pooler that gives each transaction another connection is of no use here. */
-int channel_open(struct str url, int64_t connect_ms, struct channel **ret);
+/* Connect within connect_ms and listen; `watch` as of store_options. Returns 0, or a fault as
+ * store_open() does; *ret is set in either case. A pooler that gives each transaction another
+ * connection is of no use here. */
+int channel_open(struct str url, int64_t connect_ms, struct store_watch *watch,
+                 struct channel **ret);
 struct channel *channel_free(struct channel *c);
 /* The newest failure as a sentence. */
 struct str channel_error(const struct channel *c);

@@ -16,6 +16,8 @@
 #define ERROR_BYTES_MAX 4096u
 #define BACKOFF_MS_MIN  20
 #define BACKOFF_MS_MAX  1000
+/* How often whoever sleeps looks whether the program stops. */
+#define STOP_LOOK_US (100 * CLOCK_MS)
 
 int store_say(struct store *s, int r, const char *format, ...)
 {
@@ -141,6 +143,20 @@ static int url_refused(struct store *s)
                      (int)scheme, url.p);
 }
 
+/* A sign of life, for whoever watches. */
+static void alive(struct store *s)
+{
+    if (s->options.watch)
+        atomic_store_explicit(&s->options.watch->alive_us, clock_monotonic(), memory_order_relaxed);
+}
+
+bool store_stopped(const struct store *s, int64_t grace_ms)
+{
+    int64_t stop_us = s->options.watch ? atomic_load(&s->options.watch->stop_us) : 0;
+
+    return stop_us && clock_monotonic() >= stop_us + grace_ms * CLOCK_MS;
+}
+
 static void sleep_us(int64_t us)
 {
     struct timespec t = {.tv_sec = us / CLOCK_S, .tv_nsec = us % CLOCK_S * 1000};
@@ -162,9 +178,15 @@ bool store_back_off(struct store *s, int64_t *step_ms, int64_t deadline)
         *step_ms = BACKOFF_MS_MAX;
     step_us = *step_ms * CLOCK_MS;
     wait = step_us / 2 + (int64_t)prng_below(&s->prng, (uint64_t)step_us / 2 + 1);
-    sleep_us(wait < left ? wait : left);
+    wait = wait < left ? wait : left;
+    while (wait > 0 && !store_stopped(s, 0)) {
+        int64_t piece = wait < STOP_LOOK_US ? wait : STOP_LOOK_US;
+
+        sleep_us(piece);
+        wait -= piece;
+    }
     /* A try without time would say that nobody answered, in place of what was answered before. */
-    return wait < left;
+    return clock_monotonic() < deadline && !store_stopped(s, 0);
 }
 
 static int bring_up_once(struct store *s, int64_t deadline)
@@ -258,6 +280,7 @@ int store_begin(struct store *s, int64_t *ret_now)
     int r;
 
     assert(s->state == STORE_IDLE || s->state == STORE_ENDED);
+    alive(s);
     s->state = STORE_IDLE;
     s->marked = s->in_doubt = s->made_doubt = false;
     s->written = 0;
@@ -316,6 +339,7 @@ int store_commit(struct store *s)
     int r;
 
     assert(state != STORE_IDLE);
+    alive(s);
     s->state = STORE_IDLE;
     if (state == STORE_ENDED)
         return fault(s->ended);
@@ -340,6 +364,7 @@ int store_settle(struct store *s)
     int r;
 
     assert(s->in_doubt && s->state == STORE_IDLE);
+    alive(s);
     r = s->made_doubt ? settle_made(s) : s->backend->settle(s);
     s->in_doubt = r == -EHOSTUNREACH;
     return r ? fault(r) : 0;
@@ -408,6 +433,7 @@ int store_ids(struct store *s, size_t n, int64_t *ret_ids)
     int r;
 
     assert(s->options.mode == STORE_WRITE && s->state != STORE_IDLE);
+    alive(s);
     if (s->state == STORE_ENDED)
         return fault(s->ended);
     assert(s->state == STORE_OPEN);
@@ -464,6 +490,7 @@ static int run_check(struct store *s, enum statement_id id, const struct cell *p
     int r;
 
     assert(s->state != STORE_IDLE && id < STMT_N);
+    alive(s);
     assert(s->backend->statements[id].many || sets == 1);
     if (s->state == STORE_ENDED)
         return fault(s->ended);

@@ -28,6 +28,7 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,6 +55,14 @@ struct store_faults {
     int (*settle)(void *context);
 };
 
+/* What another thread sees of a store, and tells it, while a call of it is under way. */
+struct store_watch {
+    _Atomic int64_t alive_us; /* monotonic: when the newest question to the store began */
+    /* Monotonic: from then on no connection is waited for, and an answer of a server no longer than
+     * STORE_STOP_MS more; 0: it goes on. */
+    _Atomic int64_t stop_us;
+};
+
 struct store_options {
     /* "sqlite:PATH", "sqlite::memory:", "sqlite::memory:NAME" (a store that the connections of this
      * process share while there are any) or "postgres://…" (libpq's URI); there with the parameter
@@ -68,11 +77,13 @@ struct store_options {
      * there is no such limit. */
     int64_t transaction_ms;
     const struct store_faults *faults; /* NULL: nothing is made to go wrong */
+    struct store_watch *watch;         /* outlives the store; NULL: nobody watches */
 };
 
 #define STORE_CONNECT_MS   10000
 #define STORE_LOCK_MS      5000
 #define STORE_STATEMENT_MS 30000
+#define STORE_STOP_MS      3000
 /* What a server gives its transactions. */
 #define STORE_TRANSACTION_MS 30000
 

@@ -14,6 +14,9 @@
 /* How long the server's own limit may be overdue before the connection is given up. */
 #define OVERDUE_MS 5000
 
+/* How often whoever waits looks whether the program stops. */
+#define STOP_LOOK_MS 100
+
 /* Somebody else has the session that our statements were prepared in. */
 #define POOLED "a pooler of transactions is between; give the store's URL ?pooler=transaction"
 
@@ -83,18 +86,20 @@ int wire_lost(struct wire *w, const char *how)
 
 /* --- waiting --- */
 
-/* Wait for the socket. 0: over time. */
-static int wait_socket(struct wire *w, short events, int64_t deadline)
+/* Wait for the socket. 0: over time, or the program stopped `grace_ms` ago. */
+static int wait_socket(struct wire *w, short events, int64_t deadline, int64_t grace_ms)
 {
     struct pollfd p = {.fd = PQsocket(w->c), .events = events};
+    int64_t most = w->store->options.watch ? STOP_LOOK_MS : 3600000;
     int r;
 
     do {
         int64_t left = deadline - clock_monotonic();
         int64_t ms = left <= 0 ? 0 : left / CLOCK_MS + 1;
 
-        r = poll(&p, 1, ms > 3600000 ? 3600000 : (int)ms);
-    } while ((r < 0 && errno == EINTR) || (r == 0 && clock_monotonic() < deadline));
+        r = poll(&p, 1, (int)(ms > most ? most : ms));
+    } while ((r < 0 && errno == EINTR) ||
+             (r == 0 && clock_monotonic() < deadline && !store_stopped(w->store, grace_ms)));
     return r;
 }
 
@@ -108,7 +113,7 @@ static int wait_result(struct wire *w, int64_t deadline)
             return wire_lost(w, NULL);
         if (!unsent && !PQisBusy(w->c))
             return 0;
-        if (wait_socket(w, (short)(POLLIN | (unsent ? POLLOUT : 0)), deadline) <= 0)
+        if (wait_socket(w, (short)(POLLIN | (unsent ? POLLOUT : 0)), deadline, STORE_STOP_MS) <= 0)
             return wire_lost(w, "the server did not answer in time");
         if (!PQconsumeInput(w->c))
             return wire_lost(w, NULL);
@@ -235,8 +240,12 @@ int wire_sync(struct wire *w)
 
 int64_t wire_deadline(const struct wire *w, size_t statements)
 {
-    return clock_monotonic() +
-           (w->store->options.statement_ms * (int64_t)statements + OVERDUE_MS) * CLOCK_MS;
+    const struct store_options *o = &w->store->options;
+    int64_t ms = o->statement_ms * (int64_t)statements;
+
+    if (o->transaction_ms && ms > o->transaction_ms)
+        ms = o->transaction_ms;
+    return clock_monotonic() + (ms + OVERDUE_MS) * CLOCK_MS;
 }
 
 int wire_send(struct wire *w, const struct call *call)
@@ -430,7 +439,7 @@ int wire_dial(struct wire *w, int64_t deadline)
     PQsetErrorVerbosity(w->c, PQERRORS_VERBOSE);
     while (PQstatus(w->c) != CONNECTION_BAD && next != PGRES_POLLING_OK &&
            next != PGRES_POLLING_FAILED) {
-        if (wait_socket(w, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline) <= 0) {
+        if (wait_socket(w, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, 0) <= 0) {
             store_say(w->store, -EHOSTUNREACH,
                       "the server did not answer within connect_ms = %" PRId64 " ms",
                       w->store->options.connect_ms);

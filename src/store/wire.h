@@ -4,8 +4,8 @@
  * store.h.
  *
  * Private to this folder. Nothing here waits longer than its deadline (monotonic, microseconds),
- * whatever the server or the network does. After -ECONNRESET the connection is closed. Every fault
- * sets the store's sentence.
+ * whatever the server or the network does, nor long after the program stops (store_watch). After
+ * -ECONNRESET the connection is closed. Every fault sets the store's sentence.
  */
 #ifndef STORE_WIRE_H
 #define STORE_WIRE_H
@@ -59,7 +59,8 @@ int wire_sync(struct wire *w);
 int wire_take(struct wire *w, const char *name, int64_t deadline, PGresult **ret);
 int wire_take_sync(struct wire *w, int64_t deadline);
 
-/* When a server that keeps its own limits has answered `statements` statements. */
+/* When a server that keeps its own limits has answered `statements` statements, or their
+ * transaction is over its time. */
 int64_t wire_deadline(const struct wire *w, size_t statements);
 
 /* A result that says so is the end of the connection. */

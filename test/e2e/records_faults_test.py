@@ -263,6 +263,48 @@ def a_partition_is_told_and_passes(stage):
     tap.equal(s.claim("records", "w")[0]["task"]["payload"], 1)
 
 
+PATIENCE_SECONDS = 10  # docs/serve.md
+SILENCE_SECONDS = 5
+
+
+@on_stage
+def a_store_that_hangs_is_told_in_time_and_goes_on(stage):
+    # A-90, C-31, C-61: it takes what is sent and says nothing, in the middle of what is asked
+    s = stage.client()
+    ids = s.enqueue("records", [1, 2])
+    [lease] = s.claim("records", "w", 1)
+    begun = time.monotonic()
+    stage.store.flowing.clear()
+    not_ready = []
+
+    def watch():
+        wait(lambda: not stage.server.ready())
+        not_ready.append(time.monotonic() - begun)
+
+    *errors, _ = together([
+        functools.partial(fails, stage.client().enqueue, "records", [3]),
+        functools.partial(fails, stage.client().claim, "records", "w"),
+        functools.partial(fails, stage.client().complete, [done(lease)]),
+        functools.partial(fails, stage.client().queue, "records"),
+        watch])
+    took = time.monotonic() - begun
+    tap.equal([(type(e), e.code, e.retry_after) for e in errors],
+              [(weft.Unavailable, "store_unavailable", 1)] * 4, errors)
+    tap.equal((took < PATIENCE_SECONDS + 4, not_ready[0] < SILENCE_SECONDS + 4), (True, True),
+              (took, not_ready))
+    tap.contains(str(errors[0]), "has not answered for")
+    tap.equal([row["level"] for row in stage.log("store_silent")], ["error"])
+    stage.store.flowing.set()
+    stage.server.wait_ready()
+    # Whoever was told that nobody knows finds it done once, or not at all; a claim unheard is undone.
+    wait(lambda: stage.counts().get("running", 0) <= 1)
+    counts = stage.counts()
+    tap.equal(sum(counts.values()) in (2, 3), True, counts)
+    answer = s.complete([done(lease)])
+    tap.equal((answer[0]["code"], lease["task"]["id"]), ("OK", ids[0]))
+    tap.equal([x["task"]["id"] for x in s.claim("records", "w", 9)][0], ids[1])
+
+
 @tap.case
 def servers_that_cannot_be_reached_are_told_apart():
     # A-90, B-19, C-61: by their names, by nobody who listens, by silence; the time is the caller's
