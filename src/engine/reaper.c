@@ -112,12 +112,20 @@ static int expire(struct tx *tx, struct reaper_reply *reply)
     return r ? fault(r) : 0;
 }
 
-static int silence(struct tx *tx, const struct worker_row *w, struct reaper_reply *reply)
+/* Workers that are to be lost in this scan, and about what they hold. */
+struct losing {
+    struct worker_lose list[REAPER_WORKERS];
+    size_t n;
+    int64_t busy;
+};
+
+/* One that is late is moved, one that is silent is noted. */
+static int silence(struct tx *tx, const struct worker_row *w, struct losing *losing,
+                   struct reaper_reply *reply)
 {
-    struct worker_lose_reply lost;
     struct worker_row quiet;
     enum worker_event event;
-    int r;
+    int r = 0;
 
     if (!worker_silence(w->beat_at, w->ttl_us, tx->now, &event))
         return 0;
@@ -125,25 +133,23 @@ static int silence(struct tx *tx, const struct worker_row *w, struct reaper_repl
         reply->silent_local.list[reply->silent_local.n++] = *w;
         return 0;
     }
-    if (event == WORKER_EVENT_EXPIRE && reply->lost == REAPER_WORKERS) {
+    if (event == WORKER_EVENT_EXPIRE &&
+        (losing->n == REAPER_WORKERS || losing->busy >= REAPER_BATCH)) {
         reply->more = true;
-        return 0;
-    }
-    if (event == WORKER_EVENT_EXPIRE) {
-        r = worker_lose(
-            tx, &(struct worker_lose){w->incarnation, STR("its heartbeat stopped"), w->beat_at},
-            &lost);
-        if (r == ENGINE_E_REFUSED) /* a heartbeat has come since the list was read */
-            return 0;
-        reply->lost++;
-    } else {
-        r = w->state == WORKER_READY ? worker_quiet(tx, &w->incarnation, &quiet) : 0;
+    } else if (event == WORKER_EVENT_EXPIRE) {
+        losing->list[losing->n++] =
+            (struct worker_lose){w->incarnation, STR("its heartbeat stopped"), w->beat_at};
+        losing->busy += w->busy;
+    } else if (w->state == WORKER_READY) {
+        r = worker_quiet(tx, &w->incarnation, &quiet);
     }
     return r ? fault(r) : 0;
 }
 
 static int watch_workers(struct tx *tx, struct reaper_reply *reply)
 {
+    struct losing *losing = ARENA_NEW(tx->arena, struct losing);
+    struct worker_lost lost = {0};
     struct rows rows;
     int r = STORE_DO(tx->store, STMT_worker_silent, tx->arena, &rows, INT(tx->now));
 
@@ -155,8 +161,13 @@ static int watch_workers(struct tx *tx, struct reaper_reply *reply)
 
         r = row_worker(tx, &rows, i, &w);
         if (!r)
-            r = silence(tx, &w, reply);
+            r = silence(tx, &w, losing, reply);
     }
+    if (!r)
+        r = worker_lose_many(tx, &(struct worker_lose_many){losing->list, losing->n, REAPER_BATCH},
+                             &lost);
+    reply->lost = lost.workers;
+    reply->more |= lost.more;
     return r ? fault(r) : 0;
 }
 

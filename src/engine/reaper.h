@@ -14,7 +14,7 @@
 #include "engine/worker.h"
 
 #define REAPER_BATCH   1000u /* tasks */
-#define REAPER_WORKERS 100   /* that are lost */
+#define REAPER_WORKERS 500   /* that are lost */
 
 struct reaper_reply {
     int64_t promoted;    /* DELAYED tasks that became READY */

@@ -291,6 +291,44 @@ static void a_scan_is_bounded(void **state)
     world_healthy(w);
 }
 
+/* F.4.5: with what they hold, however much it is; until all of it is back a worker is not lost. */
+static void what_silent_workers_hold_comes_back_in_steps(void **state)
+{
+    enum { HELD = 2 * REAPER_BATCH + 300, OTHERS = 30 };
+    struct world *w = world(state);
+    struct task_new *list = ARENA_ARRAY(&w->arena, struct task_new, HELD + OTHERS);
+    struct queue_put mail = {.name = STR("mail")};
+    struct queue_status q;
+    struct task_ids ids;
+
+    w->now = START;
+    for (size_t i = 0; i < HELD + OTHERS; i++)
+        list[i] = (struct task_new){.payload = STR("1")};
+    DO(w, queue_put(&w->tx, &mail, &q));
+    DO(w, task_enqueue(&w->tx, &(struct task_enqueue){STR("mail"), list, HELD + OTHERS}, &ids));
+    world_join(w, HELD);
+    assert_int_equal(world_claim_queue(w, "mail", 1000).n, 1000);
+    assert_int_equal(world_claim_queue(w, "mail", 1000).n, 1000);
+    assert_int_equal(world_claim_queue(w, "mail", 300).n, 300);
+    for (int i = 0; i < OTHERS; i++) {
+        world_join(w, 1);
+        assert_int_equal(world_claim_queue(w, "mail", 1).n, 1);
+    }
+    w->now += 60 * CLOCK_S;
+    for (int step = 0; step < 3; step++) {
+        struct reaper_reply r = world_reap(w);
+
+        if (step < 2)
+            assert_int_equal(r.lost, 0);
+        assert_int_equal(r.more, step < 2);
+        if (step == 2)
+            assert_int_equal(r.lost, 1 + OTHERS);
+        world_healthy(w);
+    }
+    DO(w, queue_get(&w->tx, &mail.name, &q));
+    assert_int_equal(q.counts[TASK_READY], HELD + OTHERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +340,7 @@ int main(void)
         ENGINE_TESTS(local_workers_are_reported_and_left_alone),
         ENGINE_TESTS(silent_workers_are_lost),
         ENGINE_TESTS(time_that_goes_back_loses_nobody),
+        ENGINE_TESTS(what_silent_workers_hold_comes_back_in_steps),
         ENGINE_TESTS(a_scan_is_bounded),
     };
 

@@ -143,9 +143,9 @@ static int lock(struct tx *tx, int64_t incarnation, struct worker_row *ret)
 
 static int put(struct tx *tx, const struct worker_row *w, struct str reason)
 {
-    int r = STORE_DO(tx->store, STMT_worker_put, tx->arena, NULL, INT(w->incarnation),
-                     TEXT(worker_state_text(w->state)), TEXT(reason), INT(w->beat_at),
-                     INT(worker_over(w->state) ? tx->now : 0));
+    int r = STORE_PUT(tx->store, STMT_worker_put, INT(w->incarnation),
+                      TEXT(worker_state_text(w->state)), TEXT(reason), INT(w->beat_at),
+                      INT(worker_over(w->state) ? tx->now : 0));
 
     return r ? fault(r) : 0;
 }
@@ -458,6 +458,135 @@ int worker_lose(struct tx *tx, const struct worker_lose *req, struct worker_lose
                          "worker %" PRId64 " is alive: a heartbeat has come meanwhile",
                          req->incarnation);
     return end(tx, &w, WORKER_EVENT_EXPIRE, req->reason, reply);
+}
+
+/* Losing many. */
+
+static int by_lost(const void *key, const void *at)
+{
+    const int64_t *incarnation = key;
+    const struct worker_lose *w = at;
+
+    return (*incarnation > w->incarnation) - (*incarnation < w->incarnation);
+}
+
+static const struct worker_lose *lost_of(const struct worker_lose_many *req, int64_t incarnation)
+{
+    return bsearch(&incarnation, req->list, req->n, sizeof(*req->list), by_lost);
+}
+
+/* Lock what they hold, as far as one step goes. Those from *ret_whole on hold more than that. */
+static int lock_held_many(struct tx *tx, const struct worker_lose_many *req, struct rows *ret,
+                          int64_t *ret_whole)
+{
+    struct sets asked = {0}, sets = {0};
+    struct rows held;
+    int r;
+
+    *ret_whole = INT64_MAX;
+    for (size_t i = 0; i < req->n; i++)
+        SETS_ADD(&asked, tx->arena, INT(req->list[i].incarnation));
+    r = sets_run(&asked, tx, STMT_worker_held_many, 1, &held);
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < held.n && i < req->tasks_max; i++)
+        SETS_ADD(&sets, tx->arena, INT(row_int(&held, i, 0)));
+    if (held.n > req->tasks_max)
+        *ret_whole = row_int(&held, req->tasks_max, 1);
+    r = sets_run(&sets, tx, STMT_task_lock, 1, ret);
+    return r ? fault(r) : 0;
+}
+
+/* Their rows, by incarnation; those that are to be lost still have a state that is not over. */
+static int lock_lost(struct tx *tx, const struct worker_lose_many *req, struct worker_rows *ret)
+{
+    struct sets sets = {0};
+    struct rows rows;
+    int r;
+
+    for (size_t i = 0; i < req->n; i++)
+        SETS_ADD(&sets, tx->arena, INT(req->list[i].incarnation));
+    r = sets_run(&sets, tx, STMT_worker_lock_many, 1, &rows);
+    if (r)
+        return fault(r);
+    ret->list = ARENA_ARRAY(tx->arena, struct worker_row, rows.n);
+    for (size_t i = 0; i < rows.n; i++) {
+        struct worker_row *w = &ret->list[ret->n];
+        const struct worker_lose *lose;
+
+        r = row_worker(tx, &rows, i, w);
+        if (r)
+            return fault(r);
+        lose = lost_of(req, w->incarnation);
+        if (!worker_over(w->state) && (!lose->beat_at || lose->beat_at == w->beat_at))
+            ret->n++;
+    }
+    return 0;
+}
+
+static int by_row(const void *key, const void *at)
+{
+    const int64_t *incarnation = key;
+    const struct worker_row *w = at;
+
+    return (*incarnation > w->incarnation) - (*incarnation < w->incarnation);
+}
+
+static int end_held_many(struct tx *tx, const struct worker_lose_many *req,
+                         const struct worker_rows *workers, const struct rows *held)
+{
+    struct change c;
+    int r = 0;
+
+    change_init(&c, tx);
+    for (size_t i = 0; !r && i < held->n; i++) {
+        struct task_result lost = {
+            .outcome = OUTCOME_LOST, .reason = TASK_REASON_LOST, .exit_code = -1};
+        struct task_row row;
+
+        r = row_task(tx, held, i, &row);
+        if (r || !task_held(row.task.state) ||
+            !bsearch(&row.worker, workers->list, workers->n, sizeof(*workers->list), by_row))
+            continue;
+        lost.message = lost_of(req, row.worker)->reason;
+        r = change_end_attempt(&c, &row, TASK_LOSE, &lost, STR(""));
+    }
+    if (!r)
+        r = change_write(&c);
+    return r ? fault(r) : 0;
+}
+
+/* In the order of worker_lose(): tasks, workers, and the tasks that a claim slipped in between. */
+int worker_lose_many(struct tx *tx, const struct worker_lose_many *req, struct worker_lost *reply)
+{
+    struct worker_rows workers = {0};
+    struct rows held;
+    int64_t whole;
+    int r = 0;
+
+    *reply = (struct worker_lost){0};
+    if (req->n)
+        r = lock_held_many(tx, req, &held, &whole);
+    if (req->n && !r)
+        r = lock_lost(tx, req, &workers);
+    if (r || !workers.n)
+        return r ? fault(r) : 0;
+    r = lock_held_many(tx, req, &held, &whole);
+    if (!r)
+        r = end_held_many(tx, req, &workers, &held);
+    reply->more = whole < INT64_MAX;
+    for (size_t i = 0; !r && i < workers.n && workers.list[i].incarnation < whole; i++) {
+        struct worker_row *w = &workers.list[i];
+        struct str reason = lost_of(req, w->incarnation)->reason;
+
+        r = worker_move(&w->state, WORKER_EVENT_EXPIRE, NULL);
+        if (!r)
+            r = put(tx, w, reason);
+        if (!r)
+            event(tx, w, reason);
+        reply->workers++;
+    }
+    return r ? fault(r) : 0;
 }
 
 static int by_token(const void *a, const void *b)

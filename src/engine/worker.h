@@ -157,6 +157,20 @@ struct worker_lose_reply {
 /* WORKER_ALIVE, and nothing is changed, where a heartbeat has come since beat_at. */
 int worker_lose(struct tx *tx, const struct worker_lose *req, struct worker_lose_reply *reply);
 
+/* The same for many that were silent, in bounded steps: at most `tasks_max` of what they hold is
+ * taken back. One that holds more lives on until another call finds it silent still. One whose
+ * heartbeat has come meanwhile is left as it is. */
+struct worker_lose_many {
+    const struct worker_lose *list; /* by incarnation */
+    size_t n;
+    size_t tasks_max;
+};
+struct worker_lost {
+    int64_t workers; /* that are lost now */
+    bool more;       /* of what they hold was left */
+};
+int worker_lose_many(struct tx *tx, const struct worker_lose_many *req, struct worker_lost *reply);
+
 /* Those that are not LOST or GONE. `unused` is NULL. */
 int worker_list(struct tx *tx, const void *unused, struct worker_rows *reply);
 
