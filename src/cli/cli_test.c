@@ -603,22 +603,22 @@ static void logs_are_followed_to_the_end(void **state)
             "runs.get", NULL,
             "{\"id\": \"12\", \"state\": \"RUNNING\", \"seq\": \"5\", \"tasks\": [{\"name\": \"a\","
             " \"state\": \"READY\", \"attempts\": []}]}"),
-        CALL("events.list", "{\"run\": \"12\", \"after\": \"5\", \"max\": 1000}",
-             "{\"events\": [{\"seq\": \"6\", \"name\": \"a\", \"kind\": \"task_RUNNING\", "
-             "\"data\": {\"attempt\": 1}},"
-             " {\"seq\": \"7\", \"name\": \"b\", \"kind\": \"task_RUNNING\", \"data\": "
-             "{\"attempt\": 1}}]}"),
-        CALL("events.list", "{\"run\": \"12\", \"after\": \"7\", \"max\": 1000}",
-             "{\"events\": []}"),
-        CALL("logs.read", NULL, "{\"text\": \"one\\n\", \"next_offset\": 4, \"end\": false}"),
-        CALL("logs.read", NULL, "{\"text\": \"\", \"next_offset\": 4, \"end\": false}"),
-        CALL("events.list", NULL,
-             "{\"events\": [{\"seq\": \"8\", \"name\": \"a\", \"kind\": \"task_SUCCEEDED\", "
-             "\"data\": {}}]}"),
-        CALL("events.list", NULL, "{\"events\": []}"),
-        CALL("logs.read", NULL, "{\"text\": \"two\\n\", \"next_offset\": 8, \"end\": true}"),
-        CALL("logs.read", NULL, "{\"text\": \"\", \"next_offset\": 8, \"end\": true}"),
-        {.name = NULL},
+        FOLLOW("watch", 5),
+        {.kind = FAKE_EVENT,
+                      .name = "event",
+                      .text = "{\"seq\": \"6\", \"name\": \"a\", \"kind\": \"task_RUNNING\", \"data\": "
+                 "{\"attempt\": 1}}"},
+        {.kind = FAKE_EVENT,
+                      .name = "event",
+                      .text = "{\"seq\": \"7\", \"name\": \"b\", \"kind\": \"task_RUNNING\", \"data\": "
+                 "{\"attempt\": 1}}"},
+        {.kind = FAKE_TEXT, .name = "text", .text = "one\n"},
+        {.kind = FAKE_EVENT,
+                      .name = "event",
+                      .text = "{\"seq\": \"8\", \"name\": \"a\", \"kind\": \"task_SUCCEEDED\", \"data\": {}}"},
+        {.kind = FAKE_TEXT,  .name = "text", .text = "two\n"},
+        ENDED,
+        {.name = NULL  },
     };
 
     (void)state;

@@ -84,6 +84,11 @@ static int fake_follow(void *context, int64_t run, enum client_follow how, int64
         case FAKE_TICK:
             listener->tick(listener->context);
             break;
+        case FAKE_TEXT:
+            listener->text(listener->context,
+                           listener->log(listener->context, (size_t)script->number),
+                           str_of(script->text));
+            break;
         case FAKE_NOTICE:
             listener->notice(listener->context, script->text);
             break;

@@ -2,12 +2,11 @@
 /*
  * logs: what the tasks of a run wrote, once or as it comes.
  *
- * A log is one stream of one attempt. Those that are wanted are collected from the run's tasks, and
- * while following from its events too; each is then read from where the last piece ended.
+ * A log is one stream of one attempt. Those that are wanted are collected from the run's tasks and
+ * read to their end; to follow is to go on from there, with those that its events bring.
  */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "cli/command.h"
@@ -17,14 +16,10 @@
 
 #define PIECE_BYTES    (256 << 10)
 #define LOGS_BYTES_MAX (1u << 30)
-#define POLL_MS        200
 
 struct log {
-    char *name;
-    int64_t attempt; /* 0: the newest */
-    const char *stream;
-    int64_t offset;
-    bool ended;
+    struct client_log is; /* attempt 0: the newest */
+    size_t at;            /* its index */
 };
 
 struct logs {
@@ -32,7 +27,7 @@ struct logs {
     int64_t run;
     struct str only; /* the task that was asked for; empty: all */
     struct arena arena;
-    struct log *list;
+    struct log **list;
     size_t n, max;
     size_t last_at; /* index of the log whose text was printed last; SIZE_MAX: none */
     bool headings;
@@ -46,17 +41,24 @@ struct logs {
 
 static void add_log(struct logs *l, struct str name, int64_t attempt, const char *stream)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (l->list[i].attempt == attempt && str_eq(str_of(l->list[i].name), name) &&
-            !strcmp(l->list[i].stream, stream))
+    struct log *log;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct client_log *is = &l->list[i]->is;
+
+        if (is->attempt == attempt && str_eq(str_of(is->name), name) && !strcmp(is->stream, stream))
             return;
+    }
     if (l->n == l->max) {
         size_t max = l->max ? 2 * l->max : 64;
 
         l->list = arena_grow(&l->arena, l->list, l->max * sizeof(*l->list), max * sizeof(*l->list));
         l->max = max;
     }
-    l->list[l->n++] = (struct log){str_cstr(&l->arena, name), attempt, stream, 0, false};
+    log = ARENA_NEW(&l->arena, struct log);
+    log->is = (struct client_log){str_cstr(&l->arena, name), attempt, stream, 0, false};
+    log->at = l->n;
+    l->list[l->n++] = log;
 }
 
 /* The streams of an attempt that are wanted. */
@@ -126,7 +128,7 @@ static bool add_page(void *context, const json_t *run)
 
 static void print_heading(struct logs *l, size_t at)
 {
-    const struct log *log = &l->list[at];
+    const struct client_log *log = &l->list[at]->is;
     struct buf b;
 
     if (!l->newline)
@@ -159,18 +161,31 @@ static void print_text(struct logs *l, size_t at, struct str text)
 }
 
 /* With the run's id, so that lines of several runs can be told apart where they are collected. */
-static json_t *piece_json(const struct logs *l, const struct log *log, struct str text)
+static json_t *piece_json(const struct logs *l, const struct client_log *log, struct str text)
 {
     return json_pack("{s:o, s:o, s:I, s:s, s:o}", "run", json_sprintf("%" PRId64, l->run), "task",
                      format_json(str_of(log->name)), "attempt", (json_int_t)log->attempt, "stream",
                      log->stream, "text", format_json(text));
 }
 
+static void tell_text(struct logs *l, size_t at, struct str text)
+{
+    json_t *piece;
+
+    if (cli_wants_table(l->c)) {
+        print_text(l, at, text);
+        return;
+    }
+    piece = piece_json(l, &l->list[at]->is, text);
+    cli_json_line(l->c->out, piece);
+    json_decref(piece);
+}
+
 /* ---- reading ---- */
 
 /* Read the next piece. 0, or the exit status after saying why not; a log that is not there is an
  * empty one. */
-static int read_piece(struct logs *l, const struct log *log, json_t **ret)
+static int read_piece(struct logs *l, const struct client_log *log, json_t **ret)
 {
     json_t *request =
         json_pack("{s:o, s:o, s:I, s:s, s:I, s:i}", "run", json_sprintf("%" PRId64, l->run), "name",
@@ -191,7 +206,7 @@ static int read_piece(struct logs *l, const struct log *log, json_t **ret)
 /* All that there is of a log by now. */
 static int read_log(struct logs *l, size_t at)
 {
-    struct log *log = &l->list[at];
+    struct client_log *log = &l->list[at]->is;
     struct buf whole;
     int status = 0;
     bool more = true;
@@ -212,16 +227,10 @@ static int read_log(struct logs *l, size_t at)
         log->offset = format_number(reply, "next_offset", log->offset);
         if (!more)
             log->ended = json_is_true(json_object_get(reply, "end"));
-        if (more && cli_wants_table(l->c)) {
-            print_text(l, at, text);
-        } else if (more && l->c->options.output == OUTPUT_JSONL) {
-            json_t *piece = piece_json(l, log, text);
-
-            cli_json_line(l->c->out, piece);
-            json_decref(piece);
-        } else {
+        if (l->c->options.output == OUTPUT_JSON)
             buf_add(&whole, text);
-        }
+        else if (more)
+            tell_text(l, at, text);
         json_decref(reply);
     }
     if (!status && l->c->options.output == OUTPUT_JSON)
@@ -235,7 +244,7 @@ static int read_all(struct logs *l)
     int status = 0;
 
     for (size_t i = 0; i < l->n && !status; i++)
-        if (!l->list[i].ended)
+        if (!l->list[i]->is.ended)
             status = read_log(l, i);
     return status;
 }
@@ -261,53 +270,65 @@ static void hear(struct logs *l, const json_t *event)
         add_logs(l, name, attempt);
 }
 
-static int hear_events(struct logs *l)
+static void event_heard(void *context, const json_t *event)
 {
-    bool more = true;
+    hear(context, event);
+}
 
-    while (more) {
-        json_t *reply;
-        const json_t *event;
-        size_t i;
-        int status = cli_call(l->c, "events.list",
-                              json_pack("{s:o, s:o, s:i}", "run", json_sprintf("%" PRId64, l->run),
-                                        "after", json_sprintf("%" PRId64, l->seq), "max", 1000),
-                              &reply);
+static struct client_log *wanted(void *context, size_t n)
+{
+    struct logs *l = context;
 
-        if (status)
-            return status;
-        json_array_foreach(json_object_get(reply, "events"), i, event)
-        {
-            hear(l, event);
-            l->seq = format_id(event, "seq");
-        }
-        more = json_array_size(json_object_get(reply, "events")) > 0;
-        json_decref(reply);
-    }
-    return 0;
+    return n < l->n ? &l->list[n]->is : NULL;
+}
+
+static void text_heard(void *context, const struct client_log *log, struct str text)
+{
+    struct logs *l = context;
+
+    tell_text(l, ((const struct log *)log)->at, text);
+    fflush(l->c->out);
 }
 
 static bool all_ended(const struct logs *l)
 {
     for (size_t i = 0; i < l->n; i++)
-        if (!l->list[i].ended)
+        if (!l->list[i]->is.ended)
             return false;
     return true;
 }
 
+/* The task that was asked for is told to its end, or nobody reads what is told. */
+static bool enough(void *context)
+{
+    const struct logs *l = context;
+
+    return (l->only.n && l->over && all_ended(l)) || ferror(l->c->out);
+}
+
+static void notice_heard(void *context, const char *text)
+{
+    const struct logs *l = context;
+
+    fprintf(l->c->err, "weft: %s\n", text);
+}
+
 static int follow(struct logs *l)
 {
-    const struct timespec wait = {.tv_nsec = POLL_MS * 1000000L};
-    int status = 0;
+    const struct client_listener listener = {
+        .context = l,
+        .event = event_heard,
+        .notice = notice_heard,
+        .log = wanted,
+        .text = text_heard,
+        .enough = enough,
+    };
+    struct client_problem problem = {.code = CODE_OK};
 
-    while (!status && !(l->over && all_ended(l)) && !ferror(l->c->out)) {
-        fflush(l->c->out);
-        nanosleep(&wait, NULL);
-        status = hear_events(l);
-        if (!status)
-            status = read_all(l);
-    }
-    return status;
+    fflush(l->c->out);
+    if (client_follow(&l->c->client, l->run, CLIENT_WATCH, l->seq, &listener, &problem))
+        return cli_problem(l->c, &problem, NULL);
+    return 0;
 }
 
 /* On stderr, so that what is collected from stdout holds nothing but logs. */

@@ -144,8 +144,14 @@ static int follow_screen(struct cli *c, int64_t run, enum client_follow how, con
                          struct client_problem *problem)
 {
     struct screen s = {.c = c};
-    struct client_listener listener = {&s,          screen_event, screen_line, screen_progress,
-                                       screen_tick, screen_notice};
+    struct client_listener listener = {
+        .context = &s,
+        .event = screen_event,
+        .line = screen_line,
+        .progress = screen_progress,
+        .tick = screen_tick,
+        .notice = screen_notice,
+    };
     int r;
 
     live_init(&s.live, head, c->color, c->utf8, clock_monotonic(), clock_utc());
@@ -221,12 +227,23 @@ static void stream_notice(void *context, const char *text)
     fprintf(s->c->err, "weft: %s\n", text);
 }
 
+static struct client_listener stream_listener(struct stream *s)
+{
+    return (struct client_listener){
+        .context = s,
+        .event = stream_nothing,
+        .line = stream_line,
+        .progress = stream_progress,
+        .tick = stream_tick,
+        .notice = stream_notice,
+    };
+}
+
 static int follow_stream(struct cli *c, int64_t run, enum client_follow how, int64_t after,
                          struct client_problem *problem)
 {
     struct stream s = {.c = c};
-    struct client_listener listener = {&s,          stream_nothing, stream_line, stream_progress,
-                                       stream_tick, stream_notice};
+    struct client_listener listener = stream_listener(&s);
     int r;
 
     if (c->options.output == OUTPUT_JSONL)
@@ -243,8 +260,7 @@ static int follow_stream(struct cli *c, int64_t run, enum client_follow how, int
 int tell_nothing(struct cli *c, int64_t run, struct client_problem *ret_problem)
 {
     struct stream s = {.c = c};
-    struct client_listener listener = {&s,          stream_nothing, stream_line, stream_progress,
-                                       stream_tick, stream_notice};
+    struct client_listener listener = stream_listener(&s);
 
     return client_follow(&c->client, run, CLIENT_WATCH, 0, &listener, ret_problem);
 }

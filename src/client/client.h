@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/str.h"
 #include "core/code.h"
 
 /* Why a call was refused; `text` is one sentence for a person. */
@@ -27,6 +28,16 @@ void client_problem_clear(struct client_problem *p);
 
 enum { CLIENT_E_REFUSED = 1 };
 
+/* What an attempt writes, followed beside the events of its run. It is the listener's, and stays
+ * where it is. */
+struct client_log {
+    const char *name; /* of the task */
+    int64_t attempt;
+    const char *stream; /* "stdout" or "stderr" */
+    int64_t offset;     /* of the first byte that was not told */
+    bool ended;         /* all is told, and nothing will be written any more */
+};
+
 /* What happens to a run that is followed. Every function is called on the thread that follows and
  * makes no calls itself; `event` gets the objects of events.list, each once and in order. */
 struct client_listener {
@@ -39,6 +50,12 @@ struct client_listener {
     void (*notice)(
         void *context,
         const char *text); /* "interrupted: cancelling the run; press Ctrl-C again to kill" */
+    /* While watching. The n-th log that is wanted, or NULL behind the last; each event may bring
+     * more of them. NULL: none. What is written is told as it comes, and the following ends with
+     * the last of them. */
+    struct client_log *(*log)(void *context, size_t n);
+    void (*text)(void *context, const struct client_log *log, struct str text);
+    bool (*enough)(void *context); /* nothing more is of interest; may be NULL */
 };
 
 /* WATCH: only look. CARRY: also execute its tasks here, until it ends; Ctrl-C (SIGINT, SIGTERM,

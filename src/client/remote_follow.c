@@ -4,17 +4,13 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
-#include "client/event_stream.h"
-#include "client/remote_within.h"
+#include "base/memory.h"
+#include "client/remote_stream.h"
 
-#define TICK_US           (100 * CLOCK_MS)
-#define PAUSE_US          (100 * CLOCK_MS) /* before a stream is opened again, then doubled */
-#define PAUSE_US_MAX      (2 * CLOCK_S)
-#define SILENT_US_MAX     (50 * CLOCK_S) /* a server that lives shows it every 15 s */
-#define AWAY_US           (60 * CLOCK_S) /* a server that is started anew is waited for */
-#define REFUSAL_BYTES_MAX (1u << 20)
+#define TICK_US (100 * CLOCK_MS)
 
 static volatile sig_atomic_t interrupts;
 
@@ -27,6 +23,15 @@ static void interrupted(int number)
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 #define SIGNALS_N (sizeof(signals) / sizeof(*signals))
 
+struct follow;
+
+/* A log that is heard. */
+struct hearing {
+    struct follow *follow;
+    struct client_log *log; /* the listener's */
+    struct remote_stream stream;
+};
+
 struct follow {
     struct remote *remote;
     const struct client_listener *listener;
@@ -36,20 +41,12 @@ struct follow {
     int heard; /* interrupts that were acted on */
 
     CURLM *multi;
-    CURL *curl;
-    struct curl_slist *headers;
-    char error[CURL_ERROR_SIZE];
-    bool open;
-    struct event_stream stream;
-    struct buf refusal; /* the reply, where it is no stream; or what the stream ended with */
-    bool ended;         /* the server has told the end */
-    bool broken;        /* the stream is none */
-    int64_t heard_us;   /* the last sign of life */
-
+    struct remote_stream events;
+    struct hearing *logs[REMOTE_FOLLOW_LOGS_MAX];
+    size_t logs_n;
+    size_t begun; /* of the listener's logs, those before it are heard or have ended */
+    bool away;    /* the listener has heard that the server is */
     int64_t tick_us;
-    int64_t open_us; /* when to open the stream */
-    int64_t pause_us;
-    int64_t away_us; /* since when the server does not answer; 0: it does */
 };
 
 static void notice(const struct follow *f, const char *text)
@@ -58,137 +55,135 @@ static void notice(const struct follow *f, const char *text)
         f->listener->notice(f->listener->context, text);
 }
 
-/* The stream. */
+/* Events. */
 
-static long status_of(const struct follow *f)
-{
-    long status = 0;
-
-    curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
-    return status;
-}
-
-static void event(void *context, struct str name, struct str data)
+static json_t *events_request(void *context)
 {
     struct follow *f = context;
-    json_t *e, *seq;
 
-    if (str_eq(name, STR("end"))) {
-        f->ended = true;
-        return;
-    }
-    if (str_eq(name, STR("problem"))) {
-        buf_clear(&f->refusal);
-        buf_add(&f->refusal, data);
-        return;
-    }
-    e = json_loadb(data.p, data.n, JSON_ALLOW_NUL, NULL);
-    seq = json_object_get(e, "seq");
-    if (!str_int64((struct str){json_string_value(seq), json_string_length(seq)}, &f->after))
-        f->broken = true;
-    else if (f->listener->event)
-        f->listener->event(f->listener->context, e);
-    json_decref(e);
+    return json_pack("{s:O, s:o}", "id", f->run, "after", json_sprintf("%" PRId64, f->after));
 }
 
-static size_t receive(char *bytes, size_t size, size_t n, void *context)
+static struct str text_of(const json_t *v)
+{
+    return (struct str){json_string_value(v), json_string_length(v)};
+}
+
+static bool event_heard(void *context, const json_t *event)
 {
     struct follow *f = context;
-    struct str piece = {bytes, size * n};
 
-    f->heard_us = clock_monotonic();
-    if (status_of(f) != 200) {
-        buf_add(&f->refusal, piece);
-        return f->refusal.full ? 0 : piece.n;
-    }
-    f->pause_us = PAUSE_US;
-    if (f->away_us) {
-        f->away_us = 0;
-        notice(f, "the server is back");
-    }
-    f->broken |= !event_stream_feed(&f->stream, piece);
-    return f->broken ? 0 : piece.n;
+    if (!str_int64(text_of(json_object_get(event, "seq")), &f->after))
+        return false;
+    if (f->listener->event)
+        f->listener->event(f->listener->context, event);
+    return true;
 }
 
-static int open_stream(struct follow *f, struct client_problem *ret_problem)
-{
-    json_t *request =
-        json_pack("{s:O, s:o}", "id", f->run, "after", json_sprintf("%" PRId64, f->after));
-    struct remote_request http;
-    const struct method *m;
-    struct arena a = {0};
-    int r = remote_make_request(f->remote, &a, "runs.watch", request, &http, &m, ret_problem);
+/* Logs. */
 
-    json_decref(request);
-    if (!r) {
-        event_stream_clear(&f->stream);
-        buf_clear(&f->refusal);
-        f->error[0] = '\0';
-        f->heard_us = clock_monotonic();
-        curl_easy_setopt(f->curl, CURLOPT_URL,
-                         str_printf(&a, "%s%s", remote_url(f->remote), http.path.p).p);
-        curl_multi_add_handle(f->multi, f->curl);
-        f->open = true;
-        remote_request_deinit(&http);
+static json_t *log_request(void *context)
+{
+    struct hearing *h = context;
+
+    return json_pack("{s:O, s:s, s:I, s:s, s:I}", "run", h->follow->run, "name", h->log->name,
+                     "attempt", (json_int_t)h->log->attempt, "stream", h->log->stream, "offset",
+                     (json_int_t)h->log->offset);
+}
+
+static bool part_heard(void *context, const json_t *part)
+{
+    struct hearing *h = context;
+    const struct client_listener *l = h->follow->listener;
+    const json_t *next = json_object_get(part, "next_offset");
+    struct str text = text_of(json_object_get(part, "text"));
+
+    if (!json_is_integer(next))
+        return false;
+    h->log->offset = json_integer_value(next);
+    if (text.n)
+        l->text(l->context, h->log, text);
+    return true;
+}
+
+/* Those that are wanted and not heard yet, as far as there is room. */
+static void begin_logs(struct follow *f)
+{
+    const struct client_listener *l = f->listener;
+    struct client_log *log;
+
+    while (l->log && f->logs_n < REMOTE_FOLLOW_LOGS_MAX && (log = l->log(l->context, f->begun))) {
+        struct hearing *h;
+
+        f->begun++;
+        if (log->ended)
+            continue;
+        h = memory_new(sizeof(*h));
+        h->follow = f;
+        h->log = log;
+        remote_stream_init(&h->stream, f->remote, f->multi,
+                           &(struct remote_stream_hears){.method = "logs.watch",
+                                                         .context = h,
+                                                         .request = log_request,
+                                                         .message = part_heard});
+        f->logs[f->logs_n++] = h;
     }
-    arena_deinit(&a);
+}
+
+static void end_log(struct follow *f, size_t at)
+{
+    struct hearing *h = f->logs[at];
+
+    f->logs[at] = f->logs[--f->logs_n];
+    remote_stream_deinit(&h->stream);
+    free(h);
+}
+
+static void end_logs(struct follow *f)
+{
+    for (size_t i = f->logs_n; i > 0; i--) {
+        struct hearing *h = f->logs[i - 1];
+
+        h->log->ended = h->stream.ended;
+        if (h->log->ended)
+            end_log(f, i - 1);
+    }
+}
+
+/* Streams. */
+
+/* A log that was deleted has ended; else as the stream. */
+static int stream_done(struct remote_stream *s, CURLcode result, struct client_problem *ret_problem)
+{
+    int r = remote_stream_done(s, result, ret_problem);
+
+    if (!r || ret_problem->code != CODE_LOG_NOT_FOUND)
+        return r;
+    client_problem_clear(ret_problem);
+    s->ended = true;
+    return 0;
+}
+
+static int turn_streams(struct follow *f, struct client_problem *ret_problem)
+{
+    int r = remote_stream_turn(&f->events, ret_problem);
+
+    for (size_t i = 0; i < f->logs_n && !r; i++)
+        r = remote_stream_turn(&f->logs[i]->stream, ret_problem);
     return r;
 }
 
-static void close_stream(struct follow *f)
+/* Said once, whichever stream is the first to feel it. */
+static void watch_away(struct follow *f)
 {
-    if (f->open)
-        curl_multi_remove_handle(f->multi, f->curl);
-    f->open = false;
-}
+    const struct remote_stream *away = f->events.away_us ? &f->events : NULL;
 
-/* What the end of a stream means that was not the end of its run. */
-static int read_end(struct follow *f, CURLcode result, struct client_problem *ret_problem,
-                    bool *ret_passing)
-{
-    const char *url = remote_url(f->remote);
-    long status = status_of(f);
-
-    *ret_passing = !f->broken && remote_passing(result, status);
-    if (f->broken)
-        return remote_refuse(ret_problem, CODE_INTERNAL,
-                             "%s answered with something else than events; is it a weft server?",
-                             url);
-    if (result != CURLE_OK)
-        return remote_refuse(ret_problem, CODE_UNAVAILABLE, "the server %s cannot be reached: %s",
-                             url, f->error[0] ? f->error : curl_easy_strerror(result));
-    if (status == 200 && !f->refusal.n) {
-        *ret_passing = true;
-        return remote_refuse(ret_problem, CODE_UNAVAILABLE, "the server %s has hung up", url);
-    }
-    remote_read_problem(f->remote, status, buf_str(&f->refusal), ret_problem);
-    *ret_passing |= ret_problem->code == CODE_UNAVAILABLE ||
-                    ret_problem->code == CODE_STORE_UNAVAILABLE ||
-                    ret_problem->code == CODE_STORE_LOCKED;
-    return CLIENT_E_REFUSED;
-}
-
-/* A server that is away is waited for; what it refuses is an end. */
-static int stream_ended(struct follow *f, CURLcode result, struct client_problem *ret_problem)
-{
-    int64_t now = clock_monotonic();
-    bool passing;
-
-    close_stream(f);
-    if (f->ended)
-        return 0;
-    read_end(f, result, ret_problem, &passing);
-    if (!f->away_us) {
-        f->away_us = now;
-        if (passing)
-            notice(f, ret_problem->text);
-    }
-    if (!passing || now - f->away_us > AWAY_US)
-        return CLIENT_E_REFUSED;
-    client_problem_clear(ret_problem);
-    f->open_us = now + f->pause_us;
-    f->pause_us = f->pause_us < PAUSE_US_MAX ? 2 * f->pause_us : PAUSE_US_MAX;
-    return 0;
+    for (size_t i = 0; i < f->logs_n && !away; i++)
+        away = f->logs[i]->stream.away_us ? &f->logs[i]->stream : NULL;
+    if (f->away == (away != NULL))
+        return;
+    f->away = away != NULL;
+    notice(f, away ? away->away : "the server is back");
 }
 
 /* Whatever has come. */
@@ -197,17 +192,21 @@ static int turn(struct follow *f, struct client_problem *ret_problem)
     const CURLMsg *message;
     int running, left, r = 0;
 
-    if (!f->open && clock_monotonic() >= f->open_us)
-        r = open_stream(f, ret_problem);
-    if (r || !f->open)
-        return r;
     curl_multi_perform(f->multi, &running);
-    message = curl_multi_info_read(f->multi, &left);
-    if (message && message->msg == CURLMSG_DONE)
-        return stream_ended(f, message->data.result, ret_problem);
-    if (clock_monotonic() - f->heard_us > SILENT_US_MAX)
-        return stream_ended(f, CURLE_OPERATION_TIMEDOUT, ret_problem);
-    return 0;
+    while (!r && (message = curl_multi_info_read(f->multi, &left))) {
+        struct remote_stream *s = NULL;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&s);
+        r = stream_done(s, message->data.result, ret_problem);
+    }
+    if (r)
+        return r;
+    end_logs(f);
+    watch_away(f);
+    begin_logs(f);
+    return turn_streams(f, ret_problem);
 }
 
 /* Following. */
@@ -247,13 +246,23 @@ static void tick(struct follow *f)
         f->listener->tick(f->listener->context);
 }
 
-static int follow_events(struct follow *f, struct client_problem *ret_problem)
+/* The run has ended and every log of it is told, or the listener wants no more. */
+static bool is_over(struct follow *f)
+{
+    const struct client_listener *l = f->listener;
+
+    if (l->enough && l->enough(l->context))
+        return true;
+    return f->events.ended && !f->logs_n && !(l->log && l->log(l->context, f->begun));
+}
+
+static int follow_all(struct follow *f, struct client_problem *ret_problem)
 {
     while (!act_on_interrupts(f)) {
         int64_t left;
         int r = turn(f, ret_problem);
 
-        if (r || f->ended)
+        if (r || is_over(f))
             return r;
         tick(f);
         left = f->tick_us - clock_monotonic();
@@ -266,26 +275,20 @@ static int follow_events(struct follow *f, struct client_problem *ret_problem)
 static void begin(struct follow *f)
 {
     f->multi = curl_multi_init();
-    f->curl = remote_curl_new(f->remote);
-    f->headers = curl_slist_append(NULL, "Accept: text/event-stream");
-    assert(f->multi && f->headers);
-    curl_easy_setopt(f->curl, CURLOPT_HTTPHEADER, f->headers);
-    curl_easy_setopt(f->curl, CURLOPT_ERRORBUFFER, f->error);
-    curl_easy_setopt(f->curl, CURLOPT_WRITEFUNCTION, receive);
-    curl_easy_setopt(f->curl, CURLOPT_WRITEDATA, f);
-    event_stream_init(&f->stream, event, f);
-    buf_init(&f->refusal, REFUSAL_BYTES_MAX);
-    f->pause_us = PAUSE_US;
+    assert(f->multi);
+    remote_stream_init(&f->events, f->remote, f->multi,
+                       &(struct remote_stream_hears){.method = "runs.watch",
+                                                     .context = f,
+                                                     .request = events_request,
+                                                     .message = event_heard});
 }
 
 static void end(struct follow *f)
 {
-    close_stream(f);
-    curl_easy_cleanup(f->curl);
+    while (f->logs_n)
+        end_log(f, f->logs_n - 1);
+    remote_stream_deinit(&f->events);
     curl_multi_cleanup(f->multi);
-    curl_slist_free_all(f->headers);
-    event_stream_deinit(&f->stream);
-    buf_deinit(&f->refusal);
     json_decref(f->run);
 }
 
@@ -307,7 +310,7 @@ int remote_follow(struct remote *remote, int64_t run, enum client_follow how, in
     for (size_t i = 0; i < SIGNALS_N; i++)
         sigaction(signals[i], &mine, &before[i]);
     begin(&f);
-    r = follow_events(&f, ret_problem);
+    r = follow_all(&f, ret_problem);
     end(&f);
     for (size_t i = 0; i < SIGNALS_N; i++)
         sigaction(signals[i], &before[i], NULL);

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * remote_follow: a run on a server is followed, by its stream of events.
- *
- *     CLOSED --open--> OPEN --"end"--> over
- *        ^               |
- *        +---pause-------+ the stream is cut, silent for too long, or the server drains
- *
- * A stream that is opened again goes on behind the newest event that was heard, so that each is
- * told once. It is tried again for a minute; what the server refuses is an end.
+ * remote_follow: a run on a server is followed, by its stream of events, and what its attempts
+ * write by a stream each (remote_stream.h). A stream that is opened again goes on behind what was
+ * heard, so that each event and each byte is told once.
  */
 #ifndef CLIENT_REMOTE_FOLLOW_H
 #define CLIENT_REMOTE_FOLLOW_H
 
 #include "client/remote.h"
+
+/* Logs at once; the others come as these end. */
+#define REMOTE_FOLLOW_LOGS_MAX 100u
 
 /* As the transport's. */
 int remote_follow(struct remote *r, int64_t run, enum client_follow how, int64_t after,

@@ -13,6 +13,7 @@
 #include "engine/event.h"
 #include "engine/run.h"
 #include "serve/api_run.h"
+#include "serve/carry_logs.h"
 #include "serve/jsoncall.h"
 #include "serve/local.h"
 #include "serve/recover.h"
@@ -40,6 +41,9 @@ struct carry {
     bool last;      /* the poll began when nothing more could happen */
     bool run_ended; /* as was seen first, then as the events say */
     bool carried;   /* the local worker is over */
+    bool told;      /* every event of a run that has ended, while watching */
+    bool news;      /* events came since the logs were looked at */
+    struct carry_logs logs;
 
     unsigned interrupted;
     enum code trouble;
@@ -77,6 +81,7 @@ static void note_event(struct carry *c, const struct event *e)
     enum run_state state;
 
     c->request.after = e->seq;
+    c->news = true;
     if (str_starts(e->kind, STR("run_")) &&
         run_state_parse(str_sub(e->kind, STR("run_").n, e->kind.n), &state))
         c->run_ended = run_final(state);
@@ -106,7 +111,8 @@ static void polled(struct batcher_request *q)
     }
     for (size_t i = 0; i < c->events.n; i++)
         note_event(c, &c->events.list[i]);
-    if (caught_up && (c->last || (!c->local && c->run_ended)))
+    c->told = caught_up && !c->local && c->run_ended;
+    if (caught_up && (c->last || (c->told && carry_logs_ended(&c->logs))))
         end(c);
     else if (!caught_up || c->carried)
         poll(c);
@@ -155,12 +161,30 @@ static void watch_trouble(struct carry *c)
     notice(c, line);
 }
 
+/* What attempts write is told before what happens next. */
+static void watch_logs(struct carry *c)
+{
+    const struct client_listener *l = c->o.listener;
+    struct batcher_answer refusal;
+    bool news = c->news;
+
+    c->news = false;
+    if (carry_logs_look(&c->logs, news, &refusal))
+        end_refused(c, refusal.code, refusal.text);
+    else if ((l->enough && l->enough(l->context)) || (c->told && carry_logs_ended(&c->logs)))
+        end(c);
+}
+
 static void ticked(uv_timer_t *timer)
 {
     struct carry *c = timer->data;
 
     if (c->local)
         watch_trouble(c);
+    else
+        watch_logs(c);
+    if (c->ended)
+        return;
     if (wants_events(c))
         poll(c);
     if (c->o.listener->tick)
@@ -341,7 +365,11 @@ int carry_run(const struct carry_options *options, struct client_problem *ret_pr
 {
     struct carry c = {
         .o = *options,
-        .request = {.run = options->run, .after = options->after, .max = CARRY_EVENTS_MAX}
+        .request = {.run = options->run,           .after = options->after,      .max = CARRY_EVENTS_MAX},
+        .logs = {.listener = options->listener,
+                    .house = {.reader = options->reader, .data = options->data},
+                    .run = options->run                                                                 },
+        .news = true,
     };
     int r = look_first(&c, ret_problem);
 
@@ -366,6 +394,7 @@ int carry_run(const struct carry_options *options, struct client_problem *ret_pr
     end_handles(&c);
     r = c.answer.code == CODE_OK ? 0 : jsoncall_refused(&c.answer, ret_problem);
     arena_deinit(&c.poll.arena);
+    carry_logs_deinit(&c.logs);
     arena_deinit(&c.arena);
     return r;
 }

@@ -188,6 +188,38 @@ def a_run_is_followed_by_its_stream_through_a_restart():
 
 
 @tap.case
+def logs_are_followed_by_their_streams_through_a_restart():
+    # Two tasks write to both of their streams, before, while and after the server is away.
+    script = ("for i in $(seq 1 40); do echo $WEFT_TASK $i; echo oh $i >&2; sleep 0.05; done; log end;"
+              "while ! test -e $WORLD/go; do sleep 0.05; done; echo last $WEFT_TASK")
+    with World() as w:
+        listen = None
+        tasks = {name: {"sh": script, "retry": {"max_attempts": 1}} for name in "ab"}
+        with Server(w, ask=False) as s:
+            listen = s.url.removeprefix("http://")
+            with w.begin("run", w.workflow(tasks), "-q", "-j", "2") as carrier:
+                run = w.wait(lambda: [r["id"] for r in s.call("GET", "/v1/runs")["runs"]])[0]
+                p = w.begin("runs", "logs", run, "-f", "-o", "jsonl", "--server", s.url)
+                w.wait(lambda: s.metrics()["weft_calls_running"] == 5)  # events and four logs
+                tap.equal([m for m in s.metrics() if "events.list" in m], [], "nothing is polled")
+                s.process.kill()
+                s.process.wait()
+                with p, Server(w, listen=listen, ask=False) as s:
+                    w.wait(lambda: s.metrics()["weft_calls_running"] == 5)
+                    w.write("go", "")
+                    tap.equal(p.end(), 0, p.err)
+                    tap.equal(carrier.end(), 0)
+        told = {}
+        for piece in map(json.loads, p.out.splitlines()):
+            told.setdefault((piece["task"], piece["stream"]), []).append(piece["text"])
+        for name in "ab":
+            tap.equal("".join(told[name, "stdout"]).splitlines(),
+                      [f"{name} {i}" for i in range(1, 41)] + [f"last {name}"])
+            tap.equal("".join(told[name, "stderr"]).splitlines(), [f"oh {i}" for i in range(1, 41)])
+        tap.contains(p.err, "the server is back")
+
+
+@tap.case
 def commands_speak_tls_and_show_who_they_are():
     with World() as w:
         certs = fake.Certificates(w.path("certs"))
