@@ -18,7 +18,7 @@ enum fake_kind {
     FAKE_EVENT,  /* text is the event's JSON */
     FAKE_LINE,   /* of task `number` */
     FAKE_PROGRESS, /* of task `number`: `percent`, text */
-    FAKE_TEXT, /* of the log `number` that the listener wants */
+    FAKE_TEXT,     /* of the log `number` that the listener wants */
     FAKE_TICK,
     FAKE_NOTICE,
     FAKE_ENDED,
