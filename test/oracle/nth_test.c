@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "dump.h"
-#include "history.h"
+#include "expected.h"
 #include "store/disk_testing.h"
 #include "store/proxy_testing.h"
 
@@ -30,58 +30,20 @@
 #define SEED           11
 #define FILE_BYTES     (64u << 20)
 
-/* What the oracle says to each step. */
-struct expected {
-    struct str *replies;
-    struct str dump; /* after it */
-};
-
 struct trial {
     struct store_testing *place;
     const char *row; /* of the table, and n, for failures */
     const char *url; /* what is opened; NULL: the place's own */
     const struct store_faults *faults_made;
-    struct history h;
-    struct expected *expected;
+    struct expected expected;
     struct subject store;
-    struct arena of_seed, of_run;
+    struct arena of_run;
     void (*mend)(struct trial *t);            /* end the fault */
     bool came;                                /* the fault has come */
     bool stays;                               /* the fault does not pass by itself */
     enum then { GOES_ON, CLOSES, DIES } then; /* the program after a fault */
     int64_t runs, faults, kept;
 };
-
-static int64_t asked(const char *name)
-{
-    const char *text = getenv(name);
-    int64_t n = 0;
-
-    if (text && (!str_int64(str_of(text), &n) || n < 1))
-        fail_msg("%s must be a number from 1", name);
-    return n;
-}
-
-static void set_history(struct trial *t, uint64_t seed, size_t steps)
-{
-    struct subject oracle = {.oracle = oracle_new()};
-    struct str unused;
-
-    history_deinit(&t->h);
-    arena_reset(&t->of_seed);
-    history_make(&t->h, seed, steps);
-    t->expected = ARENA_ARRAY(&t->of_seed, struct expected, steps + 1);
-    t->expected[0].dump = subject_dump(&oracle, &t->of_seed);
-    for (size_t i = 0; i < steps; i++) {
-        const struct step *step = &t->h.steps[i];
-        struct expected *e = &t->expected[i + 1];
-
-        e->replies = ARENA_ARRAY(&t->of_seed, struct str, step->n);
-        subject_step(&oracle, step, &t->of_seed, e->replies, &unused);
-        e->dump = subject_dump(&oracle, &t->of_seed);
-    }
-    subject_deinit(&oracle);
-}
 
 /* --- one run --- */
 
@@ -120,21 +82,21 @@ static void open_sound(struct trial *t)
 
 static bool dumps_as(struct trial *t, size_t step)
 {
-    return str_eq(subject_dump(&t->store, &t->of_run), t->expected[step].dump);
+    return str_eq(subject_dump(&t->store, &t->of_run), t->expected.steps[step].dump);
 }
 
 static void check_dump(struct trial *t, size_t step, const char *when)
 {
     struct str have = subject_dump(&t->store, &t->of_run), want_line, have_line;
 
-    if (dump_differ(t->expected[step].dump, have, &want_line, &have_line))
+    if (dump_differ(t->expected.steps[step].dump, have, &want_line, &have_line))
         fail_msg("%s: step %zu, %s:\n  expected " STR_FMT "\n  given    " STR_FMT, t->row, step,
                  when, STR_ARG(want_line), STR_ARG(have_line));
 }
 
 static bool do_step(struct trial *t, size_t i)
 {
-    const struct step *step = &t->h.steps[i];
+    const struct step *step = &t->expected.h.steps[i];
     struct str *replies = ARENA_ARRAY(&t->of_run, struct str, step->n), fault;
 
     if (!subject_step(&t->store, step, &t->of_run, replies, &fault)) {
@@ -142,9 +104,10 @@ static bool do_step(struct trial *t, size_t i)
         return false;
     }
     for (size_t j = 0; j < step->n; j++)
-        if (!str_eq(replies[j], t->expected[i + 1].replies[j]))
+        if (!str_eq(replies[j], t->expected.steps[i + 1].replies[j]))
             fail_msg("%s: step %zu, request %zu:\n  expected " STR_FMT "\n  given    " STR_FMT,
-                     t->row, i + 1, j, STR_ARG(t->expected[i + 1].replies[j]), STR_ARG(replies[j]));
+                     t->row, i + 1, j, STR_ARG(t->expected.steps[i + 1].replies[j]),
+                     STR_ARG(replies[j]));
     return true;
 }
 
@@ -201,23 +164,16 @@ static enum after after_fault(struct trial *t, size_t i)
 
 static void check_healthy(struct trial *t)
 {
-    int64_t now = t->h.steps[t->h.n - 1].now;
-    struct subject oracle = {.oracle = oracle_new()};
-    struct str unused, want, have;
+    struct str have =
+        subject_doctor(&t->store, t->expected.h.steps[t->expected.h.n - 1].now, &t->of_run);
 
-    for (size_t i = 0; i < t->h.n; i++)
-        subject_step(&oracle, &t->h.steps[i], &t->of_run,
-                     ARENA_ARRAY(&t->of_run, struct str, t->h.steps[i].n), &unused);
-    want = subject_doctor(&oracle, now, &t->of_run);
-    have = subject_doctor(&t->store, now, &t->of_run);
-    if (!str_eq(want, have))
+    if (!str_eq(t->expected.doctor, have))
         fail_msg("%s: the doctor finds" STR_FMT, t->row, STR_ARG(have));
-    subject_deinit(&oracle);
 }
 
 static void run_steps(struct trial *t)
 {
-    for (size_t i = 0; i < t->h.n; i++) {
+    for (size_t i = 0; i < t->expected.h.n; i++) {
         bool done = do_step(t, i);
 
         for (int try = 1; try < TRIES && t->stays && !done; try++)
@@ -226,7 +182,7 @@ static void run_steps(struct trial *t)
             return; /* what it told is not known to us, and later steps need it */
     }
     t->mend(t);
-    check_dump(t, t->h.n, "at the end");
+    check_dump(t, t->expected.h.n, "at the end");
     check_healthy(t);
 }
 
@@ -253,15 +209,14 @@ static void run_all(struct trial *t)
 /* Where there are many, most of them are left out, and all come in the long form. */
 static int next_n(int n)
 {
-    return asked("WEFT_HISTORIES") || n < 32 ? n + 1 : n + n / 10;
+    return expected_asked("WEFT_HISTORIES") || n < 32 ? n + 1 : n + n / 10;
 }
 
 static void end(struct trial *t)
 {
-    history_deinit(&t->h);
+    expected_deinit(&t->expected);
     subject_deinit(&t->store);
     arena_deinit(&t->of_run);
-    arena_deinit(&t->of_seed);
 }
 
 static void begin(struct trial *t, struct store_testing *place)
@@ -274,14 +229,14 @@ static void begin(struct trial *t, struct store_testing *place)
 /* Each history that was asked for; the next seed. */
 static uint64_t seed_at(int64_t i)
 {
-    int64_t first = asked("WEFT_SEED");
+    int64_t first = expected_asked("WEFT_SEED");
 
     return (uint64_t)((first ? first : SEED) + i);
 }
 
 static int64_t histories(void)
 {
-    int64_t n = asked("WEFT_HISTORIES");
+    int64_t n = expected_asked("WEFT_HISTORIES");
 
     return n ? n : 1;
 }
@@ -322,7 +277,9 @@ static const struct disk_row {
 static int every_n(struct trial *t, const char *name, struct disk_fault *fault)
 {
     for (int n = 1; n < N_MAX; n = next_n(n)) {
-        t->row = str_printf(&t->of_seed, "seed %" PRIu64 ", %s at %d", t->h.seed, name, n).p;
+        t->row = str_printf(&t->expected.arena, "seed %" PRIu64 ", %s at %d", t->expected.h.seed,
+                            name, n)
+                     .p;
         fault->n = n;
         t->came = false;
         t->stays = fault->stays;
@@ -359,7 +316,7 @@ static void the_disk_fails_at_every_n(void **state)
     begin(&t, store_testing(state));
     t.mend = mend_disk;
     for (int64_t i = 0; i < histories(); i++) {
-        set_history(&t, seed_at(i), STEPS);
+        expected_make(&t.expected, seed_at(i), STEPS);
         every_disk_row(&t);
     }
     end(&t);
@@ -374,7 +331,7 @@ static void the_memory_fails_at_every_n(void **state)
     begin(&t, store_testing(state));
     t.mend = mend_disk;
     for (int64_t i = 0; i < histories(); i++) {
-        set_history(&t, seed_at(i), STEPS);
+        expected_make(&t.expected, seed_at(i), STEPS);
         n = every_n(&t, "an allocation fails", &fault);
         print_message("up to %d, %" PRId64 " runs, %" PRId64 " faults\n", n, t.runs, t.faults);
         assert_true(n > 1000);
@@ -450,7 +407,9 @@ static void forget_rows(struct trial *t)
 static int every_call(struct trial *t, const char *name)
 {
     for (int n = 1; n < N_MAX; n = next_n(n)) {
-        t->row = str_printf(&t->of_seed, "seed %" PRIu64 ", %s at %d", t->h.seed, name, n).p;
+        t->row = str_printf(&t->expected.arena, "seed %" PRIu64 ", %s at %d", t->expected.h.seed,
+                            name, n)
+                     .p;
         t->came = false;
         forget_rows(t);
         calls.n = n;
@@ -486,7 +445,8 @@ static void a_statement_fails_at_every_n(void **state)
     t.row = "sound";
     open_sound(&t);
     for (int64_t i = 0; i < histories(); i++) {
-        set_history(&t, seed_at(i), place->backend == STORE_SQLITE ? STEPS : STEPS_POSTGRES);
+        expected_make(&t.expected, seed_at(i),
+                      place->backend == STORE_SQLITE ? STEPS : STEPS_POSTGRES);
         for (size_t j = 0; j < ROWS_N(rows); j++) {
             int n;
 
@@ -516,7 +476,9 @@ static void mend_way(struct trial *t)
 static int every_message(struct trial *t, const char *name, int trouble)
 {
     for (int n = 1; n < N_MAX; n = next_n(n)) {
-        t->row = str_printf(&t->of_seed, "seed %" PRIu64 ", %s at %d", t->h.seed, name, n).p;
+        t->row = str_printf(&t->expected.arena, "seed %" PRIu64 ", %s at %d", t->expected.h.seed,
+                            name, n)
+                     .p;
         t->came = false;
         forget_rows(t);
         atomic_store(&way->countdown, n);
@@ -539,7 +501,7 @@ static void the_connection_is_cut_at_every_n(void **state)
     way = proxy_new(t.place);
     t.url = way->url;
     for (int64_t i = 0; i < histories(); i++) {
-        set_history(&t, seed_at(i), STEPS_POSTGRES);
+        expected_make(&t.expected, seed_at(i), STEPS_POSTGRES);
         for (int trouble = CUT_BEFORE; trouble <= CUT_AFTER; trouble++) {
             const char *name = trouble == CUT_BEFORE ? "cut before" : "cut after";
             int n = every_message(&t, name, trouble);

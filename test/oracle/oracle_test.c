@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "dump.h"
-#include "history.h"
+#include "expected.h"
 
 #define STEPS            150
 #define DUMP_EVERY       25
@@ -201,20 +201,10 @@ static void run_history(struct bench *b, uint64_t seed)
     history_deinit(&h);
 }
 
-/* A number from the environment; 0 where there is none. */
-static int64_t asked(const char *name)
-{
-    const char *text = getenv(name);
-    int64_t n = 0;
-
-    if (text && (!str_int64(str_of(text), &n) || n < 1))
-        fail_msg("%s must be a number from 1", name);
-    return n;
-}
-
 static void run_histories(struct bench *b, uint64_t first_seed)
 {
-    int64_t begun = clock_monotonic(), wanted = asked("WEFT_HISTORIES"), seed = asked("WEFT_SEED");
+    int64_t begun = clock_monotonic(), wanted = expected_asked("WEFT_HISTORIES"),
+            seed = expected_asked("WEFT_SEED");
     int64_t n = 0;
 
     b->oracle.oracle = oracle_new();
