@@ -88,6 +88,7 @@ struct hub;
  * gives back both with batcher_release().
  */
 struct batcher_request {
+    const char *name; /* what it is, for who is told of transactions; may be NULL */
     batcher_function *function;
     batcher_many *many; /* does the same for several; NULL: it runs alone */
     int turn;           /* among those that are gathered, the smaller first */

@@ -55,6 +55,7 @@ static void give_back(struct claim *c, const struct task_leases *leases)
         list[i] = (struct lease_ref){leases->list[i].task, leases->list[i].token};
     c->released = (struct task_release){list, leases->n};
     c->release = (struct batcher_request){
+        .name = CLAIM_GIVE_BACK,
         .function = call_release,
         .lane = BATCHER_OWN,
         .request = &c->released,

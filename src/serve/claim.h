@@ -17,6 +17,10 @@
 
 #include "serve/rpc.h"
 
+/* The name of the transaction that releases leases which nobody heard of; its request is a struct
+ * task_release. */
+#define CLAIM_GIVE_BACK "claim.give_back"
+
 /* The `begin` of an action whose request is a struct api_queue_claim. */
 bool claim_begin(struct rpc *rpc);
 

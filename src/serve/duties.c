@@ -6,8 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "engine/duty.h"
-#include "engine/reaper.h"
 #include "serve/loop.h"
 
 /* Between two scans that a due task or a rest of work asks for. */
@@ -18,12 +16,6 @@ struct work {
     bool forget;
 };
 
-struct worked {
-    struct duty_reply duty;
-    struct reaper_reply reaper;
-    struct reaper_forgotten forgotten;
-};
-
 struct duties {
     struct duties_options o;
     struct arena memory;
@@ -31,7 +23,7 @@ struct duties {
     struct hub_wait wait;
     struct batcher_request request;
     struct work work;
-    struct worked worked;
+    struct duties_turn worked;
     bool asked;   /* the store is */
     bool again;   /* tasks became DELAYED meanwhile */
     bool leaving; /* the duty is being given up */
@@ -45,7 +37,7 @@ struct duties {
 static int work(struct tx *tx, const void *request, void *reply)
 {
     const struct work *w = request;
-    struct worked *out = reply;
+    struct duties_turn *out = reply;
     int r = duty_take(tx, &w->take, &out->duty);
 
     if (!r && out->duty.held)
@@ -65,6 +57,7 @@ static void ask(struct duties *d, batcher_function *function,
 {
     d->asked = true;
     d->request = (struct batcher_request){
+        .name = function == work ? DUTIES_TURN : NULL,
         .function = function,
         .lane = BATCHER_OWN,
         .request = &d->work,
@@ -148,7 +141,7 @@ static void count(struct duties *d)
 /* When to ask again, by what was found. */
 static int64_t next_time(const struct duties *d)
 {
-    const struct worked *w = &d->worked;
+    const struct duties_turn *w = &d->worked;
     int64_t now = clock_monotonic(), next = d->request.begun_us + d->o.renew_us;
     int64_t due = d->request.begun_us + (w->reaper.next_due_at - d->request.now);
 

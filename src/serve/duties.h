@@ -10,12 +10,22 @@
 #ifndef SERVE_DUTIES_H
 #define SERVE_DUTIES_H
 
+#include "engine/duty.h"
+#include "engine/reaper.h"
 #include "serve/batcher.h"
 #include "serve/hub.h"
 
 #define DUTIES_TTL_US    10000000LL
 #define DUTIES_RENEW_US  3000000LL
 #define DUTIES_FORGET_US 60000000LL
+
+/* The name of its transaction, and what that answers; the reaper's part where the duty is held. */
+#define DUTIES_TURN "duties.turn"
+struct duties_turn {
+    struct duty_reply duty;
+    struct reaper_reply reaper;
+    struct reaper_forgotten forgotten;
+};
 
 struct duties_options {
     uv_loop_t *loop;

@@ -227,6 +227,7 @@ static void post(struct rpc *rpc, batcher_function *function, const void *reques
     struct batcher_request *q = &rpc->q;
 
     *q = (struct batcher_request){
+        .name = rpc->row->method.name,
         .function = function,
         .many = function == action->function ? action->many : NULL,
         .turn = action->turn,
