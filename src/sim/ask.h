@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ask: a request of a worker or client, on its way through the simulated network.
+ *
+ *     PLANNED --net--> at a server --net--> answered (once, however often it was asked)
+ *         ^               |lost, dead, no time left
+ *         +--asked again--+--too often--> answered, and nobody knows what became of it
+ *
+ * What is asked becomes a message of the API as a client sends it, and the answer is read from one.
+ */
+#ifndef SIM_ASK_H
+#define SIM_ASK_H
+
+#include "api/call.h"
+#include "engine/worker.h"
+#include "sim/world.h"
+
+#define ASK_KINDS(X)                                                                               \
+    X(PUT_QUEUE, "queues.put")                                                                     \
+    X(ENQUEUE, "queues.enqueue")                                                                   \
+    X(CLAIM, "queues.claim")                                                                       \
+    X(PAUSE, "queues.pause")                                                                       \
+    X(RESUME, "queues.resume")                                                                     \
+    X(REQUEUE, "queues.requeue")                                                                   \
+    X(CANCEL, "tasks.cancel")                                                                      \
+    X(RENEW, "leases.renew")                                                                       \
+    X(COMPLETE, "leases.complete")                                                                 \
+    X(RELEASE, "leases.release")                                                                   \
+    X(REGISTER, "workers.register")                                                                \
+    X(BEAT, "workers.heartbeat")                                                                   \
+    X(DRAIN, "workers.drain")                                                                      \
+    X(LEAVE, "workers.deregister")                                                                 \
+    X(WORKFLOW, "workflows.put")                                                                   \
+    X(RUN, "runs.start")                                                                           \
+    X(RUN_CANCEL, "runs.cancel")                                                                   \
+    X(RUN_RETRY, "runs.retry")
+#define ASK_ENUM(name, method) ASK_##name,
+enum ask_kind { ASK_KINDS(ASK_ENUM) ASK_N };
+
+const char *ask_method(enum ask_kind k);
+
+struct ask_task {
+    int64_t priority, delay_us, attempts, backoff_us, timeout_us;
+    const char *key, *unique; /* NULL: none */
+};
+
+/* What a lease was given for. */
+struct given {
+    struct lease_ref lease;
+    int64_t run, attempt;
+    int64_t expires_at; /* by the store's clock */
+};
+
+struct answer {
+    enum code code;
+    bool unknown; /* nobody knows what became of it */
+    struct given *given;
+    enum code *codes; /* of each item */
+    bool *stops;
+    int64_t *ids;
+    size_t n;
+    int64_t id; /* of a worker's incarnation, of a run */
+    struct lease_ref *kept, *lost, *stop;
+    size_t kept_n, lost_n, stop_n;
+};
+
+struct ask {
+    struct sim *sim;
+    enum ask_kind kind;
+    int64_t number;
+    const char *who;
+    size_t place; /* in the network */
+    struct stream *chance;
+    int64_t timeout_us; /* of one try */
+    unsigned tries, tries_max;
+    int server; /* that was asked last */
+    bool keyed; /* with an idempotency key */
+    bool over;
+    void (*answered)(struct ask *a, const struct answer *answer);
+    void *context;
+    int64_t life; /* the context's, when it asked */
+
+    const char *queue;
+    const char *name; /* of a worker or workflow */
+    int64_t id;       /* of an incarnation, task or run */
+    int64_t max, wait_us, ttl_us;
+    struct lease_ref *leases;
+    size_t leases_n;
+    const char *outcome, *content;
+    bool takeover;
+    int64_t slots;
+    struct ask_task *tasks;
+    size_t tasks_n;
+    int64_t concurrency, key_concurrency; /* of a queue that is put */
+    const char *source;                   /* of a workflow */
+};
+
+/* A new one, to be filled in; it lives as long as the world. */
+struct ask *ask_new(struct sim *s, enum ask_kind kind);
+/* Ask any server, and again until there is an answer. */
+void ask_send(struct ask *a);
+/* The answer of a server, before the network has it. */
+void ask_reply(struct ask *a, int server, const struct answer *answer);
+
+/* The message, in the arena. */
+const ProtobufCMessage *ask_message(const struct ask *a, struct arena *memory);
+/* What a reply says, in the world's memory. */
+struct answer ask_read(const struct ask *a, const struct call *c);
+/* In a few words. */
+void ask_describe(const struct ask *a, struct buf *out);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/check.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/memory.h"
+#include "engine/doctor.h"
+#include "engine/queue.h"
+#include "sim/model.h"
+#include "sim/sim_actors.h"
+
+struct check {
+    struct tx tx;
+    struct prng prng;
+    struct arena arena;
+};
+
+/* What only time heals: while no server runs, nobody takes back what is over. */
+static bool heals(struct str id)
+{
+    return str_eq(id, STR("worker_silent")) || str_eq(id, STR("lease_expired")) ||
+           str_eq(id, STR("lease_holder"));
+}
+
+static void check_doctor(struct sim *s, struct check *c)
+{
+    struct doctor_report report = {0};
+
+    if (doctor_check(&c->tx, NULL, &report)) {
+        world_fail(s, "doctor", "the doctor failed: %s", fault_take());
+        return;
+    }
+    for (size_t i = 0; i < report.n; i++) {
+        const struct doctor_check *d = &report.checks[i];
+
+        if (d->found && !heals(d->id))
+            world_fail(s, "doctor", STR_FMT ": " STR_FMT ": %" PRId64 " found, such as " STR_FMT,
+                       STR_ARG(d->id), STR_ARG(d->text), d->found, STR_ARG(d->example));
+    }
+}
+
+static void check_counts(struct sim *s, struct check *c, struct str name)
+{
+    struct queue_status status = {0};
+    int64_t counts[TASK_STATE_N];
+    int r = queue_get(&c->tx, &name, &status);
+
+    if (r == ENGINE_E_REFUSED) /* nobody has made it yet */
+        return;
+    if (r) {
+        world_fail(s, "counts", "a queue cannot be read: %s", fault_take());
+        return;
+    }
+    model_counts(s->model, name, counts);
+    for (size_t i = 0; i < TASK_STATE_N; i++)
+        if (status.counts[i] != counts[i])
+            world_fail(
+                s, "counts", "queue " STR_FMT " counts %" PRId64 " tasks as %s, and has %" PRId64,
+                STR_ARG(name), status.counts[i], task_state_text((enum task_state)i).p, counts[i]);
+}
+
+void check_store(struct sim *s, struct check *c)
+{
+    int r;
+
+    arena_reset(&c->arena);
+    r = tx_begin(&c->tx);
+    if (r) {
+        world_fail(s, "store", "the store cannot be looked at: %s", fault_take());
+        return;
+    }
+    check_doctor(s, c);
+    for (uint64_t i = 0; i < (uint64_t)s->o.profile.queues; i++)
+        check_counts(s, c, str_of(sim_client_queue(s, i)));
+    tx_rollback(&c->tx);
+}
+
+struct check *check_new(struct sim *s)
+{
+    struct check *c = memory_new(sizeof(*c));
+    const struct store_options o = {.url = s->store, .mode = STORE_WRITE};
+
+    if (store_open(&o, &c->tx.store))
+        world_fail(s, "store", "the store cannot be opened: " STR_FMT,
+                   STR_ARG(store_error(c->tx.store)));
+    c->tx.arena = &c->arena;
+    c->tx.prng = &c->prng;
+    prng_seed(&c->prng, 1);
+    return c;
+}
+
+struct check *check_free(struct check *c)
+{
+    if (c) {
+        store_free(c->tx.store);
+        arena_deinit(&c->arena);
+        memory_freep(&c);
+    }
+    return NULL;
+}

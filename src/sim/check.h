@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * check: what is looked at beside the model: the store itself, by its doctor and its counts.
+ */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include "sim/world.h"
+
+struct check;
+
+/* A connection of its own, which keeps the store alive while no server does. */
+struct check *check_new(struct sim *s);
+struct check *check_free(struct check *c);
+
+/* The doctor's checks, and that the store counts what the model knows. Between transactions. */
+void check_store(struct sim *s, struct check *c);
+
+#endif

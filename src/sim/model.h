@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model: what the requests mean, one after the other, on plain arrays.
+ *
+ * It is told of every transaction that was committed, in the order of the commits, with what was
+ * answered, and says where the answer is none that may be. It shares the requests and replies with
+ * the engine, and no code that decides. So the whole history is checked to be linearizable, with
+ * the commits as the points in which the requests take effect.
+ *
+ * It knows the tasks of queues and of runs, leases and workers; what it checks is listed in
+ * docs/simulation.md.
+ */
+#ifndef SIM_MODEL_H
+#define SIM_MODEL_H
+
+#include "engine/reaper.h"
+#include "engine/task.h"
+#include "sim/ask.h"
+
+struct model_op {
+    int kind;            /* enum ask_kind, or one of those below */
+    const void *request; /* the engine's */
+    const void *reply;
+    enum code code;
+    const struct str *text;
+};
+enum { MODEL_REAPER = ASK_N, MODEL_GIVE_BACK, MODEL_RUN_CLAIM, MODEL_LOCAL };
+
+struct model *model_new(struct sim *s);
+struct model *model_free(struct model *m);
+
+/* A request of a transaction that was committed. */
+void model_ran(struct model *m, int64_t now, const struct model_op *op);
+
+/* What is to be seen of a queue, for comparison with the store. */
+void model_counts(const struct model *m, struct str queue, int64_t counts[TASK_STATE_N]);
+/* Tasks that have not ended. */
+size_t model_open(const struct model *m);
+/* One of them, in words, for whoever asks why the world does not rest. */
+void model_describe_open(const struct model *m, struct buf *out);
+/* The settings of a queue, as the world has made it. */
+void model_queue(struct model *m, const char *name, int64_t concurrency, int64_t key_concurrency);
+/* A task that was enqueued, drawn by its number; 0: there is none. */
+int64_t model_task(const struct model *m, uint64_t number);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model_rows: what the model keeps, shared by its files only.
+ */
+#ifndef SIM_MODEL_ROWS_H
+#define SIM_MODEL_ROWS_H
+
+#include "sim/model.h"
+
+struct m_queue {
+    struct str name;
+    int64_t concurrency, key_concurrency, claim_ttl_us;
+    bool paused;
+};
+
+struct m_task {
+    int64_t id;
+    struct m_queue *queue;
+    enum task_state state;
+    int64_t priority, attempts, budget_from, max_attempts, backoff_us, cap_us;
+    int64_t due_at, timeout_us, deadline_at;
+    int64_t token, worker; /* while it is held */
+    int64_t expires_at;    /* of a guest's lease; 0: a heartbeat keeps it */
+    bool cancel;
+    struct str key, unique;
+    bool
+        freed; /* it has ended, and its unique key with it: giving it back does not take it again */
+};
+
+enum m_grant_state { GRANT_LIVE, GRANT_TOLD, GRANT_TAKEN };
+
+/* A lease that was given once. */
+struct m_grant {
+    int64_t token, task;
+    enum m_grant_state state;
+    enum outcome outcome; /* where it was told … */
+    uint64_t content;     /* … with this */
+};
+
+struct m_worker {
+    int64_t incarnation;
+    struct str name;
+    enum worker_state state;
+    int64_t slots, ttl_us, beat_at;
+};
+
+struct model {
+    struct sim *sim;
+    struct arena memory;
+    int64_t now;
+    int64_t written; /* the time of the newest transaction that is known to have written */
+    struct m_queue *queues;
+    size_t queues_n, queues_cap;
+    struct m_task **tasks; /* by id */
+    size_t tasks_n, tasks_cap;
+    size_t open_from;       /* before it all are over for good */
+    struct m_grant *grants; /* by token */
+    size_t grants_n, grants_cap;
+    struct m_worker *workers; /* by incarnation */
+    size_t workers_n, workers_cap;
+};
+
+struct m_queue *model_queue_of(struct model *m, struct str name);
+struct m_task *model_task_of(const struct model *m, int64_t id);
+struct m_grant *model_grant_of(const struct model *m, int64_t token);
+struct m_worker *model_worker_of(const struct model *m, int64_t incarnation);
+
+/* Leases that the worker holds. */
+int64_t model_busy(const struct model *m, int64_t incarnation);
+/* A move of the machine, for the coverage and the transcript. */
+void model_move(struct model *m, struct m_task *t, enum task_event event, enum task_state to);
+/* The attempt under way ends so; `told` by its holder, with that content. */
+void model_end(struct model *m, struct m_task *t, enum outcome o, bool told, uint64_t content);
+/* Every attempt of the worker ends as lost. */
+void model_lose(struct model *m, int64_t incarnation);
+void model_fail(struct model *m, const char *check, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* That the code is the one expected. */
+bool model_code(struct model *m, const struct model_op *op, enum code expected);
+
+/* The files' parts. */
+void model_worker_op(struct model *m, const struct model_op *op);
+void model_reaper(struct model *m, const struct reaper_reply *r);
+
+#define MODEL_EACH_TASK(m, t)                                                                      \
+    for (size_t i_ = (m)->open_from; i_ < (m)->tasks_n; i_++)                                      \
+        for (struct m_task *t = (m)->tasks[i_]; t; t = NULL)
+
+#endif

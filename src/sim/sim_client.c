@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/model.h"
+#include "sim/sim_actors.h"
+
+struct sim_client {
+    struct sim *sim;
+    const char *name;
+    size_t place;
+    struct stream chance;
+    int tasks_left;
+};
+
+const char *sim_client_queue(const struct sim *s, uint64_t number)
+{
+    static const char *const names[SIM_QUEUES_MAX] = {"q1", "q2", "q3", "q4"};
+
+    return names[number % (uint64_t)s->o.profile.queues];
+}
+
+static void hear(struct ask *a, const struct answer *answer)
+{
+    struct sim_client *c = a->context;
+
+    /* Once more, with another key or none: another request. */
+    if (answer->code == CODE_OK && a->kind != ASK_ENQUEUE &&
+        stream_fault(c->sim, &c->chance, SIM_CLIENT_TWICE))
+        sim_client_do(c, a->kind, a->queue, a->id);
+}
+
+static struct ask *ask(struct sim_client *c, enum ask_kind kind)
+{
+    struct ask *a = ask_new(c->sim, kind);
+
+    a->who = c->name;
+    a->place = c->place;
+    a->chance = &c->chance;
+    a->answered = hear;
+    a->context = c;
+    return a;
+}
+
+void sim_client_enqueue(struct sim_client *c, const char *queue, const struct ask_task *tasks,
+                        size_t n)
+{
+    struct ask *a = ask(c, ASK_ENQUEUE);
+
+    a->queue = queue;
+    a->tasks = ARENA_ARRAY(&c->sim->memory, struct ask_task, n);
+    for (size_t i = 0; i < n; i++)
+        a->tasks[i] = tasks[i];
+    a->tasks_n = n;
+    a->keyed = stream_chance(c->sim, &c->chance, 800000);
+    ask_send(a);
+}
+
+void sim_client_put_queue(struct sim_client *c, const char *queue, int64_t concurrency,
+                          int64_t key_concurrency)
+{
+    struct ask *a = ask(c, ASK_PUT_QUEUE);
+
+    a->queue = queue;
+    a->concurrency = concurrency;
+    a->key_concurrency = key_concurrency;
+    a->ttl_us = 30 * CLOCK_S;
+    a->tries_max = 1000;
+    ask_send(a);
+}
+
+void sim_client_do(struct sim_client *c, enum ask_kind kind, const char *queue, int64_t id)
+{
+    struct ask *a = ask(c, kind);
+
+    a->queue = queue;
+    a->id = id;
+    a->tries_max = c->sim->calm ? 1000 : a->tries_max;
+    ask_send(a);
+}
+
+/* What it enqueues. */
+
+static struct ask_task draw_task(struct sim_client *c)
+{
+    static const char *const keys[] = {"a", "b", "c"};
+    struct sim *s = c->sim;
+    struct ask_task t = {
+        .priority = stream_between(s, &c->chance, 0, 2),
+        .attempts = stream_between(s, &c->chance, 1, 5),
+        .backoff_us = stream_between(s, &c->chance, 0, 3) * CLOCK_S,
+    };
+
+    if (stream_chance(s, &c->chance, 150000))
+        t.delay_us = stream_between(s, &c->chance, CLOCK_MS, 30 * CLOCK_S);
+    if (stream_chance(s, &c->chance, 100000))
+        t.timeout_us = stream_between(s, &c->chance, CLOCK_S, 60 * CLOCK_S);
+    if (stream_chance(s, &c->chance, 300000))
+        t.key = keys[stream_below(s, &c->chance, 3)];
+    if (stream_chance(s, &c->chance, 100000))
+        t.unique = keys[stream_below(s, &c->chance, 3)];
+    return t;
+}
+
+static void enqueue_some(struct sim_client *c)
+{
+    struct ask_task tasks[4];
+    size_t n = (size_t)stream_between(c->sim, &c->chance, 1, 4);
+
+    for (size_t i = 0; i < n; i++)
+        tasks[i] = draw_task(c);
+    sim_client_enqueue(c, sim_client_queue(c->sim, stream_draw(c->sim, &c->chance)), tasks, n);
+    c->tasks_left -= (int)n;
+}
+
+/* What operators do. */
+static void operate(struct sim_client *c)
+{
+    struct sim *s = c->sim;
+    const char *queue = sim_client_queue(s, stream_draw(s, &c->chance));
+    int64_t task = model_task(s->model, stream_draw(s, &c->chance));
+
+    switch (stream_below(s, &c->chance, 6)) {
+    case 0:
+        sim_client_do(c, ASK_PAUSE, queue, 0);
+        break;
+    case 1:
+    case 2:
+        sim_client_do(c, ASK_RESUME, queue, 0);
+        break;
+    case 3:
+        sim_client_do(c, ASK_REQUEUE, queue, 0);
+        break;
+    default:
+        if (task)
+            sim_client_do(c, ASK_CANCEL, NULL, task);
+        break;
+    }
+}
+
+static void goes_on(struct sim *s, void *what, int64_t number)
+{
+    struct sim_client *c = what;
+    int64_t pause_us = s->o.profile.storm_us / (s->o.profile.tasks / s->o.profile.clients + 1);
+
+    (void)number;
+    if (s->calm)
+        return;
+    if (c->tasks_left > 0)
+        enqueue_some(c);
+    if (stream_chance(s, &c->chance, 200000))
+        operate(c);
+    world_plan(s, stream_between(s, &c->chance, 1, 4 * pause_us), goes_on, c, 0);
+}
+
+void sim_client_start(struct sim_client *c)
+{
+    c->tasks_left = c->sim->o.profile.tasks / c->sim->o.profile.clients;
+    goes_on(c->sim, c, 0);
+}
+
+struct sim_client *sim_client_new(struct sim *s)
+{
+    struct sim_client *c = ARENA_NEW(&s->memory, struct sim_client);
+
+    c->sim = s;
+    c->place = SIM_WORKERS_MAX + s->clients_n;
+    c->chance = world_stream(s);
+    c->name = str_printf(&s->memory, "c%zu", s->clients_n + 1).p;
+    s->clients[s->clients_n++] = c;
+    return c;
+}

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/sim_server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/fault.h"
+#include "base/memory.h"
+#include "serve/claim.h"
+#include "serve/duties.h"
+#include "serve/loop.h"
+#include "serve/methods.h"
+#include "serve/rpc.h"
+#include "sim/model.h"
+
+/* A call that a server has. */
+struct served {
+    struct call call;
+    struct sim_server *server;
+    struct ask *ask;
+    struct list link;
+    bool committed; /* the transaction that it ran in */
+};
+
+struct sim_server {
+    struct sim *sim;
+    int number;
+    int64_t life;
+    bool up;
+    bool dying; /* it dies when the batch is left */
+    struct stream chance;
+
+    struct loop_hand loop;
+    struct hub *hub;
+    struct batcher *batcher;
+    struct api_house house;
+    struct methods *methods;
+    struct batcher_home *home;
+    struct hub_seat *seat;
+    struct duties *duties;
+    bool duties_over;
+    struct list calls;
+
+    struct store_faults faults;
+    enum sim_fault trouble; /* of the store … */
+    int64_t trouble_until;  /* … so long */
+    int64_t statement;      /* the transaction that runs fails at this statement; 0: at none */
+    int statement_fault;
+    bool commit_done; /* the newest one took place, whatever was said */
+    int64_t settle_at;
+
+    int64_t loop_at, loop_ticket; /* when the loop is to be turned; 0: it is not planned */
+    bool store_planned;
+};
+
+/* What goes wrong with its store. */
+
+static int64_t now_of(const struct sim_server *v)
+{
+    return world_now(v->sim);
+}
+
+static bool fault_now(struct sim_server *v, enum sim_fault f)
+{
+    if (!stream_fault(v->sim, &v->chance, f))
+        return false;
+    world_say(v->sim, "s%d: fault %d", v->number + 1, (int)f);
+    return true;
+}
+
+static void trouble_begin(struct sim_server *v)
+{
+    static const enum sim_fault kinds[] = {SIM_STORE_FULL, SIM_STORE_LOCKED};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (fault_now(v, kinds[i])) {
+            v->trouble = kinds[i];
+            v->trouble_until =
+                now_of(v) + stream_between(v->sim, &v->chance, CLOCK_MS, 20 * CLOCK_S);
+        }
+}
+
+/* Which statement of this transaction is to fail. */
+static void statement_draw(struct sim_server *v)
+{
+    v->statement = 0;
+    if (fault_now(v, SIM_STORE_DEADLOCK))
+        v->statement_fault = -EAGAIN;
+    else if (fault_now(v, SIM_STORE_DISK))
+        v->statement_fault = -EIO;
+    else
+        return;
+    v->statement = stream_between(v->sim, &v->chance, 1, 12);
+}
+
+static int on_begin(void *context)
+{
+    struct sim_server *v = context;
+
+    if (!v->up)
+        return -EIO;
+    if (v->trouble_until <= now_of(v))
+        trouble_begin(v);
+    if (v->trouble_until > now_of(v) && v->trouble == SIM_STORE_LOCKED)
+        return -EBUSY;
+    statement_draw(v);
+    return 0;
+}
+
+static int on_statement(void *context)
+{
+    struct sim_server *v = context;
+
+    if (v->trouble_until > now_of(v) && v->trouble == SIM_STORE_FULL)
+        return -ENOSPC;
+    return v->statement && --v->statement == 0 ? v->statement_fault : 0;
+}
+
+static int on_commit(void *context, bool *ret_done)
+{
+    struct sim_server *v = context;
+
+    *ret_done = v->commit_done = true;
+    if (fault_now(v, SIM_SERVER_KILL_COMMITTED)) {
+        v->dying = true;
+        return 0;
+    }
+    if (fault_now(v, SIM_COMMIT_DOUBT_DONE)) {
+        v->settle_at = now_of(v) + stream_between(v->sim, &v->chance, CLOCK_MS, 10 * CLOCK_S);
+        return -EHOSTUNREACH;
+    }
+    *ret_done = v->commit_done = false;
+    if (fault_now(v, SIM_SERVER_KILL_UNCOMMITTED)) {
+        v->dying = true;
+        return -EIO;
+    }
+    if (fault_now(v, SIM_COMMIT_DOUBT_UNDONE)) {
+        v->settle_at = now_of(v) + stream_between(v->sim, &v->chance, CLOCK_MS, 10 * CLOCK_S);
+        return -EHOSTUNREACH;
+    }
+    if (fault_now(v, SIM_COMMIT_FAILS))
+        return stream_chance(v->sim, &v->chance, 500000) ? -EIO : -ECONNRESET;
+    v->commit_done = true;
+    return 0;
+}
+
+static int on_settle(void *context)
+{
+    const struct sim_server *v = context;
+
+    return v->up && now_of(v) < v->settle_at ? -EHOSTUNREACH : 0;
+}
+
+/* What its transactions brought. */
+
+static struct served *served_of(struct list *link)
+{
+    return LIST_OF(link, struct served, link);
+}
+
+static struct served *served_by(struct sim_server *v, const struct batcher_request *q)
+{
+    LIST_EACH(link, &v->calls)
+    {
+        struct rpc *rpc = served_of(link)->call.server;
+
+        if (rpc && &rpc->q == q)
+            return served_of(link);
+    }
+    return NULL;
+}
+
+static void tell_of_call(struct sim_server *v, struct served *c, const struct batcher_request *q,
+                         int64_t now)
+{
+    const struct rpc *rpc = c->call.server;
+    bool keyed = q->request != rpc->request;
+    struct model_op op = {
+        .kind = (int)c->ask->kind,
+        .request = rpc->request,
+        .reply = keyed ? rpc_keyed(rpc)->got : rpc->reply,
+        .code = q->answer.code,
+        .text = &q->answer.text,
+    };
+
+    c->committed = true;
+    world_say(v->sim, "s%d: #%" PRId64 " %s: %.*s", v->number + 1, c->ask->number, q->name,
+              STR_ARG(code_text(op.code)));
+    if (op.reply || op.code != CODE_OK)
+        model_ran(v->sim->model, now, &op);
+}
+
+static void tell_of_own(struct sim_server *v, const struct batcher_request *q, int64_t now)
+{
+    const struct duties_turn *turn = q->reply;
+    struct model_op op = {.request = q->request, .reply = q->reply, .code = q->answer.code};
+
+    if (!q->name || op.code != CODE_OK)
+        return;
+    if (strcmp(q->name, CLAIM_GIVE_BACK) == 0) {
+        op.kind = MODEL_GIVE_BACK;
+    } else if (strcmp(q->name, DUTIES_TURN) == 0 && turn->duty.held) {
+        op.kind = MODEL_REAPER;
+        op.reply = &turn->reaper;
+    } else {
+        return;
+    }
+    world_say(v->sim, "s%d: %s", v->number + 1, q->name);
+    model_ran(v->sim->model, now, &op);
+}
+
+static void on_ran(void *context, struct batcher_request *const *list, size_t n, int64_t now, int r)
+{
+    struct sim_server *v = context;
+
+    if (r && !v->commit_done)
+        return;
+    v->sim->result->coverage.commits++;
+    for (size_t i = 0; i < n; i++) {
+        struct served *c = served_by(v, list[i]);
+
+        if (c)
+            tell_of_call(v, c, list[i], now);
+        else
+            tell_of_own(v, list[i], now);
+    }
+}
+
+/* Turns. */
+
+static void arm(struct sim_server *v);
+
+static void turn_loop(struct sim *s, void *what, int64_t ticket)
+{
+    struct sim_server *v = what;
+
+    (void)s;
+    if (!v->up || ticket != v->loop_ticket)
+        return;
+    v->loop_at = 0;
+    loop_turn(&v->loop);
+    arm(v);
+}
+
+static void turn_store(struct sim *s, void *what, int64_t life)
+{
+    struct sim_server *v = what;
+    int64_t wait_us;
+
+    if (!v->up || life != v->life)
+        return;
+    v->store_planned = false;
+    if (!batcher_turn(v->batcher, &wait_us)) {
+        s->steps--; /* nothing has happened */
+        return;
+    }
+    if (v->dying) {
+        sim_server_kill(v);
+        return;
+    }
+    v->store_planned = true;
+    world_plan(s, wait_us ? wait_us : stream_between(s, &v->chance, 20, 200), turn_store, v, life);
+    arm(v);
+}
+
+static int64_t store_latency(struct sim_server *v)
+{
+    if (fault_now(v, SIM_STORE_SLOW))
+        return stream_between(v->sim, &v->chance, 100 * CLOCK_MS, 10 * CLOCK_S);
+    return stream_between(v->sim, &v->chance, 50, 2 * CLOCK_MS);
+}
+
+/* Plan what it has to do. */
+static void arm(struct sim_server *v)
+{
+    int64_t due = loop_due(&v->loop);
+
+    if (due != INT64_MAX && (!v->loop_at || due < v->loop_at)) {
+        v->loop_at = due > 0 ? due : 1;
+        world_plan(v->sim, due - now_of(v), turn_loop, v, ++v->loop_ticket);
+    }
+    if (!v->store_planned) {
+        v->store_planned = true;
+        world_plan(v->sim, store_latency(v), turn_store, v, v->life);
+    }
+}
+
+/* Calls. */
+
+static void check_durable(const struct served *c)
+{
+    if (c->call.code == CODE_OK && !c->committed)
+        world_fail(c->server->sim, "acknowledged",
+                   "#%" PRId64 " %s was answered before a commit held its effect", c->ask->number,
+                   ask_method(c->ask->kind));
+}
+
+static void done(struct call *call)
+{
+    struct served *c = call->transport;
+    struct sim_server *v = c->server;
+
+    if (v->up) {
+        struct answer answer = ask_read(c->ask, call);
+
+        check_durable(c);
+        world_say(v->sim, "s%d -> #%" PRId64 " %s: %.*s (%zu)", v->number + 1, c->ask->number,
+                  c->ask->who, STR_ARG(code_text(call->code)), answer.n);
+        ask_reply(c->ask, v->number, &answer);
+    }
+    list_del(&c->link);
+    arena_deinit(&call->arena);
+    free(c);
+}
+
+void sim_server_take(struct sim_server *v, struct ask *a)
+{
+    struct sim *s = v->sim;
+    struct served *c;
+
+    if (!v->up)
+        return;
+    c = memory_new(sizeof(*c));
+    c->server = v;
+    c->ask = a;
+    c->call = (struct call){
+        .method = table_find(ask_method(a->kind)),
+        .deadline_us = now_of(v) + a->timeout_us + a->wait_us,
+        .done = done,
+        .transport = c,
+    };
+    c->call.request = ask_message(a, &c->call.arena);
+    if (a->keyed)
+        c->call.idempotency_key = str_printf(&c->call.arena, "key-%" PRId64, a->number);
+    list_add(&v->calls, &c->link);
+    s->result->coverage.calls++;
+    methods_start(v->methods, &c->call);
+    arm(v);
+}
+
+void sim_server_cancel(struct sim_server *v, const struct ask *a)
+{
+    if (!v->up || v->sim->cut[a->place][v->number])
+        return;
+    LIST_EACH_SAFE(link, &v->calls)
+    {
+        struct served *c = served_of(link);
+
+        if (c->ask == a)
+            c->call.cancel(&c->call);
+    }
+    arm(v);
+}
+
+/* Life. */
+
+static void parts_new(struct sim_server *v)
+{
+    struct sim *s = v->sim;
+    const struct batcher_options writer = {
+        .store = {.url = s->store, .mode = STORE_WRITE, .faults = &v->faults},
+        .name = "writer",
+        .by_hand = true,
+        .seed = stream_draw(s, &v->chance) | 1,
+        .ran = on_ran,
+        .ran_context = v,
+    };
+    struct batcher_options o = writer;
+    int r;
+
+    loop_hand_init(&v->loop);
+    loop_use(&v->loop);
+    v->hub = hub_new(&(struct hub_options){.seed = stream_draw(s, &v->chance) | 1});
+    o.hub = v->hub;
+    r = batcher_new(&o, &v->batcher);
+    v->house = (struct api_house){
+        .reader = v->batcher,
+        .writer = v->batcher,
+        .hub = v->hub,
+        .data = "/",
+        .url = s->store,
+        .self = {.host = STR("sim"), .boot = STR("boot"), .pid = v->number + 1},
+        .begun_us = now_of(v),
+    };
+    r = r ? r : methods_new(NULL, &v->house, &v->methods);
+    r = r ? r : batcher_home_new(NULL, &v->home);
+    r = r ? r : hub_seat_new(v->hub, NULL, &v->seat);
+    if (r)
+        world_fail(s, "server", "the parts of a server cannot be made: %s", fault_take());
+}
+
+void sim_server_start(struct sim_server *v)
+{
+    struct sim *s = v->sim;
+
+    v->up = true;
+    v->dying = v->duties_over = v->store_planned = false;
+    v->life++;
+    v->loop_at = v->trouble_until = v->settle_at = 0;
+    v->loop_ticket++;
+    list_init(&v->calls);
+    world_say(s, "s%d starts", v->number + 1);
+    parts_new(v);
+    duties_new(
+        &(struct duties_options){
+            .home = v->home,
+            .seat = v->seat,
+            .writer = v->batcher,
+            .holder = str_printf(&s->memory, "s%d-%" PRId64, v->number + 1, v->life),
+        },
+        &v->duties);
+    arm(v);
+}
+
+static void duties_over(void *context)
+{
+    ((struct sim_server *)context)->duties_over = true;
+}
+
+/* Turn what is left until nothing moves any more; no time passes. */
+static void run_out(struct sim_server *v)
+{
+    int64_t wait_us;
+    bool any;
+
+    do {
+        any = batcher_turn(v->batcher, &wait_us);
+        any |= loop_turn(&v->loop);
+    } while (any);
+}
+
+static void parts_free(struct sim_server *v)
+{
+    loop_use(&v->loop);
+    methods_drain(v->methods);
+    LIST_EACH_SAFE(link, &v->calls)
+    {
+        served_of(link)->call.cancel(&served_of(link)->call);
+    }
+    duties_stop(v->duties, duties_over, v);
+    run_out(v);
+    v->methods = methods_free(v->methods);
+    v->home = batcher_home_free(v->home);
+    v->seat = hub_seat_free(v->seat);
+    run_out(v);
+    v->batcher = batcher_free(v->batcher);
+    v->hub = hub_free(v->hub);
+}
+
+bool sim_server_up(const struct sim_server *v)
+{
+    return v->up;
+}
+
+void sim_server_kill(struct sim_server *v)
+{
+    if (!v->up)
+        return;
+    world_say(v->sim, "s%d dies", v->number + 1);
+    v->up = false;
+    parts_free(v);
+    sim_server_died(v->sim, v);
+}
+
+struct sim_server *sim_server_new(struct sim *s, int number)
+{
+    struct sim_server *v = ARENA_NEW(&s->memory, struct sim_server);
+
+    v->sim = s;
+    v->number = number;
+    v->chance = world_stream(s);
+    v->faults = (struct store_faults){v, on_begin, on_statement, on_commit, on_settle};
+    return v;
+}
+
+struct sim_server *sim_server_free(struct sim_server *v)
+{
+    if (v)
+        sim_server_kill(v);
+    return NULL;
+}
