@@ -204,7 +204,6 @@ static int measure_all(struct bench *b)
 static void show(struct bench *b)
 {
     struct cli *c = b->c;
-    struct buf out;
 
     if (!cli_wants_table(c) && c->args_n) {
         cli_json(c, json_array_get(b->list, 0));
@@ -214,10 +213,7 @@ static void show(struct bench *b)
         cli_json_list(c, "results", b->list);
         return;
     }
-    buf_init(&out, QUEUE_BYTES_MAX);
-    table_render(&b->table, &out, report_columns(c), c->color, c->utf8);
-    fwrite(out.p, 1, out.n, c->out);
-    buf_deinit(&out);
+    report_table(c, &b->table);
 }
 
 int bench_command(struct cli *c)

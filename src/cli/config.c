@@ -8,8 +8,6 @@
 #include "cli/table.h"
 #include "cli/up.h"
 
-#define CONFIG_BYTES_MAX (1u << 20)
-
 static int read(struct cli *c, json_t **ret)
 {
     struct client_problem problem = {.code = CODE_OK};
@@ -44,7 +42,6 @@ int config_show_command(struct cli *c)
     json_t *config;
     const json_t *s;
     struct table t;
-    struct buf b;
     size_t i;
     int status = read(c, &config);
 
@@ -65,10 +62,7 @@ int config_show_command(struct cli *c)
         table_add(&t, where.n ? where : format_text(s, "from"));
         table_add(&t, format_text(s, "help"));
     }
-    buf_init(&b, CONFIG_BYTES_MAX);
-    table_render(&t, &b, report_columns(c), c->color, c->utf8);
-    fwrite(b.p, 1, b.n, c->out);
-    buf_deinit(&b);
+    report_table(c, &t);
     json_decref(config);
     return 0;
 }

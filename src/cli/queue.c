@@ -216,7 +216,6 @@ void queue_table(struct cli *c, const json_t *queues)
                                          "SUCCEEDED", "FAILED", "STATE"};
     const json_t *q;
     struct table t;
-    struct buf b;
     size_t i;
 
     table_init(&t, &c->arena, titles, 7);
@@ -230,10 +229,7 @@ void queue_table(struct cli *c, const json_t *queues)
         table_number(&t, count(q, "failed"));
         table_add(&t, remark(q));
     }
-    buf_init(&b, QUEUE_BYTES_MAX);
-    table_render(&t, &b, report_columns(c), c->color, c->utf8);
-    fwrite(b.p, 1, b.n, c->out);
-    buf_deinit(&b);
+    report_table(c, &t);
 }
 
 static void add_line(struct buf *b, const char *name, const json_t *v)

@@ -154,7 +154,6 @@ static void show_leases(struct cli *c, const json_t *leases)
     static const char *const titles[] = {"TOKEN", "TASK", "ATTEMPT", "EXPIRES (UTC)", "PAYLOAD"};
     const json_t *l;
     struct table t;
-    struct buf b;
     size_t i;
 
     table_init(&t, &c->arena, titles, 5);
@@ -171,10 +170,7 @@ static void show_leases(struct cli *c, const json_t *leases)
         table_add(&t, str_copy(&c->arena, str_of(text)));
         free(text);
     }
-    buf_init(&b, QUEUE_BYTES_MAX);
-    table_render(&t, &b, report_columns(c), c->color, c->utf8);
-    fwrite(b.p, 1, b.n, c->out);
-    buf_deinit(&b);
+    report_table(c, &t);
 }
 
 int queue_claim_command(struct cli *c)
@@ -310,7 +306,6 @@ static void show_dead(struct cli *c, const json_t *tasks)
     static const char *const titles[] = {"TASK", "FAILED (UTC)", "ATTEMPTS", "REASON", "MESSAGE"};
     const json_t *d;
     struct table t;
-    struct buf b;
     size_t i;
 
     table_init(&t, &c->arena, titles, 5);
@@ -322,10 +317,7 @@ static void show_dead(struct cli *c, const json_t *tasks)
         table_add(&t, format_text(d, "reason"));
         table_add(&t, format_text(d, "message"));
     }
-    buf_init(&b, QUEUE_BYTES_MAX);
-    table_render(&t, &b, report_columns(c), c->color, c->utf8);
-    fwrite(b.p, 1, b.n, c->out);
-    buf_deinit(&b);
+    report_table(c, &t);
 }
 
 int queue_dead_command(struct cli *c)

@@ -24,6 +24,16 @@ size_t report_columns(const struct cli *c)
     return size.ws_col;
 }
 
+void report_table(struct cli *c, const struct table *table)
+{
+    struct buf b;
+
+    buf_init(&b, REPORT_BYTES_MAX);
+    table_render(table, &b, report_columns(c), c->color, c->utf8);
+    fwrite(b.p, 1, b.n, c->out);
+    buf_deinit(&b);
+}
+
 bool report_ended(const json_t *run)
 {
     enum run_state state;
@@ -180,14 +190,8 @@ static void add_task(struct table_writer *w, const json_t *task)
 
 static void flush_table(struct table_writer *w)
 {
-    struct buf b;
-
-    if (w->table.cells_n) {
-        buf_init(&b, REPORT_BYTES_MAX);
-        table_render(&w->table, &b, report_columns(w->c), w->c->color, w->c->utf8);
-        fwrite(b.p, 1, b.n, w->c->out);
-        buf_deinit(&b);
-    }
+    if (w->table.cells_n)
+        report_table(w->c, &w->table);
     arena_reset(&w->arena);
     table_init(&w->table, &w->arena, NULL, 6);
     w->table.right = 1u << 3 | 1u << 4;

@@ -8,6 +8,7 @@
 #define CLI_REPORT_H
 
 #include "cli/command.h"
+#include "cli/table.h"
 
 /* What is called with each page: the run with some of its tasks. False: that is enough. */
 typedef bool report_page(void *context, const json_t *run);
@@ -44,5 +45,8 @@ bool report_ended(const json_t *run);
 
 /* Columns of the terminal, 0 where there is none. */
 size_t report_columns(const struct cli *c);
+
+/* The table alone, as wide as the terminal. */
+void report_table(struct cli *c, const struct table *table);
 
 #endif

@@ -67,7 +67,6 @@ static void list_table(struct cli *c, const json_t *all)
                                          "TASKS", "STARTED (UTC)", "TIME",     "COUNTS"};
     const json_t *run;
     struct table t;
-    struct buf b;
     size_t i;
 
     table_init(&t, &c->arena, titles, 9);
@@ -87,10 +86,7 @@ static void list_table(struct cli *c, const json_t *all)
         table_add(&t, format_span(&c->arena, run, "duration"));
         table_add(&t, format_counts(&c->arena, counts));
     }
-    buf_init(&b, RUNS_BYTES_MAX);
-    table_render(&t, &b, report_columns(c), c->color, c->utf8);
-    fwrite(b.p, 1, b.n, c->out);
-    buf_deinit(&b);
+    report_table(c, &t);
 }
 
 /* States are written in capitals, and typed as one likes. */
@@ -197,6 +193,15 @@ int runs_watch_command(struct cli *c)
     return status ? status : tell_run(c, run, CLIENT_WATCH, TELL_NEWS);
 }
 
+/* One call about the run that was named. */
+static int ask(struct cli *c, enum cli_need need, const char *method, int64_t *ret_run,
+               json_t **ret_reply)
+{
+    int status = open_run(c, need, ret_run);
+
+    return status ? status : cli_call(c, method, id_request(*ret_run), ret_reply);
+}
+
 static void say_recovered(struct cli *c, const json_t *recovered)
 {
     const json_t *task;
@@ -247,11 +252,8 @@ int runs_retry_command(struct cli *c)
 {
     json_t *reply;
     int64_t run;
-    int status = open_run(c, CLI_CARRY, &run);
+    int status = ask(c, CLI_CARRY, "runs.retry", &run, &reply);
 
-    if (status)
-        return status;
-    status = cli_call(c, "runs.retry", id_request(run), &reply);
     if (status)
         return status;
     if (!c->options.quiet && cli_wants_table(c))
@@ -281,11 +283,8 @@ int runs_cancel_command(struct cli *c)
 {
     json_t *reply;
     int64_t run;
-    int status = open_run(c, CLI_EXISTING, &run);
+    int status = ask(c, CLI_EXISTING, "runs.cancel", &run, &reply);
 
-    if (status)
-        return status;
-    status = cli_call(c, "runs.cancel", id_request(run), &reply);
     if (status)
         return status;
     if (c->options.wait && !report_ended(reply)) {
@@ -316,11 +315,8 @@ int runs_why_command(struct cli *c)
 {
     json_t *why;
     int64_t run;
-    int status = open_run(c, CLI_EXISTING, &run);
+    int status = ask(c, CLI_EXISTING, "runs.why", &run, &why);
 
-    if (status)
-        return status;
-    status = cli_call(c, "runs.why", id_request(run), &why);
     if (status)
         return status;
     task_print_run_why(c, why);

@@ -170,6 +170,21 @@ int task_show_command(struct cli *c)
 
 /* ---- why ---- */
 
+/* ": it waits for …  [reason]", the end of a line. */
+static void add_reason(struct buf *b, const json_t *why)
+{
+    if (format_text(why, "text").n) {
+        buf_add(b, STR(": "));
+        text_safe(b, format_text(why, "text"));
+    }
+    if (format_text(why, "reason").n) {
+        buf_add(b, STR(" ["));
+        text_safe(b, format_text(why, "reason"));
+        buf_byte(b, ']');
+    }
+    buf_byte(b, '\n');
+}
+
 void task_print_why(struct cli *c, const json_t *why)
 {
     struct buf b;
@@ -181,16 +196,7 @@ void task_print_why(struct cli *c, const json_t *why)
     buf_init(&b, TASK_BYTES_MAX);
     text_safe(&b, format_text(why, "name"));
     buf_printf(&b, " is " STR_FMT, STR_ARG(format_text(why, "state")));
-    if (format_text(why, "text").n) {
-        buf_add(&b, STR(": "));
-        text_safe(&b, format_text(why, "text"));
-    }
-    if (format_text(why, "reason").n) {
-        buf_add(&b, STR(" ["));
-        text_safe(&b, format_text(why, "reason"));
-        buf_byte(&b, ']');
-    }
-    buf_byte(&b, '\n');
+    add_reason(&b, why);
     add_groups(&b, json_object_get(why, "groups"));
     print(c, &b);
     buf_deinit(&b);
@@ -210,16 +216,7 @@ void task_print_run_why(struct cli *c, const json_t *why)
     buf_init(&b, TASK_BYTES_MAX);
     buf_printf(&b, "run " STR_FMT " is " STR_FMT, STR_ARG(format_text(why, "id")),
                STR_ARG(format_text(why, "state")));
-    if (format_text(why, "text").n) {
-        buf_add(&b, STR(": "));
-        text_safe(&b, format_text(why, "text"));
-    }
-    if (format_text(why, "reason").n) {
-        buf_add(&b, STR(" ["));
-        text_safe(&b, format_text(why, "reason"));
-        buf_byte(&b, ']');
-    }
-    buf_byte(&b, '\n');
+    add_reason(&b, why);
     if (json_array_size(tasks)) {
         table_init(&t, &c->arena, NULL, 4);
         json_array_foreach(tasks, i, task)

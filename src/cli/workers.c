@@ -16,7 +16,6 @@ static void show(struct cli *c, const json_t *workers)
         "WORKER", "NAME", "KIND", "STATE", "BUSY", "SLOTS", "LAST HEARD (UTC)", "HOST"};
     const json_t *w;
     struct table t;
-    struct buf b;
     size_t i;
 
     table_init(&t, &c->arena, titles, 8);
@@ -31,10 +30,7 @@ static void show(struct cli *c, const json_t *workers)
         table_add(&t, format_time(&c->arena, format_text(w, "beat_at")));
         table_add(&t, format_text(w, "host"));
     }
-    buf_init(&b, QUEUE_BYTES_MAX);
-    table_render(&t, &b, report_columns(c), c->color, c->utf8);
-    fwrite(b.p, 1, b.n, c->out);
-    buf_deinit(&b);
+    report_table(c, &t);
 }
 
 int workers_list_command(struct cli *c)

@@ -11,16 +11,6 @@
 
 #define TABLE_BYTES_MAX (1u << 30)
 
-static void print_table(struct cli *c, const struct table *t)
-{
-    struct buf b;
-
-    buf_init(&b, TABLE_BYTES_MAX);
-    table_render(t, &b, report_columns(c), c->color, c->utf8);
-    fwrite(b.p, 1, b.n, c->out);
-    buf_deinit(&b);
-}
-
 /* ---- put ---- */
 
 /* Text that JSON cannot carry as it is would be judged as something else: it is judged here, where
@@ -93,7 +83,7 @@ static void put_table(struct cli *c, const json_t *all)
         table_add(&t, format_text(w, "path"));
     }
     if (json_array_size(all))
-        print_table(c, &t);
+        report_table(c, &t);
 }
 
 int workflows_put_command(struct cli *c)
@@ -181,7 +171,7 @@ int workflows_list_command(struct cli *c)
             table_add(&t, format_time(&c->arena, format_text(w, "created_at")));
             table_add(&t, format_text(w, "path"));
         }
-        print_table(c, &t);
+        report_table(c, &t);
     }
     json_decref(all);
     return status;
@@ -209,7 +199,7 @@ static void show_params(struct cli *c, const json_t *params)
         table_add(&t, format_text(p, "description"));
     }
     fputc('\n', c->out);
-    print_table(c, &t);
+    report_table(c, &t);
 }
 
 static void show_text(struct cli *c, const json_t *w)
