@@ -190,7 +190,8 @@ def the_openapi_document_is_sound():
 
 
 def validator():
-    """validate-api of npm's @seriousme/openapi-schema-validator, or python's openapi-spec-validator."""
+    """validate-api of npm's @seriousme/openapi-schema-validator, or python's openapi-spec-validator;
+    Debian 12 has a package of neither, so that it is no dependency of the tests."""
     for folder in (f"{SOURCE}/test/node_modules/.bin", *os.environ["PATH"].split(os.pathsep)):
         for name in ("validate-api", "openapi-spec-validator"):
             if os.access(os.path.join(folder, name), os.X_OK):

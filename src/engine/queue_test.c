@@ -113,6 +113,7 @@ static void fifo_within_priority(void **state)
     assert_int_equal(d.task.attempts[0].worker, w->worker);
     assert_int_equal(d.task.attempts[0].started_at, w->now);
     assert_int_equal(d.task.attempts[0].token, l.list[0].token);
+    assert_int_equal(l.list[0].started_at, w->now);
     assert_int_equal(world_claim_queue(w, "mail", 2).n, 0);
     world_healthy(w);
 }
