@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -139,7 +140,7 @@ int change_move(struct change *c, struct task_row *row, enum task_event event, s
         return r;
     note_move(c, row, from);
     if (task_held(row->task.state)) {
-        if (row->task.cancel && !cancel)
+        if (row->task.cancel && !cancel && !BROKEN(CANCEL))
             SETS_ADD(&c->stops, c->tx->arena, INT(row->id));
         return 0;
     }
@@ -218,6 +219,8 @@ int change_end_attempt(struct change *c, struct task_row *row, enum task_event e
     int r;
 
     row_retry(row);
+    if (BROKEN(BUDGET) && event == TASK_LOSE && row->task.attempts > row->task.budget_from + 1)
+        row->task.budget_from++;
     r = task_move(&row->task, event, c->tx->now, &end, c->tx->prng, NULL);
     if (r)
         return r;

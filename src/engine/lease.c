@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/fault.h"
 #include "engine/sets.h"
 
@@ -88,7 +89,7 @@ static void renew(struct held *h, const struct lease_progress *p, int64_t ttl_us
 
     if (h->guest && until > h->expires_at) {
         h->expires_at = until;
-        h->told = true;
+        h->told = !BROKEN(RENEWAL);
     }
     if (p->percent >= 0)
         h->percent = p->percent;

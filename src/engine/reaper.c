@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/reaper.h"
 
+#include "base/broken.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "engine/change.h"
@@ -17,7 +18,7 @@ static int promote(struct tx *tx, struct reaper_reply *reply)
     if (r)
         return fault(r);
     change_init(&c, tx);
-    for (size_t i = 0; i < rows.n; i++) {
+    for (size_t i = BROKEN(PROMOTION) && rows.n > 1; i < rows.n; i++) {
         struct task_row row;
 
         r = row_task(tx, &rows, i, &row);
@@ -92,8 +93,8 @@ static int expire(struct tx *tx, struct reaper_reply *reply)
     };
     struct rows rows;
     struct change c;
-    int r =
-        STORE_DO(tx->store, STMT_task_expired, tx->arena, &rows, INT(tx->now), INT(REAPER_BATCH));
+    int r = STORE_DO(tx->store, STMT_task_expired, tx->arena, &rows,
+                     INT(tx->now + (BROKEN(EXPIRY) ? CLOCK_S : 0)), INT(REAPER_BATCH));
 
     if (r)
         return fault(r);
@@ -129,6 +130,8 @@ static int silence(struct tx *tx, const struct worker_row *w, struct losing *los
 
     if (!worker_silence(w->beat_at, w->ttl_us, tx->now, &event))
         return 0;
+    if (BROKEN(SILENCE))
+        event = WORKER_EVENT_EXPIRE;
     if (event == WORKER_EVENT_EXPIRE && str_eq(w->kind, STR("local"))) {
         reply->silent_local.list[reply->silent_local.n++] = *w;
         return 0;

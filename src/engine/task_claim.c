@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/fault.h"
 #include "engine/change.h"
 #include "engine/lease.h"
@@ -168,7 +169,7 @@ static int look_at_queue(struct deal *d, struct scope *s)
                              &s->problem);
     s->room = rule->paused ? 0 : queue_rules_tokens(rule, d->tx->now);
     if (rule->concurrency_max && rule->concurrency_max - rule->held < s->room)
-        s->room = rule->concurrency_max - rule->held;
+        s->room = rule->concurrency_max - rule->held + BROKEN(LIMIT);
     s->room = s->room < 0 ? 0 : s->room;
     return 0;
 }
@@ -233,6 +234,8 @@ static int look_at_workers(struct deal *d, const struct rows *found, const struc
     for (size_t i = 0; i < busy->n; i++) {
         struct taker *t = find_taker(d, row_int(busy, i, 0), STR(""));
 
+        if (BROKEN(SLOTS))
+            continue;
         t->room -= row_int(busy, i, 1);
         t->room = t->room < 0 ? 0 : t->room;
     }
@@ -448,7 +451,7 @@ static int deal_out(struct deal *d, const struct task_claim *req, struct task_le
         if (i && bytes > TASK_CLAIM_BYTES_MAX)
             break;
         t->room--;
-        r = take(d, req, s->rows[s->dealt++], reply);
+        r = take(d, req, s->rows[BROKEN(ORDER) ? s->rows_n - ++s->dealt : s->dealt++], reply);
     }
     return r ? fault(r) : 0;
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/buf.h"
 #include "base/fault.h"
 #include "engine/row.h"
@@ -108,6 +109,10 @@ int tx_flush(struct tx *tx)
 {
     int r = flush_events(tx);
 
+    if (!r && BROKEN(COUNTS)) {
+        r = store_commit(tx->store);
+        r = r ? r : store_begin(tx->store, NULL);
+    }
     if (!r)
         r = flush_tallies(tx);
     return r ? fault(r) : 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "api/protojson.h"
+#include "base/broken.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "core/lease.h"
@@ -181,14 +182,14 @@ static int keyed_run(struct tx *tx, const void *request, void *reply)
 
     if (r)
         return r;
-    if (kept.n)
+    if (kept.n && !BROKEN(KEY))
         return keyed_again(tx, k, kept, &ret->message);
     r = action->function(tx, k->request, got);
     if (r)
         return r;
     ret->got = got;
     ret->message = action->encode(tx->arena, k->request, got);
-    if (action->keeps && !action->keeps(got))
+    if ((action->keeps && !action->keeps(got)) || kept.n)
         return 0;
     buf_init(&text, API_BYTES_MAX);
     protojson_encode(ret->message, &text);

@@ -76,6 +76,7 @@ struct ask {
     int server; /* that was asked last */
     bool keyed; /* with an idempotency key */
     bool over;
+    bool took_effect; /* some try of it */
     void (*answered)(struct ask *a, const struct answer *answer);
     void *context;
     int64_t life; /* the context's, when it asked */

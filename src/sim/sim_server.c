@@ -21,6 +21,7 @@ struct served {
     struct ask *ask;
     struct list link;
     bool committed; /* the transaction that it ran in */
+    bool took_effect;
 };
 
 struct sim_server {
@@ -47,7 +48,8 @@ struct sim_server {
     int64_t trouble_until;  /* … so long */
     int64_t statement;      /* the transaction that runs fails at this statement; 0: at none */
     int statement_fault;
-    bool commit_done; /* the newest one took place, whatever was said */
+    bool committing;  /* the transaction came to its commit */
+    bool commit_done; /* … which took place, whatever was said */
     int64_t settle_at;
 
     int64_t loop_at, loop_ticket; /* when the loop is to be turned; 0: it is not planned */
@@ -98,6 +100,7 @@ static int on_begin(void *context)
 {
     struct sim_server *v = context;
 
+    v->committing = v->commit_done = false;
     if (!v->up)
         return -EIO;
     if (v->trouble_until <= now_of(v))
@@ -121,6 +124,7 @@ static int on_commit(void *context, bool *ret_done)
 {
     struct sim_server *v = context;
 
+    v->committing = true;
     *ret_done = v->commit_done = true;
     if (fault_now(v, SIM_SERVER_KILL_COMMITTED)) {
         v->dying = true;
@@ -171,6 +175,25 @@ static struct served *served_by(struct sim_server *v, const struct batcher_reque
     return NULL;
 }
 
+/* Whether it is no other than before: what finds nothing may look again. */
+static bool takes_effect(const struct served *c, const struct model_op *op)
+{
+    if (op->code != CODE_OK || !op->reply)
+        return false;
+    return c->ask->kind != ASK_CLAIM || ((const struct task_leases *)op->reply)->n;
+}
+
+/* A call takes effect once, and with a key all of its tries do together. */
+static void check_once(struct served *c, const struct model_op *op, bool keyed)
+{
+    if (!takes_effect(c, op))
+        return;
+    if (c->took_effect || (keyed && c->ask->took_effect))
+        world_fail(c->server->sim, "once", "#%" PRId64 " %s took effect twice", c->ask->number,
+                   ask_method(c->ask->kind));
+    c->took_effect = c->ask->took_effect = true;
+}
+
 static void tell_of_call(struct sim_server *v, struct served *c, const struct batcher_request *q,
                          int64_t now)
 {
@@ -184,6 +207,7 @@ static void tell_of_call(struct sim_server *v, struct served *c, const struct ba
         .text = &q->answer.text,
     };
 
+    check_once(c, &op, keyed);
     c->committed = true;
     world_say(v->sim, "s%d: #%" PRId64 " %s: %.*s", v->number + 1, c->ask->number, q->name,
               STR_ARG(code_text(op.code)));
@@ -214,7 +238,7 @@ static void on_ran(void *context, struct batcher_request *const *list, size_t n,
 {
     struct sim_server *v = context;
 
-    if (r && !v->commit_done)
+    if (v->committing ? !v->commit_done : r != 0)
         return;
     v->sim->result->coverage.commits++;
     for (size_t i = 0; i < n; i++) {

@@ -269,7 +269,7 @@ static void claim_next(struct sim *s, void *what, int64_t life)
     a->queue = sim_client_queue(s, stream_draw(s, &w->chance));
     a->id = w->incarnation;
     a->name = w->name;
-    a->max = stream_between(s, &w->chance, 1, room);
+    a->max = stream_between(s, &w->chance, 1, room + 1); /* the server knows how many it may */
     a->ttl_us = w->o.guest ? w->o.ttl_us : 0;
     a->wait_us = stream_between(s, &w->chance, 0, 4) * CLOCK_S;
     /* The heartbeat would keep leases that it never heard of for ever: so it asks with the same key

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checkers, checked: each rule that is broken on purpose must be found within a bounded number
+ * of seeds, and nothing may be found where none is.
+ */
+#include "base/broken.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "sim/sim.h"
+
+#define SEEDS_MAX 2000
+
+enum broken_rule broken_rule = BROKEN_N;
+
+static const char *const texts[] = {
+#define BROKEN_TEXT(name, text) [BROKEN_##name] = #name ": " text,
+    BROKEN_RULES(BROKEN_TEXT)};
+
+/* All profiles in turns. */
+static bool found(uint64_t seed, size_t profile, struct sim_result *r)
+{
+    sim_run(&(struct sim_options){.seed = seed, .profile = sim_profiles[profile]}, r);
+    return r->check;
+}
+
+static uint64_t seeds_until_found(struct sim_result *r)
+{
+    uint64_t seeds = 0;
+
+    for (uint64_t seed = 1; seeds < SEEDS_MAX; seed++)
+        for (size_t p = 0; sim_profiles[p].name && seeds < SEEDS_MAX; p++) {
+            seeds++;
+            if (found(seed, p, r))
+                return seeds;
+            sim_result_clear(r);
+        }
+    return 0;
+}
+
+static void each_broken_rule_is_found(void **state)
+{
+    size_t missed = 0;
+
+    (void)state;
+    for (int rule = 0; rule < BROKEN_N; rule++) {
+        struct sim_result r;
+        uint64_t seeds;
+
+        broken_rule = (enum broken_rule)rule;
+        seeds = seeds_until_found(&r);
+        missed += seeds == 0;
+        if (seeds)
+            print_message("%s\n    found after %" PRIu64 " seeds: %s: %s\n", texts[rule], seeds,
+                          r.check, r.text);
+        else
+            print_message("%s\n    NOT FOUND in %d seeds\n", texts[rule], SEEDS_MAX);
+        sim_result_clear(&r);
+    }
+    broken_rule = BROKEN_N;
+    assert_int_equal(missed, 0);
+}
+
+static void nothing_is_found_where_nothing_is_broken(void **state)
+{
+    (void)state;
+    broken_rule = BROKEN_N;
+    for (size_t p = 0; sim_profiles[p].name; p++) {
+        struct sim_result r;
+
+        if (found(1, p, &r))
+            fail_msg("%s: %s", r.check, r.text);
+        sim_result_clear(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_broken_rule_is_found),
+        cmocka_unit_test(nothing_is_found_where_nothing_is_broken),
+    };
+
+    log_setup(LOG_ERROR + 1, LOG_PLAIN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
