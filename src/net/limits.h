@@ -39,14 +39,24 @@ struct net_limits {
 
 #define NET_OUT_BYTES ((size_t)64 << 10) /* drained and written at once */
 
+/* Those that the settings of a server name (serve/config.c), which has their texts from here. */
+#define NET_CONNECTIONS_DEFAULT          10000
+#define NET_CONNECTIONS_PER_PEER_DEFAULT 1000
+#define NET_REQUESTS_PER_S_DEFAULT       0
+#define NET_HEAD_KIB_DEFAULT             16
+#define NET_BODY_MIB_DEFAULT             16
+
 #define NET_LIMITS_DEFAULT                                                                         \
     {                                                                                              \
-        .connections = 10000, .connections_per_peer = 5000, .requests_per_s = 0,                   \
-        .requests_burst = 0, .calls_per_connection = 1000, .head_bytes = 16u << 10,                \
-        .head_fields = 100, .body_bytes = 16u << 20, .bodies_bytes = 256u << 20,                   \
-        .first_byte_us = 5 * CLOCK_S, .head_us = 10 * CLOCK_S, .idle_us = 75 * CLOCK_S,            \
-        .body_us = 10 * CLOCK_S, .body_rate = 8u << 10, .write_us = 30 * CLOCK_S,                  \
-        .linger_us = 2 * CLOCK_S, .gone_us = 1 * CLOCK_S, .beat_us = 15 * CLOCK_S,                 \
+        .connections = NET_CONNECTIONS_DEFAULT,                                                    \
+        .connections_per_peer = NET_CONNECTIONS_PER_PEER_DEFAULT,                                  \
+        .requests_per_s = NET_REQUESTS_PER_S_DEFAULT, .requests_burst = 0,                         \
+        .calls_per_connection = 1000, .head_bytes = (size_t)NET_HEAD_KIB_DEFAULT << 10,            \
+        .head_fields = 100, .body_bytes = (size_t)NET_BODY_MIB_DEFAULT << 20,                      \
+        .bodies_bytes = 256u << 20, .first_byte_us = 5 * CLOCK_S, .head_us = 10 * CLOCK_S,         \
+        .idle_us = 75 * CLOCK_S, .body_us = 10 * CLOCK_S, .body_rate = 8u << 10,                   \
+        .write_us = 30 * CLOCK_S, .linger_us = 2 * CLOCK_S, .gone_us = 1 * CLOCK_S,                \
+        .beat_us = 15 * CLOCK_S,                                                                   \
     }
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/sentence.h"
+#include "net/limits.h"
 #include "serve/methods.h"
 #include "work/executor.h"
 
@@ -66,6 +67,10 @@ struct row {
     [name] = {COMMON(key, variable, CHOICE, field, fallback, reload, help), .choices = (list),     \
               .choices_n = sizeof(list) / sizeof(*(list))}
 
+/* A number as the file would have it. */
+#define TEXT_OF_(number) #number
+#define TEXT_OF(number)  TEXT_OF_(number)
+
 static const struct row rows[CONFIG_N] = {
     TEXT_ROW(CONFIG_LISTEN, "listen", "WEFT_LISTEN", ADDRESS, listen, "127.0.0.1:7411",
              "address for HTTP and gRPC; port 0 takes a free one"),
@@ -99,17 +104,22 @@ static const struct row rows[CONFIG_N] = {
              "file of the authorities (PEM) that clients' certificates come from; each client must "
              "have one"),
     NUMBER_ROW(CONFIG_CONNECTIONS, "limits.connections", "WEFT_LIMITS_CONNECTIONS", COUNT,
-               connections, "10000", RELOAD, 1, 1000000, "connections at once, in all"),
+               connections, TEXT_OF(NET_CONNECTIONS_DEFAULT), RELOAD, 1, 1000000,
+               "connections at once, in all"),
     NUMBER_ROW(CONFIG_CONNECTIONS_PER_ADDRESS, "limits.connections_per_address",
-               "WEFT_LIMITS_CONNECTIONS_PER_ADDRESS", COUNT, connections_per_address, "1000",
-               RELOAD, 1, 1000000, "connections at once of one address"),
+               "WEFT_LIMITS_CONNECTIONS_PER_ADDRESS", COUNT, connections_per_address,
+               TEXT_OF(NET_CONNECTIONS_PER_PEER_DEFAULT), RELOAD, 1, 1000000,
+               "connections at once of one address"),
     NUMBER_ROW(CONFIG_REQUESTS_PER_SECOND, "limits.requests_per_second",
-               "WEFT_LIMITS_REQUESTS_PER_SECOND", COUNT, requests_per_second, "0", RELOAD, 0,
-               1000000000, "requests of one address in a second; 0: no limit"),
-    NUMBER_ROW(CONFIG_HEAD, "limits.head", "WEFT_LIMITS_HEAD", BYTES, head_bytes, "16KiB", RELOAD,
-               1024, 1 << 20, "bytes of a request's line and fields"),
-    NUMBER_ROW(CONFIG_BODY, "limits.body", "WEFT_LIMITS_BODY", BYTES, body_bytes, "16MiB", RELOAD,
-               1024, 1 << 30, "bytes of a request; a larger workflow file needs more"),
+               "WEFT_LIMITS_REQUESTS_PER_SECOND", COUNT, requests_per_second,
+               TEXT_OF(NET_REQUESTS_PER_S_DEFAULT), RELOAD, 0, 1000000000,
+               "requests of one address in a second; 0: no limit"),
+    NUMBER_ROW(CONFIG_HEAD, "limits.head", "WEFT_LIMITS_HEAD", BYTES, head_bytes,
+               TEXT_OF(NET_HEAD_KIB_DEFAULT) "KiB", RELOAD, 1024, 1 << 20,
+               "bytes of a request's line and fields"),
+    NUMBER_ROW(CONFIG_BODY, "limits.body", "WEFT_LIMITS_BODY", BYTES, body_bytes,
+               TEXT_OF(NET_BODY_MIB_DEFAULT) "MiB", RELOAD, 1024, 1 << 30,
+               "bytes of a request; a larger workflow file needs more"),
     NUMBER_ROW(CONFIG_WAITING, "limits.waiting", "WEFT_LIMITS_WAITING", COUNT, waiting, "65536",
                RESTART, 1, 10000000,
                "requests that wait for one of the store's threads, before others are told to come "
