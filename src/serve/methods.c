@@ -3,10 +3,12 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "serve/hub.h"
 #include "serve/loop.h"
@@ -33,7 +35,13 @@ struct methods {
     struct loop_handle turn;
     struct loop_handle look; /* for calls whose store is silent, while any is with it */
     bool looks;              /* it is to come */
+    bool paused;             /* nothing was posted since it came, or before */
     size_t posted;           /* transactions that are with the store */
+    size_t bytes;            /* of what was posted since memory was given back in a pause, … */
+    size_t bytes_given;      /* … and so far when it was given back under way */
+    int64_t failed_second;   /* of the newest line of a call that failed, … */
+    unsigned failed_lines;   /* … how many it had, … */
+    uint64_t failed_unsaid;  /* … and how many were too many since the last line */
     struct list soon;        /* calls that have something to do in the next turn */
     struct list calls;       /* under way */
     size_t running;
@@ -90,7 +98,40 @@ void methods_soon(struct methods *m, struct rpc *rpc)
     list_add(&m->soon, &rpc->link);
 }
 
-void methods_answered(struct methods *m, const struct rpc *rpc, enum code code)
+/* Lines in a second; a store that is away fails every call. */
+#define FAILED_LINES_MAX 10
+
+/* It is nobody's mistake among the callers, nor their limit of time. */
+static bool is_ours(enum code code)
+{
+    int status = code_http(code);
+
+    return status >= 500 && status != 504;
+}
+
+/* A call that failed without a mistake of its caller's. What is not said in its second is counted
+ * in the next one's first line. */
+static void tell_failed(struct methods *m, const struct call *call, int64_t took)
+{
+    int64_t second = clock_monotonic() / CLOCK_S;
+
+    if (second != m->failed_second) {
+        m->failed_second = second;
+        m->failed_lines = 0;
+    }
+    if (m->failed_lines++ >= FAILED_LINES_MAX) {
+        m->failed_unsaid++;
+        return;
+    }
+    log_say(call->code == CODE_INTERNAL ? LOG_ERROR : LOG_WARNING, "call_failed",
+            LOG_TEXT("method", str_of(call->method->name)), LOG_TEXT("code", code_text(call->code)),
+            LOG_TEXT("text", call->text), LOG_TEXT("peer", call->peer),
+            LOG_TEXT("key", call->idempotency_key), LOG_NUMBER("us", took),
+            LOG_NUMBER("unsaid", m->failed_unsaid));
+    m->failed_unsaid = 0;
+}
+
+void methods_answered(struct methods *m, const struct rpc *rpc, const struct call *call)
 {
     struct count *c = &m->counts[table_index(&rpc->row->method)];
     int64_t took = clock_monotonic() - rpc->begun_us;
@@ -99,8 +140,10 @@ void methods_answered(struct methods *m, const struct rpc *rpc, enum code code)
     while (i < BOUNDS_N && took > bounds_us[i])
         i++;
     c->buckets[i]++;
-    c->codes[code]++;
+    c->codes[call->code]++;
     c->sum_us += took;
+    if (is_ours(call->code) && !m->draining)
+        tell_failed(m, call, took);
 }
 
 void methods_over(struct methods *m, struct rpc *rpc)
@@ -130,6 +173,21 @@ static struct rpc *waits_in_vain(struct methods *m, bool reader_silent, bool wri
     return NULL;
 }
 
+/* malloc keeps what large requests took, in each thread's share of the heap. It is given back to
+ * the system when there is a pause, and under way now and then. */
+#define GIVE_BACK_BYTES      ((size_t)4 << 20)
+#define GIVE_BACK_BYTES_BUSY ((size_t)64 << 20)
+
+static void give_back(struct methods *m, bool pause)
+{
+    if (pause ? m->bytes < GIVE_BACK_BYTES : m->bytes - m->bytes_given < GIVE_BACK_BYTES_BUSY)
+        return;
+    /* What is under way is given back in the next pause. */
+    m->bytes = pause ? 0 : m->bytes;
+    m->bytes_given = m->bytes;
+    malloc_trim(0);
+}
+
 /* What an answer leads to may change the list, which is looked at anew each time. */
 static void look(struct loop_handle *timer)
 {
@@ -140,14 +198,19 @@ static void look(struct loop_handle *timer)
 
     while ((reader || writer) && (rpc = waits_in_vain(m, reader, writer)))
         rpc_give_up(rpc);
-    m->looks = m->posted > 0;
+    /* Not at once when all have come back: their callers are still to be answered. */
+    give_back(m, m->posted == 0 && m->paused);
+    m->looks = m->posted > 0 || !m->paused;
+    m->paused = m->posted == 0;
     if (m->looks)
         loop_timer_start(&m->look, LOOK_MS);
 }
 
-void methods_posted(struct methods *m)
+void methods_posted(struct methods *m, size_t bytes)
 {
+    m->paused = false;
     m->posted++;
+    m->bytes += bytes;
     if (!m->looks)
         loop_timer_start(&m->look, LOOK_MS);
     m->looks = true;

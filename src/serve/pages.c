@@ -224,14 +224,20 @@ static int metrics(void *context, struct buf *body)
     return HTTP_OK;
 }
 
-/* It never changes while a program runs; whoever wants it gets it made. */
+#define OPENAPI_BYTES_MAX ((size_t)16 << 20)
+
+/* It never changes while a program runs: made for the first who wants it, and kept. */
 static int openapi(void *context, struct buf *body)
 {
+    struct pages *p = context;
     size_t n;
     const struct method *const *methods = table_methods(&n);
 
-    (void)context;
-    openapi_write(methods, n, body);
+    if (!p->openapi.n) {
+        buf_init(&p->openapi, OPENAPI_BYTES_MAX);
+        openapi_write(methods, n, &p->openapi);
+    }
+    buf_add(body, buf_str(&p->openapi));
     return HTTP_OK;
 }
 
@@ -251,6 +257,7 @@ const struct net_page *pages_list(struct pages *p, size_t *ret_n)
 
 void pages_deinit(struct pages *p)
 {
+    buf_deinit(&p->openapi);
     arena_deinit(&p->look.arena);
     arena_deinit(&p->seen_arena);
 }

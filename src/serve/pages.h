@@ -35,6 +35,7 @@ struct pages {
     } reply, *seen; /* seen: of the newest look that was answered; NULL: there was none */
     struct arena seen_arena;
     bool looking;
+    struct buf openapi; /* the document; empty: nobody has asked for it */
 };
 
 /* The fields above the empty line are set. The list is the pages'. */

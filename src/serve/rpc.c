@@ -31,7 +31,7 @@ void rpc_soon(struct rpc *rpc, void (*what)(struct rpc *rpc))
 static void over(struct rpc *rpc)
 {
     if (!rpc->parted)
-        methods_answered(rpc->methods, rpc, rpc->call->code);
+        methods_answered(rpc->methods, rpc, rpc->call);
     methods_over(rpc->methods, rpc);
     rpc->call->done(rpc->call);
 }
@@ -121,7 +121,8 @@ static void part(struct rpc *rpc)
     nobody->done = parted_done;
     nobody->message = parted_message;
     c->arena = (struct arena){0};
-    c->peer = c->idempotency_key = (struct str){0};
+    c->peer = str_copy(&c->arena, nobody->peer);
+    c->idempotency_key = str_copy(&c->arena, nobody->idempotency_key);
     c->server = NULL;
     c->request = NULL;
     rpc->call = nobody;
@@ -143,7 +144,7 @@ void rpc_give_up(struct rpc *rpc)
     c->text = str_printf(&c->arena, "the store has not answered for %.1f s, %s", waited, what);
     c->retry_after_us = CLOCK_S;
     c->reply = NULL;
-    methods_answered(rpc->methods, rpc, c->code);
+    methods_answered(rpc->methods, rpc, c);
     c->done(c);
     if (rpc->on_cancel)
         rpc->on_cancel(rpc);
@@ -244,7 +245,7 @@ static void post(struct rpc *rpc, batcher_function *function, const void *reques
     };
     rpc->done = done;
     rpc->posted_us = clock_monotonic();
-    methods_posted(rpc->methods);
+    methods_posted(rpc->methods, q->bytes);
     batcher_post(batcher_for(rpc), &q, 1);
 }
 

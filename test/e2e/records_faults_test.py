@@ -182,6 +182,8 @@ def a_dead_store_is_told_by_each_call_and_comes_back(stage):
     for method, times in (("queues.claim", 1), ("leases.complete", 2), ("queues.enqueue", 1),
                           ("queues.get", 1)):
         tap.equal(stage.server.calls(method, "store_unavailable"), times, method)
+    failed = [(row["method"], row["code"]) for row in stage.log("call_failed")]
+    tap.equal([x for x in failed if x[0] != "queues.get"].count(("leases.complete", "store_unavailable")), 2)
     troubles = [row["code"] for row in stage.log("store_trouble")]
     tap.equal((troubles[0], troubles[-1]), ("store_unavailable", "OK"))
     # Not a token is lost, nothing was half done, and it is the same process all the time.

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "net"))
@@ -52,6 +53,25 @@ def it_is_ready_and_small_and_says_where():
         tap.equal((len(sizes), list(sizes.values())), (12, sorted(sizes.values())))
         w.wait(lambda: s.metrics().get("weft_workers") == 1)
         tap.equal(s.end(), 0)
+
+
+@tap.case
+def what_large_requests_took_is_given_back():
+    with World() as w, Server(w) as s:
+        s.call("PUT", "/v1/queues/mail", {})
+        tasks = [{"payload": {"number": n, "text": "x" * 100}} for n in range(10000)]
+
+        def add():
+            for _ in range(3):
+                s.call("POST", "/v1/queues/mail:enqueue", {"tasks": tasks})
+
+        adders = [threading.Thread(target=add) for _ in range(4)]
+        for adder in adders:
+            adder.start()
+        for adder in adders:
+            adder.join()
+        tap.equal(s.call("GET", "/v1/queues/mail")["counts"]["ready"], 120000)
+        w.wait(lambda: s.rss_kib() < 48 << 10)
 
 
 @tap.case
