@@ -160,4 +160,22 @@ def parts_are_chosen_and_postgres_may_be_missing():
     tap.contains(done.stdout, f"\n{passed} passed, 0 failed, {len(skipped)} skipped\n")
 
 
+@tap.case
+def tests_are_listed_by_kind():
+    # C-86: units beside their code, e2e, chaos and load tests by their names
+    command = [os.path.join(os.environ["WEFT_SOURCE"], "test", "run"), "--build", os.environ["WEFT_BUILD"]]
+
+    def listed(*parts):
+        done = subprocess.run([*command, "--list", *parts], capture_output=True, text=True, check=False)
+        return done.returncode, [line.split("\t")[0] for line in done.stdout.splitlines()]
+
+    status, every = listed()
+    tap.equal((status, every), (0, sorted(set(every))))
+    for part in ("src/core/", "test/e2e/", "chaos", "load", "fuzz/"):
+        status, some = listed(part)
+        tap.equal((status, bool(some)), (0, True), part)
+        tap.equal(some, [name for name in every if part in name])
+    tap.equal(listed("no such test"), (1, []))
+
+
 tap.main()

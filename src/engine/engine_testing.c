@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/engine_testing.h"
 
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
+
+#define LOCK_LOOKS 2000 /* ten seconds of them */
 
 enum place { MEMORY, FILE_, POSTGRES };
 static int places[] = {MEMORY, FILE_, POSTGRES};
@@ -100,6 +105,57 @@ int world_begin(struct world *w)
     if (w->now)
         w->tx.now = w->now;
     return r;
+}
+
+struct late {
+    struct tx tx;
+    world_call *call;
+    const void *req;
+    void *reply;
+    int r;
+};
+
+static void *come_late(void *context)
+{
+    struct late *l = context;
+
+    l->r = tx_begin(&l->tx);
+    if (!l->r)
+        l->r = l->call(&l->tx, l->req, l->reply);
+    tx_rollback(&l->tx);
+    return NULL;
+}
+
+void world_await_lock(struct world *w)
+{
+    static const char waits[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
+                                "current_database() AND wait_event_type = 'Lock'";
+    const struct timespec pause = {.tv_nsec = 5 * CLOCK_MS * 1000};
+
+    for (int i = 0; i < LOCK_LOOKS && strcmp(store_testing_sql(w->place, waits), "0") == 0; i++)
+        nanosleep(&pause, NULL);
+}
+
+enum code world_meet(struct world *w, world_call *call, const void *req, void *reply)
+{
+    struct store *store = store_testing_open(w->place, STORE_WRITE);
+    struct arena a = {0};
+    struct late l = {
+        {.store = store, .arena = &a},
+        call, req, reply, 0
+    };
+    enum code code;
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, come_late, &l), 0);
+    world_await_lock(w);
+    STORE_OK(w->store, tx_commit(&w->tx));
+    pthread_join(thread, NULL);
+    code = l.r ? l.tx.problem.code : CODE_OK;
+    assert_true(l.r == 0 || l.r == ENGINE_E_REFUSED);
+    arena_deinit(&a);
+    store_free(store);
+    return code;
 }
 
 void world_healthy(struct world *w)

@@ -82,6 +82,14 @@ int world_begin(struct world *w);
         tx_rollback(&w_->tx);                                                                      \
     } while (0)
 
+/* Until somebody waits for a lock of this database; Postgres. */
+void world_await_lock(struct world *w);
+/* A call that begins on a connection of its own while the world's transaction is open, and waits
+ * for a lock of it; then that transaction is committed. Why the call was refused, or CODE_OK;
+ * whatever it did is undone. Of Postgres, where writers do not take turns. */
+typedef int world_call(struct tx *tx, const void *req, void *reply);
+enum code world_meet(struct world *w, world_call *call, const void *req, void *reply);
+
 /* What `weft doctor` finds must be nothing. */
 void world_healthy(struct world *w);
 

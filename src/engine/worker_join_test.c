@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Workers from outside: joining again, many heartbeats at once, lists. */
-#include <pthread.h>
-#include <time.h>
-
 #include "engine/engine_testing.h"
 
 #define TTL_US (50 * CLOCK_S)
@@ -303,54 +300,21 @@ static void heartbeats_bring_what_to_stop(void **state)
     world_healthy(w);
 }
 
-/* A program that joins while another transaction is open. */
-struct joining {
-    struct store *store;
-    struct worker_join req;
-    pthread_t thread;
-    enum code code;
-    int r;
-};
-
-static void *join_late(void *context)
+static int try_join(struct tx *tx, const void *req, void *reply)
 {
-    struct joining *j = context;
-    struct arena a = {0};
-    struct tx tx = {.store = j->store, .arena = &a};
-    struct worker_joined reply;
-
-    j->r = tx_begin(&tx);
-    if (!j->r)
-        j->r = worker_join(&tx, &j->req, &reply);
-    j->code = tx.problem.code;
-    tx_rollback(&tx);
-    arena_deinit(&a);
-    return NULL;
+    return worker_join(tx, req, reply);
 }
 
 /* Neither has seen the other when it begins: the second waits for the first. */
 static void of_two_that_join_at_once_one_is_refused(void **state)
 {
-    static const char waits[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
-                                "current_database() AND wait_event_type = 'Lock'";
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
     struct world *w = world(state);
-    struct joining j = {
-        .store = store_testing_open(w->place, STORE_WRITE),
-        .req = request("w1", 4),
-    };
-    struct worker_joined first;
+    const struct worker_join req = request("w1", 4);
+    struct worker_joined first, second;
 
     STORE_OK(w->store, world_begin(w));
-    assert_int_equal(worker_join(&w->tx, &j.req, &first), 0);
-    assert_int_equal(pthread_create(&j.thread, NULL, join_late, &j), 0);
-    for (int i = 0; i < 2000 && strcmp(store_testing_sql(w->place, waits), "0") == 0; i++)
-        nanosleep(&pause, NULL);
-    STORE_OK(w->store, tx_commit(&w->tx));
-    pthread_join(j.thread, NULL);
-    assert_int_equal(j.r, ENGINE_E_REFUSED);
-    assert_int_equal(j.code, CODE_WORKER_ALIVE);
-    store_free(j.store);
+    assert_int_equal(worker_join(&w->tx, &req, &first), 0);
+    assert_int_equal(world_meet(w, try_join, &req, &second), CODE_WORKER_ALIVE);
 }
 
 static struct worker_views page(struct world *w, struct worker_page req)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Workers: incarnations, heartbeats, slots, and what becomes of what they held. */
 #include <pthread.h>
-#include <time.h>
 
 #include "engine/engine_testing.h"
 
@@ -104,59 +103,28 @@ static void one_worker_carries_a_run(void **state)
     DO(w, worker_register(&w->tx, &req, &row));
 }
 
-/* A program that registers while another transaction is open. */
-struct joining {
-    struct store *store;
-    struct worker_register req;
-    pthread_t thread;
-    enum code code;
-    int r;
-};
-
-static void *join_run(void *context)
+static int enter(struct tx *tx, const void *req, void *reply)
 {
-    struct joining *j = context;
-    struct arena a = {0};
-    struct tx tx = {.store = j->store, .arena = &a};
-    struct worker_row row;
-
-    j->r = tx_begin(&tx);
-    if (!j->r)
-        j->r = worker_register(&tx, &j->req, &row);
-    j->code = tx.problem.code;
-    tx_rollback(&tx);
-    arena_deinit(&a);
-    return NULL;
+    return worker_register(tx, req, reply);
 }
 
 /* Both have looked before either has registered: the second waits for the first. */
 static void of_two_that_come_at_once_one_carries_the_run(void **state)
 {
-    static const char waits[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
-                                "current_database() AND wait_event_type = 'Lock'";
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
     struct world *w = world(state);
-    struct joining j = {
-        .store = store_testing_open(w->place, STORE_WRITE),
-        .req = {.name = STR("w"),
-                .kind = STR("local"),
-                .host = STR("h"),
-                .slots = 1,
-                .ttl_us = 60 * CLOCK_S,
-                .run = world_start(w, TWO_TASKS)},
+    const struct worker_register req = {
+        .name = STR("w"),
+        .kind = STR("local"),
+        .host = STR("h"),
+        .slots = 1,
+        .ttl_us = 60 * CLOCK_S,
+        .run = world_start(w, TWO_TASKS),
     };
-    struct worker_row row;
+    struct worker_row first, second;
 
     STORE_OK(w->store, world_begin(w));
-    assert_int_equal(worker_register(&w->tx, &j.req, &row), 0);
-    assert_int_equal(pthread_create(&j.thread, NULL, join_run, &j), 0);
-    for (int i = 0; i < 2000 && strcmp(store_testing_sql(w->place, waits), "0") == 0; i++)
-        nanosleep(&pause, NULL);
-    STORE_OK(w->store, tx_commit(&w->tx));
-    pthread_join(j.thread, NULL);
-    assert_int_equal(j.r, ENGINE_E_REFUSED);
-    assert_int_equal(j.code, CODE_RUN_HELD);
-    store_free(j.store);
+    assert_int_equal(worker_register(&w->tx, &req, &first), 0);
+    assert_int_equal(world_meet(w, enter, &req, &second), CODE_RUN_HELD);
 }
 
 static void unknown_workers_are_refused(void **state)
@@ -389,13 +357,8 @@ static void *act(void *context)
 /* Begin, and come to a lock that our transaction holds. */
 static void begin_beside(struct world *w, struct other *o)
 {
-    static const char waits[] = "SELECT count(*) FROM pg_stat_activity WHERE datname = "
-                                "current_database() AND wait_event_type = 'Lock'";
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
-
     assert_int_equal(pthread_create(&o->thread, NULL, act, o), 0);
-    for (int i = 0; i < 2000 && strcmp(store_testing_sql(w->place, waits), "0") == 0; i++)
-        nanosleep(&pause, NULL);
+    world_await_lock(w);
 }
 
 static void end_beside(struct other *o)
