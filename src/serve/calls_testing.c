@@ -205,3 +205,9 @@ void calls_testing_end(struct calls_testing_call *call)
     buf_deinit(&call->history);
     arena_deinit(&call->call.arena);
 }
+
+const char *calls_testing_complete(struct calls_testing *c, const char *token, const char *more)
+{
+    return calls_testing_ok(c, "leases.complete",
+                            REQUEST(c, "{\"results\": [{\"token\": \"%s\", %s}]}", token, more));
+}

@@ -53,4 +53,23 @@ void calls_testing_wait_messages(struct calls_testing_call *call, size_t n);
 void calls_testing_settle(struct calls_testing *c);
 void calls_testing_end(struct calls_testing_call *call);
 
+/* The end of a lease: `more` are the other fields. The reply. */
+const char *calls_testing_complete(struct calls_testing *c, const char *token, const char *more);
+
+#define HAS(text, piece)                                                                           \
+    do {                                                                                           \
+        const char *text_ = (text);                                                                \
+        if (!strstr(text_, (piece)))                                                               \
+            fail_msg("%s is not in\n%s", (piece), text_);                                          \
+    } while (0)
+
+/* A request with texts of the test in it. */
+#define REQUEST(c, ...) (str_printf(&(c)->arena, __VA_ARGS__).p)
+
+#define PUT(c, settings) calls_testing_ok((c), "queues.put", "{\"queue\": \"mail\"" settings "}")
+#define ENQUEUE(c, tasks)                                                                          \
+    calls_testing_ok((c), "queues.enqueue", "{\"queue\": \"mail\", \"tasks\": [" tasks "]}")
+#define CLAIM(c, more)                                                                             \
+    calls_testing_ok((c), "queues.claim", "{\"queue\": \"mail\", \"worker\": \"me\"" more "}")
+
 #endif
