@@ -42,7 +42,7 @@ struct stream {
     struct call call;
     struct grpc_frame in;
     size_t received; /* bytes of the body */
-    size_t held;     /* of them, counted in shared->bodies_bytes */
+    size_t held;     /* of them, or of the reply, counted in shared->bodies_bytes */
     int64_t begun_us;
 
     /* what the headers say */
@@ -193,6 +193,8 @@ static void finish(struct stream *s, const struct ending *e)
         size_t n = trailers(s, e, fields);
 
         h2_end(&s->h2, fields, n);
+        s->held = h2_ahead(&s->h2);
+        shared_of(s)->bodies_bytes += s->held;
     } else {
         size_t n = trailers(s, e, fields + 3);
 
@@ -506,7 +508,7 @@ static bool hold(struct stream *s, size_t n)
     if (!max || shared->bodies_bytes <= max)
         return true;
     refuse_for_limit(s, METRICS_BODIES, CODE_RESOURCE_EXHAUSTED,
-                     STR("the server holds as many requests as it may"), CLOCK_S);
+                     STR("the server holds as many requests and replies as it may"), CLOCK_S);
     return false;
 }
 
@@ -514,7 +516,7 @@ static void on_data(struct h2_stream *h, struct str bytes)
 {
     struct stream *s = stream_of(h);
 
-    if (s->route->service && !hold(s, bytes.n))
+    if (s->route->service && !h->ended_out && !hold(s, bytes.n))
         return;
     while (bytes.n && !h->ended_out) {
         int r;

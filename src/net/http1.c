@@ -161,12 +161,20 @@ static int64_t call_deadline(const struct http1 *h)
     return at;
 }
 
+/* Replies that their client does not take are held as requests are. */
+static void count_unsent(struct http1 *h, size_t n)
+{
+    http1_shared(h)->bodies_bytes += n - h->unsent;
+    h->unsent = n;
+}
+
 /* Say to the host what it shall know. */
 void http1_settle(struct http1 *h)
 {
     const struct net_limits *l = &http1_shared(h)->limits;
     size_t waiting = h->in.n - h->in_at;
 
+    count_unsent(h, h->out.n - h->out_at);
     h->p.paused = waiting > l->head_bytes && (h->state == HTTP1_CALL || h->out.n > h->out_at);
     /* Behind what it has understood there is nothing, or a beginning that stays one. */
     if (h->ended && h->state == HTTP1_HEAD && h->looked == waiting)
@@ -339,6 +347,7 @@ static void http1_free(struct protocol *p)
         else
             http1_exchange_free(x);
     }
+    count_unsent(h, 0);
     buf_deinit(&h->in);
     buf_deinit(&h->out);
     free(h);

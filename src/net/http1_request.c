@@ -289,8 +289,9 @@ bool http1_too_large(struct http1 *h, uint64_t whole, uint64_t more)
     if (l->bodies_bytes && http1_shared(h)->bodies_bytes + more > l->bodies_bytes) {
         http1_refused(h, METRICS_BODIES);
         h->reply.retry_after_us = CLOCK_S;
-        http1_refuse_and_close(h, code_http(CODE_RESOURCE_EXHAUSTED), CODE_RESOURCE_EXHAUSTED,
-                               "the server holds as many requests as it has memory for");
+        http1_refuse_and_close(
+            h, code_http(CODE_RESOURCE_EXHAUSTED), CODE_RESOURCE_EXHAUSTED,
+            "the server holds as many requests and replies as it has memory for");
         return true;
     }
     return false;

@@ -40,6 +40,7 @@ struct http1 {
     size_t in_at;
     size_t looked; /* so much of it has no line end that was not tried */
     struct buf out;
+    size_t unsent; /* bytes of `out`, as counted in shared->bodies_bytes */
     size_t out_at;
     bool fresh; /* nothing was ever read */
     bool ended; /* the client sends no more */

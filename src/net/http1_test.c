@@ -440,6 +440,27 @@ static void heads_and_bodies_have_limits(void **state)
     tear_down(&f);
 }
 
+/* A reply that its client does not take counts as its request did. */
+static void replies_that_are_not_taken_are_bounded(void **state)
+{
+    struct fixture f;
+    size_t held;
+
+    (void)state;
+    set_up(&f);
+    f.host.slow = true;
+    fake_host_feed(&f.host, STR("GET /nothing" HTTP END));
+    held = f.host.shared.bodies_bytes;
+    assert_true(held > 100);
+    f.host.shared.limits.bodies_bytes = held - 1;
+    fake_host_feed(&f.host, STR("GET /v1/queues/a" HTTP END));
+    f.host.slow = false;
+    fake_host_feed(&f.host, STR(""));
+    assert_int_equal(f.host.shared.bodies_bytes, 0);
+    assert_true(has(buf_str(&f.host.sent), "HTTP/1.1 429 "));
+    tear_down(&f);
+}
+
 /* the limit is told, and when to come again. */
 static void too_many_requests_a_second(void **state)
 {
@@ -656,6 +677,7 @@ int main(void)
         cmocka_unit_test(times_are_total),
         cmocka_unit_test(a_steady_body_is_taken),
         cmocka_unit_test(heads_and_bodies_have_limits),
+        cmocka_unit_test(replies_that_are_not_taken_are_bounded),
         cmocka_unit_test(too_many_requests_a_second),
         cmocka_unit_test(a_deadline_and_a_client_that_goes),
         cmocka_unit_test(what_a_closed_side_had_sent_is_answered),

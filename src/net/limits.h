@@ -23,7 +23,8 @@ struct net_limits {
     size_t head_bytes;  /* of a request: its line and fields */
     size_t head_fields; /* their number */
     size_t body_bytes;
-    size_t bodies_bytes; /* of all requests that are being read or answered */
+    size_t bodies_bytes; /* of all requests that are being read or answered, and of what their
+                            clients have not taken of the replies */
 
     int64_t first_byte_us; /* of a new connection; with TLS the handshake is within it */
     int64_t head_us;       /* from the first byte of a head to its last */

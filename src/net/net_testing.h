@@ -43,6 +43,7 @@ struct fake_host {
     struct buf sent;
     bool busy, small;
     bool refuse; /* admit nothing */
+    bool slow;   /* the client takes nothing */
 };
 
 void fake_host_init(struct fake_host *h, struct fake_service *f,
