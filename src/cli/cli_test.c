@@ -11,14 +11,6 @@
 #include "cli/command.h"
 #include "cli/fake_testing.h"
 
-#define CALL(method, request_, reply)                                                              \
-    {                                                                                              \
-        .kind = FAKE_CALL, .name = (method), .request = (request_), .text = (reply)                \
-    }
-#define REFUSE(method, code_, sentence)                                                            \
-    {                                                                                              \
-        .kind = FAKE_REFUSE, .name = (method), .code = (code_), .text = (sentence)                 \
-    }
 #define FOLLOW(how, after)                                                                         \
     {                                                                                              \
         .kind = FAKE_FOLLOW, .name = (how), .number = (after)                                      \
@@ -52,198 +44,8 @@
     "\"id\": \"12\", \"workflow\": \"etl\", \"version\": 3, \"state\": \"SUCCEEDED\", "            \
     "\"reason\": \"\", \"duration\": \"0.75s\", \"seq\": \"9\", \"counts\": {\"succeeded\": 2}"
 
-static void check_run(const char *name, const struct fake_step *steps, const char *const *args,
-                      int status, const char *out, const char *err)
-{
-    struct fake_result r = fake_run(steps, args);
-
-    if (r.status != status || strcmp(r.out, out) || strcmp(r.err, err))
-        fail_msg("%s: status %d\n--- stdout\n%s--- stderr\n%s", name, r.status, r.out, r.err);
-    fake_result_deinit(&r);
-}
-
-static void wrong_lines_are_refused_with_a_sentence(void **state)
-{
-    static const struct {
-        const char *name;
-        const char *args[8];
-        const char *err;
-    } rows[] = {
-        {"no such command",
-         {"weft", "rnu", "x"},
-         "there is no command \"rnu\"; did you mean \"weft run\"?"                                                                     },
-        {"nothing near",
-         {"weft", "frobnicate"},
-         "there is no command \"frobnicate\" (weft --help)"                                                                            },
-        {"hostile command",
-         {"weft", "\x1b[2J\n"},
-         "there is no command \"\\u001b[2J\\n\" (weft --help)"                                                                         },
-        {"half a command",       {"weft", "workflows"},                            "weft workflows needs one of: put, list, show"      },
-        {"wrong second word",
-         {"weft", "runs", "lsit"},
-         "there is no command \"runs lsit\"; did you mean \"weft runs list\"?"                                                         },
-        {"wrong first word",
-         {"weft", "rusn", "list"},
-         "there is no command \"rusn\"; did you mean \"weft runs list\"?"                                                              },
-        {"no such option",
-         {"weft", "run", "x", "--job=4"},
-         "there is no option --job; did you mean --jobs? (weft run --help)"                                                            },
-        {"no such letter",       {"weft", "run", "-z"},                            "there is no option -z (weft run --help)"           },
-        {"of another command",
-         {"weft", "check", "x", "-j", "4"},
-         "weft check takes no option --jobs (weft check --help)"                                                                       },
-        {"without value",        {"weft", "run", "x", "-j"},                       "--jobs needs a value: --jobs N"                    },
-        {"no number",
-         {"weft", "run", "x", "-j", "many"},
-         "--jobs is a whole number from 1 to 4096, not \"many\""                                                                       },
-        {"zero",                 {"weft", "run", "x", "-j0"},                      "--jobs is a whole number from 1 to 4096, not \"0\""},
-        {"too many",
-         {"weft", "run", "x", "--jobs=4097"},
-         "--jobs is a whole number from 1 to 4096, not \"4097\""                                                                       },
-        {"no choice",
-         {"weft", "status", "-o", "yaml"},
-         "--output is table, json or jsonl, not \"yaml\""                                                                              },
-        {"twice",                {"weft", "status", "--data", "a", "--data", "b"}, "--data is given twice"                             },
-        {"empty",                {"weft", "status", "--store="},                   "--store is empty"                                  },
-        {"flag with value",      {"weft", "status", "--quiet=yes"},                "--quiet takes no value"                            },
-        {"too few",              {"weft", "runs", "show"},                         "weft runs show needs RUN (weft runs show --help)"  },
-        {"too many words",
-         {"weft", "runs", "show", "1", "2"},
-         "weft runs show takes no argument \"2\" (weft runs show --help)"                                                              },
-        {"no id",
-         {"weft", "runs", "show", "abc"},
-         "\"abc\" is no id of a run: it is a number from 1 on"                                                                         },
-        {"id 0",
-         {"weft", "runs", "show", "0"},
-         "\"0\" is no id of a run: it is a number from 1 on"                                                                           },
-        {"no task",              {"weft", "task", "show", "1/"},                   "\"1/\" is no task: it is an id, or RUN/NAME"       },
-        {"param without =",
-         {"weft", "run", "x", "-p", "day"},
-         "--param is NAME=VALUE, not \"day\""                                                                                          },
-        {"param without name",
-         {"weft", "run", "x", "-p", "=5"},
-         "--param is NAME=VALUE, not \"=5\""                                                                                           },
-        {"param twice",          {"weft", "run", "x", "-pa=1", "-pa=2"},           "parameter a is given twice"                        },
-        {"options are over",
-         {"weft", "--", "--help"},
-         "there is no command \"--help\"; did you mean \"weft help\"?"                                                                 },
-        {"unknown shell",
-         {"weft", "completion", "tcsh"},
-         "there are completions for bash, zsh and fish, not for \"tcsh\""                                                              },
-        {"an empty queue",
-         {"weft", "queue", "put", ""},
-         "QUEUE of weft queue put is empty (weft queue put --help)"                                                                    },
-        {"an empty setting",
-         {"weft", "queue", "put", "q", "paused=true", ""},
-         "SETTING=VALUE of weft queue put is empty (weft queue put --help)"                                                            },
-        {"an empty task",
-         {"weft", "runs", "logs", "1", ""},
-         "TASK of weft runs logs is empty (weft runs logs --help)"                                                                     },
-        {"an empty token",
-         {"weft", "queue", "complete", "1.2", ""},
-         "TOKEN of weft queue complete is empty (weft queue complete --help)"                                                          },
-        {"an empty file",
-         {"weft", "config", "check", ""},
-         "FILE of weft config check is empty (weft config check --help)"                                                               },
-        {"an option of others",
-         {"weft", "queue", "claim", "q", "--max=5"},
-         "there is no option --max (weft queue claim --help)"                                                                          },
-        {"no setting",
-         {"weft", "queue", "put", "q", "colour=red"},
-         "a queue has no setting \"colour\"; it has paused, tasks_max, concurrency_max, "
-         "key_concurrency, rate, rate_burst, fair, claim_ttl, "
-         "retention, task_timeout, retry.max_attempts, retry.backoff_base, retry.backoff_factor, "
-         "retry.backoff_cap, retry.jitter and retry.retry_on"                                                                          },
-        {"nearly a setting",
-         {"weft", "queue", "put", "q", "retry.retryon=lost"},
-         "a queue has no setting \"retry.retryon\"; did you mean retry.retry_on?"                                                      },
-        {"no worker",
-         {"weft", "workers", "drain", "nobody"},
-         "\"nobody\" is no id of a worker: it is a number from 1 on"                                                                   },
-        {"a bench over TLS",
-         {"weft", "bench", "--server", "https://a:1"},
-         "weft bench speaks plain HTTP: give it a server as http://127.0.0.1:7411, not "
-         "https://a:1"                                                                                                                 },
-        {"follow as one object", {"weft", "runs", "logs", "1", "-f", "-ojson"},    NULL                                                },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ROWS_N(rows); i++) {
-        struct fake_result r = fake_run(NULL, rows[i].args);
-        char want[512];
-
-        CHECK_ROW(rows[i].name, r.status == 2);
-        CHECK_ROW(rows[i].name, !strcmp(r.out, ""));
-        snprintf(want, sizeof(want), "weft: %s [invalid_argument]\n",
-                 rows[i].err ? rows[i].err : "");
-        if (rows[i].err && strcmp(r.err, want))
-            fail_msg("%s: found %s   wanted %s", rows[i].name, r.err, want);
-        fake_result_deinit(&r);
-    }
-}
-
-static void errors_are_objects_where_json_was_asked_for(void **state)
-{
-    static const struct fake_step steps[] = {
-        REFUSE("status.get", CODE_STORE_LOCKED, "another program holds \"weft.db\""),
-        {.name = NULL},
-    };
-
-    (void)state;
-    check_run(
-        "usage", NULL, FAKE_ARGS("run", "-o", "json"), 2, "",
-        "{\"type\":\"urn:weft:problem:invalid_argument\",\"title\":\"invalid argument\","
-        "\"detail\":\"weft run needs FILE (weft run --help)\",\"code\":\"invalid_argument\"}\n");
-    check_run("a problem", steps, FAKE_ARGS("status", "-ojsonl"), 7, "",
-              "{\"type\":\"urn:weft:problem:store_locked\",\"title\":\"store locked\","
-              "\"detail\":\"another program holds \\\"weft.db\\\"\",\"code\":\"store_locked\"}\n");
-}
-
-static void each_code_has_its_exit_status(void **state)
-{
-    (void)state;
-    for (int code = CODE_OK + 1; code < CODE_N; code++) {
-        const struct fake_step steps[] = {
-            REFUSE("status.get", (enum code)code, "it is so"),
-            {.name = NULL},
-        };
-        struct fake_result r = fake_run(steps, FAKE_ARGS("status"));
-
-        assert_int_equal(r.status, code_exit((enum code)code));
-        assert_non_null(strstr(r.err, "weft: it is so ["));
-        fake_result_deinit(&r);
-    }
-}
-
-static void help_is_everywhere(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < command_rows_n; i++) {
-        const struct command *row = &command_rows[i];
-        char path[64], usage[128];
-        char *first, *second;
-        struct fake_result r;
-
-        snprintf(path, sizeof(path), "%s", row->path);
-        snprintf(usage, sizeof(usage), "Usage: weft %s", row->path);
-        first = path;
-        second = strchr(path, ' ');
-        if (second)
-            *second++ = '\0';
-        r = fake_run(NULL,
-                     second ? FAKE_ARGS(first, second, "--help") : FAKE_ARGS(first, "--help"));
-        CHECK_ROW(row->path, r.status == 0 && !strncmp(r.out, usage, strlen(usage)) && !*r.err);
-        fake_result_deinit(&r);
-        r = fake_run(NULL, second ? FAKE_ARGS("help", first, second) : FAKE_ARGS("help", first));
-        CHECK_ROW(row->path, r.status == 0 && !strncmp(r.out, usage, strlen(usage)) && !*r.err);
-        fake_result_deinit(&r);
-        /* The table itself: sentences that a full stop is put behind, and room in the lists. */
-        CHECK_ROW(row->path, row->help[0] >= 'a' && row->help[0] <= 'z');
-        CHECK_ROW(row->path, row->help[strlen(row->help) - 1] != '.');
-        CHECK_ROW(row->path, row->least <= row->most);
-        CHECK_ROW(row->path, (*row->arguments != '\0') == (row->most > 0));
-    }
-}
+#define STORED                                                                                     \
+    "{\"name\": \"etl\", \"version\": 3, \"kind\": \"graph\", \"tasks\": 2, \"created\": true}"
 
 /* A run from a file: stored, started, followed, told. */
 struct fixture {
@@ -281,9 +83,6 @@ static int teardown(void **state)
     return 0;
 }
 
-#define STORED                                                                                     \
-    "{\"name\": \"etl\", \"version\": 3, \"kind\": \"graph\", \"tasks\": 2, \"created\": true}"
-
 static void a_failed_run_on_a_pipe(void **state)
 {
     const struct fixture *f = *state;
@@ -304,15 +103,15 @@ static void a_failed_run_on_a_pipe(void **state)
         {.name = NULL                },
     };
 
-    check_run("a failed run", steps, FAKE_ARGS("run", f->file, "-p", "day=a=b"), 1,
-              "12:00:01Z extract RUNNING attempt 1\n"
-              "12:00:01Z extract FAILED attempt 1 exit code 3 0.50s\n"
-              "extract failed: the command ended with exit code 3 [command_failed]\n"
-              "    | first\n"
-              "    | no such table\n"
-              "    whole log: weft runs logs 12 extract\n"
-              "run 12 of etl FAILED in 0.75s: 1 failed, 1 skipped\n",
-              "");
+    fake_check("a failed run", steps, FAKE_ARGS("run", f->file, "-p", "day=a=b"), 1,
+               "12:00:01Z extract RUNNING attempt 1\n"
+               "12:00:01Z extract FAILED attempt 1 exit code 3 0.50s\n"
+               "extract failed: the command ended with exit code 3 [command_failed]\n"
+               "    | first\n"
+               "    | no such table\n"
+               "    whole log: weft runs logs 12 extract\n"
+               "run 12 of etl FAILED in 0.75s: 1 failed, 1 skipped\n",
+               "");
 }
 
 static void a_run_as_one_object(void **state)
@@ -362,7 +161,7 @@ static void a_run_as_lines_of_json(void **state)
         {.name = NULL},
     };
 
-    check_run(
+    fake_check(
         "jsonl", steps, FAKE_ARGS("run", "-ojsonl", "-pday=a=b", f->file), 0,
         "{\"seq\":\"1\",\"at\":\"2026-03-08T12:00:01.000000Z\",\"run\":\"12\",\"task\":\"13\","
         "\"name\":\"extract\",\"kind\":\"task_RUNNING\",\"data\":{\"attempt\":1}}\n"
@@ -385,7 +184,7 @@ static void a_quiet_run_says_nothing_of_success(void **state)
         {.name = NULL},
     };
 
-    check_run("quiet", steps, FAKE_ARGS("run", "-q", "-pday=a=b", f->file), 0, "", "");
+    fake_check("quiet", steps, FAKE_ARGS("run", "-q", "-pday=a=b", f->file), 0, "", "");
 }
 
 static void a_faulty_file_is_named_with_its_places(void **state)
@@ -398,18 +197,18 @@ static void a_faulty_file_is_named_with_its_places(void **state)
     };
 
     snprintf(err, sizeof(err), "weft: etl is no valid workflow: 1 error [workflow_invalid]\n");
-    check_run("faulty", steps, FAKE_ARGS("run", f->file), 2, "", err);
+    fake_check("faulty", steps, FAKE_ARGS("run", f->file), 2, "", err);
     snprintf(err, sizeof(err), "weft: %s/none.yaml: there is no such file [invalid_argument]\n",
              f->dir);
     {
         char none[128];
 
         snprintf(none, sizeof(none), "%s/none.yaml", f->dir);
-        check_run("missing", NULL, FAKE_ARGS("run", none), 2, "", err);
+        fake_check("missing", NULL, FAKE_ARGS("run", none), 2, "", err);
     }
     snprintf(err, sizeof(err), "weft: %s: this is a folder, not a file [invalid_argument]\n",
              f->dir);
-    check_run("a folder", NULL, FAKE_ARGS("run", f->dir), 2, "", err);
+    fake_check("a folder", NULL, FAKE_ARGS("run", f->dir), 2, "", err);
 }
 
 static void a_resumed_run_tells_only_what_is_new(void **state)
@@ -428,12 +227,12 @@ static void a_resumed_run_tells_only_what_is_new(void **state)
     };
 
     (void)state;
-    check_run("resume", steps, FAKE_ARGS("runs", "resume"), 0,
-              "run 12 goes on\n"
-              "taken back from a program that died: ex\\ntract\n"
-              "12:00:01Z extract SUCCEEDED 1.00s\n"
-              "run 12 of etl SUCCEEDED in 0.75s: 2 succeeded\n",
-              "");
+    fake_check("resume", steps, FAKE_ARGS("runs", "resume"), 0,
+               "run 12 goes on\n"
+               "taken back from a program that died: ex\\ntract\n"
+               "12:00:01Z extract SUCCEEDED 1.00s\n"
+               "run 12 of etl SUCCEEDED in 0.75s: 2 succeeded\n",
+               "");
 }
 
 static void watching_a_run_that_has_ended_ends_at_once(void **state)
@@ -445,8 +244,8 @@ static void watching_a_run_that_has_ended_ends_at_once(void **state)
     };
 
     (void)state;
-    check_run("watch", steps, FAKE_ARGS("runs", "watch", "12"), 0,
-              "run 12 of etl SUCCEEDED in 0.75s: 2 succeeded\n", "");
+    fake_check("watch", steps, FAKE_ARGS("runs", "watch", "12"), 0,
+               "run 12 of etl SUCCEEDED in 0.75s: 2 succeeded\n", "");
 }
 
 static void watching_can_end_before_the_run(void **state)
@@ -461,8 +260,8 @@ static void watching_can_end_before_the_run(void **state)
     };
 
     (void)state;
-    check_run("watch", steps, FAKE_ARGS("--data", "/x y", "runs", "watch", "12"), 1, "",
-              "weft: run 12 goes on; look again with weft runs watch --data '/x y' 12\n");
+    fake_check("watch", steps, FAKE_ARGS("--data", "/x y", "runs", "watch", "12"), 1, "",
+               "weft: run 12 goes on; look again with weft runs watch --data '/x y' 12\n");
 }
 
 static void lists_are_tables_or_json(void **state)
@@ -478,12 +277,13 @@ static void lists_are_tables_or_json(void **state)
     };
 
     (void)state;
-    check_run("table", steps, FAKE_ARGS("runs", "list", "--state", "failed"), 0,
-              "   RUN  WORKFLOW  VERSION  STATE   TASKS  STARTED (UTC)        TIME   COUNTS\n"
-              "x  12   e\\ttl           3  FAILED  3/3    2026-03-08 12:00:01  1m01s  2 succeeded, "
-              "1 failed\n",
-              "");
-    check_run(
+    fake_check(
+        "table", steps, FAKE_ARGS("runs", "list", "--state", "failed"), 0,
+        "   RUN  WORKFLOW  VERSION  STATE   TASKS  STARTED (UTC)        TIME   COUNTS\n"
+        "x  12   e\\ttl           3  FAILED  3/3    2026-03-08 12:00:01  1m01s  2 succeeded, "
+        "1 failed\n",
+        "");
+    fake_check(
         "jsonl", steps, FAKE_ARGS("runs", "list", "--state=FAILED", "-o", "jsonl"), 0,
         "{\"id\":\"12\",\"workflow\":\"e\\ttl\",\"version\":3,\"state\":\"FAILED\","
         "\"created_at\":\"2026-03-08T12:00:01.000000Z\",\"ended_at\":null,\"duration\":\"61.5s\","
@@ -502,8 +302,8 @@ static void lists_are_read_page_by_page(void **state)
     };
 
     (void)state;
-    check_run("pages", steps, FAKE_ARGS("runs", "list", "-n", "3", "-ojsonl"), 0,
-              "{\"id\":\"3\"}\n{\"id\":\"2\"}\n{\"id\":\"1\"}\n", "");
+    fake_check("pages", steps, FAKE_ARGS("runs", "list", "-n", "3", "-ojsonl"), 0,
+               "{\"id\":\"3\"}\n{\"id\":\"2\"}\n{\"id\":\"1\"}\n", "");
 }
 
 static void why_takes_runs_and_tasks(void **state)
@@ -524,12 +324,12 @@ static void why_takes_runs_and_tasks(void **state)
     };
 
     (void)state;
-    check_run("a task", task, FAKE_ARGS("why", "12/a/b"), 0,
-              "a/b is BLOCKED: it waits for 1 task [waiting_for_dependencies]\n"
-              "needs     at_least 2 of x, y: 1 of 3 ended, 1 succeeded (WAITING)\n",
-              "");
-    check_run("nothing", either, FAKE_ARGS("why", "13"), 3, "",
-              "weft: there is no run and no task 13 [run_not_found]\n");
+    fake_check("a task", task, FAKE_ARGS("why", "12/a/b"), 0,
+               "a/b is BLOCKED: it waits for 1 task [waiting_for_dependencies]\n"
+               "needs     at_least 2 of x, y: 1 of 3 ended, 1 succeeded (WAITING)\n",
+               "");
+    fake_check("nothing", either, FAKE_ARGS("why", "13"), 3, "",
+               "weft: there is no run and no task 13 [run_not_found]\n");
 }
 
 #define LOG_RUN                                                                                    \
@@ -586,14 +386,14 @@ static void logs_come_in_pieces_under_headings(void **state)
     };
 
     (void)state;
-    check_run("empty", empty, FAKE_ARGS("runs", "logs", "12", "a"), 0, "",
-              "weft: a wrote nothing\n");
-    check_run("both", both, FAKE_ARGS("runs", "logs", "12"), 0,
-              "==> a, attempt 2, stdout <==\none\ntwo\n==> a, attempt 2, stderr <==\noh\n", "");
-    check_run("one", one, FAKE_ARGS("runs", "logs", "12", "a", "--attempt", "1", "--stderr"), 0,
-              "oh\n", "");
-    check_run("none", none, FAKE_ARGS("runs", "logs", "12", "c"), 3, "",
-              "weft: run 12 has no task \"c\" [task_not_found]\n");
+    fake_check("empty", empty, FAKE_ARGS("runs", "logs", "12", "a"), 0, "",
+               "weft: a wrote nothing\n");
+    fake_check("both", both, FAKE_ARGS("runs", "logs", "12"), 0,
+               "==> a, attempt 2, stdout <==\none\ntwo\n==> a, attempt 2, stderr <==\noh\n", "");
+    fake_check("one", one, FAKE_ARGS("runs", "logs", "12", "a", "--attempt", "1", "--stderr"), 0,
+               "oh\n", "");
+    fake_check("none", none, FAKE_ARGS("runs", "logs", "12", "c"), 3, "",
+               "weft: run 12 has no task \"c\" [task_not_found]\n");
 }
 
 static void logs_are_followed_to_the_end(void **state)
@@ -622,7 +422,7 @@ static void logs_are_followed_to_the_end(void **state)
     };
 
     (void)state;
-    check_run(
+    fake_check(
         "follow", steps, FAKE_ARGS("runs", "logs", "12", "a", "-f", "--stdout", "-ojsonl"), 0,
         "{\"run\":\"12\",\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"one\\n\"}\n"
         "{\"run\":\"12\",\"task\":\"a\",\"attempt\":1,\"stream\":\"stdout\",\"text\":\"two\\n\"}\n",
@@ -643,21 +443,17 @@ static void the_doctor_ends_with_what_it_found(void **state)
     };
 
     (void)state;
-    check_run("doctor", steps, FAKE_ARGS("doctor", "--repair"), 1,
-              "ok    counts are sums\n"
-              "WRONG leases end\n"
-              "      task 7 is held by nobody (2 found)\n"
-              "      run weft doctor --repair\n",
-              "");
+    fake_check("doctor", steps, FAKE_ARGS("doctor", "--repair"), 1,
+               "ok    counts are sums\n"
+               "WRONG leases end\n"
+               "      task 7 is held by nobody (2 found)\n"
+               "      run weft doctor --repair\n",
+               "");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_lines_are_refused_with_a_sentence),
-        cmocka_unit_test(errors_are_objects_where_json_was_asked_for),
-        cmocka_unit_test(each_code_has_its_exit_status),
-        cmocka_unit_test(help_is_everywhere),
         cmocka_unit_test_setup_teardown(a_failed_run_on_a_pipe, setup, teardown),
         cmocka_unit_test_setup_teardown(a_run_as_one_object, setup, teardown),
         cmocka_unit_test_setup_teardown(a_run_as_lines_of_json, setup, teardown),

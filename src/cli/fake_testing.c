@@ -147,3 +147,13 @@ void fake_result_deinit(struct fake_result *r)
     free(r->out);
     free(r->err);
 }
+
+void fake_check(const char *name, const struct fake_step *steps, const char *const *args,
+                int status, const char *out, const char *err)
+{
+    struct fake_result r = fake_run(steps, args);
+
+    if (r.status != status || strcmp(r.out, out) || strcmp(r.err, err))
+        fail_msg("%s: status %d\n--- stdout\n%s--- stderr\n%s", name, r.status, r.out, r.err);
+    fake_result_deinit(&r);
+}

@@ -47,4 +47,17 @@ void fake_result_deinit(struct fake_result *r);
 
 #define FAKE_ARGS(...) ((const char *const[]){"weft", __VA_ARGS__, NULL})
 
+/* The same, and what it must come to. */
+void fake_check(const char *name, const struct fake_step *steps, const char *const *args,
+                int status, const char *out, const char *err);
+
+#define CALL(method, request_, reply)                                                              \
+    {                                                                                              \
+        .kind = FAKE_CALL, .name = (method), .request = (request_), .text = (reply)                \
+    }
+#define REFUSE(method, code_, sentence)                                                            \
+    {                                                                                              \
+        .kind = FAKE_REFUSE, .name = (method), .code = (code_), .text = (sentence)                 \
+    }
+
 #endif
