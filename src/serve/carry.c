@@ -356,9 +356,32 @@ static void end_handles(struct carry *c)
     uv_close((uv_handle_t *)&c->tick, NULL);
     for (size_t i = 0; i < INTERRUPTS_N; i++)
         uv_close((uv_handle_t *)&c->signals[i], NULL);
-    uv_run(&c->loop, UV_RUN_DEFAULT);
+    /* Where nothing was begun, the first of these is stopped by end(). */
+    while (uv_run(&c->loop, UV_RUN_DEFAULT))
+        continue;
     r = uv_loop_close(&c->loop);
     assert(r == 0);
+}
+
+static void say_failed(int r)
+{
+    log_say(LOG_ERROR, "carry_failed", LOG_NUMBER("errno", -r),
+            LOG_TEXT("way", str_of(fault_take())));
+}
+
+#define CANNOT_RUN STR("processes cannot be run here; the log says why")
+
+/* A loop, and the way of answers to it: both need descriptors. */
+static int begin_loop(struct carry *c)
+{
+    int r = uv_loop_init(&c->loop);
+
+    if (r)
+        return fault(r);
+    r = batcher_home_new(&c->loop, &c->home);
+    if (r)
+        uv_loop_close(&c->loop);
+    return r ? fault(r) : 0;
 }
 
 int carry_run(const struct carry_options *options, struct client_problem *ret_problem)
@@ -377,17 +400,19 @@ int carry_run(const struct carry_options *options, struct client_problem *ret_pr
         arena_deinit(&c.arena);
         return r;
     }
-    r = uv_loop_init(&c.loop);
-    assert(r == 0);
-    r = batcher_home_new(&c.loop, &c.home);
-    assert(r == 0);
+    r = begin_loop(&c);
+    if (r) {
+        say_failed(r);
+        arena_deinit(&c.arena);
+        return jsoncall_refused(&(struct batcher_answer){.code = CODE_INTERNAL, .text = CANNOT_RUN},
+                                ret_problem);
+    }
     begin_handles(&c);
     if (c.o.how == CLIENT_CARRY && !run_final(c.run.state))
         r = begin_local(&c);
     if (r) {
-        log_say(LOG_ERROR, "carry_failed", LOG_NUMBER("errno", -r),
-                LOG_TEXT("way", str_of(fault_take())));
-        end_refused(&c, CODE_INTERNAL, STR("processes cannot be run here; the log says why"));
+        say_failed(r);
+        end_refused(&c, CODE_INTERNAL, CANNOT_RUN);
     }
     while (!c.ended)
         uv_run(&c.loop, UV_RUN_DEFAULT);
