@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -222,6 +223,24 @@ static int look_up(struct sqlite *q, const char *text, int columns, int64_t *ret
 
 /* --- opening --- */
 
+/* The names of folders that were made for the file are on the disk only when those above them are
+ * synced. SQLite syncs the folder of its files, and none above it. Which of them are new is not
+ * known here; what may not be opened is none of ours. */
+static int folders_sync(struct sqlite *q)
+{
+    char *path = str_cstr(&q->store.memory, str_of(q->path));
+
+    for (char *slash; (slash = strrchr(path, '/')) && slash != path; *slash = '\0') {
+        CLEANUP(memory_fd_closep) int fd = -1;
+
+        *slash = '\0';
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && fsync(fd) && errno != EINVAL && errno != EROFS)
+            return say_errno(q, errno, SQLITE_CANTOPEN, "its folder cannot be synced");
+    }
+    return 0;
+}
+
 /* Make the folder and the file. mknod() makes it without opening it: closing a descriptor of it
  * would drop the locks that this process holds on it elsewhere. Others may have no access, whatever
  * the umask says. */
@@ -235,7 +254,9 @@ static int file_make(struct sqlite *q)
             str_cstr(&q->store.memory, (struct str){q->path, (size_t)(slash - q->path)}));
     if (r)
         return say_errno(q, -r, SQLITE_CANTOPEN, "its folder cannot be made");
-    if (mknod(q->path, S_IFREG | S_IRUSR | S_IWUSR, 0) == 0 || errno == EEXIST)
+    if (mknod(q->path, S_IFREG | S_IRUSR | S_IWUSR, 0) == 0)
+        return folders_sync(q);
+    if (errno == EEXIST)
         return 0;
     return say_errno(q, errno, SQLITE_CANTOPEN, "the file cannot be made");
 }
