@@ -248,12 +248,25 @@ static void look_around(struct cli *c)
     setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* What keeps the output from being written. Where an earlier part of it failed, what was said then
+ * is long forgotten, and another byte is told it again. */
+static int output_fault(FILE *out)
+{
+    errno = 0;
+    if (fflush(out))
+        return errno;
+    if (!ferror(out))
+        return 0;
+    return write(fileno(out), "\n", 1) < 0 ? errno : EIO;
+}
+
 /* A reader that went away is none of our business; a full disk is. */
 static int finish(struct cli *c, int status)
 {
-    errno = 0;
-    if ((fflush(c->out) || ferror(c->out)) && errno != EPIPE && errno != 0)
-        return cli_refuse(c, CODE_INTERNAL, "the output cannot be written: %s", strerror(errno));
+    int e = output_fault(c->out);
+
+    if (e && e != EPIPE)
+        return cli_refuse(c, CODE_INTERNAL, "the output cannot be written: %s", strerror(e));
     return status;
 }
 
@@ -298,8 +311,11 @@ static int dispatch(struct parse *l)
 
 int cli_main(const struct cli_world *world, int argc, char **argv)
 {
-    struct cli c = {
-        .connect = world->connect, .server = world->server, .out = world->out, .err = world->err};
+    struct cli c = {.connect = world->connect,
+                    .server = world->server,
+                    .simulate = world->simulate,
+                    .out = world->out,
+                    .err = world->err};
     struct parse line;
     int status;
 
