@@ -64,6 +64,7 @@ struct sqlite {
     sqlite3 *db;
     const char *path; /* as it was given */
     bool memory;
+    bool shared; /* with the connections of this process that name the same memory */
     sqlite3_stmt *own[OWN_N];
     sqlite3_stmt *statements[STMT_N + 1];
     int64_t id;       /* the newest number drawn; kept over a rollback, so that none comes twice */
@@ -381,7 +382,8 @@ static int sqlite_connect(struct store *s, int64_t deadline)
     q->memory = str_starts(path, STR(":memory:"));
     if (path.n == 0)
         return fault(store_say(s, -EINVAL, "the URL names no file; write sqlite:PATH"));
-    if (q->memory && path.n > STR(":memory:").n) /* memdb shares what begins with a slash */
+    q->shared = q->memory && path.n > STR(":memory:").n;
+    if (q->shared) /* memdb shares what begins with a slash */
         q->path = str_printf(&s->memory, "file:/%s?vfs=memdb", path.p + STR(":memory:").n).p;
     else if (q->memory)
         q->path = path.p;
@@ -519,15 +521,17 @@ static int sqlite_need(struct store *s, enum statement_id id)
     return 0;
 }
 
-/* A reader needs few of them, and each holds some 10 KiB; a misspelt one stops every writer. */
+/* A reader needs few of them, and each holds some 10 KiB; a misspelt one stops every writer. Those
+ * of a shared memory come and go by the hundred. */
 static int sqlite_prepare(struct store *s)
 {
     struct sqlite *q = sqlite_of(s);
+    bool all = s->options.mode == STORE_WRITE && !q->shared;
     int r = s->options.mode == STORE_WRITE && !q->memory ? wal_on(q) : 0;
 
     for (int i = 0; i < OWN_N && !r; i++)
         r = prepare_one(q, own_texts[i], own_texts[i], &q->own[i]);
-    for (int i = 0; i < STMT_N && !r && s->options.mode == STORE_WRITE; i++)
+    for (int i = 0; i < STMT_N && !r && all; i++)
         r = sqlite_need(s, (enum statement_id)i);
     return r ? fault(r) : 0;
 }
