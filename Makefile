@@ -10,7 +10,7 @@ BUILD ?= build$(if $(filter gcc cc,$(CC)),,-$(notdir $(firstword $(CC))))
 PREFIX ?= /usr/local
 export CC
 
-.PHONY: all run test lint bench fmt fuzz scenarios install clean help
+.PHONY: all run test sim lint bench fmt fuzz scenarios install clean help
 
 all: $(BUILD)/build.ninja ## build the program: build/weft
 	@ninja -C $(BUILD)
@@ -32,6 +32,11 @@ test: ## install what is missing, build, and run all tests
 	@scripts/deps test
 	@$(MAKE) --no-print-directory $(BUILD)/.tests all
 	@test/run --build $(BUILD) $(TESTS)
+
+sim: ## simulate on all cores until Ctrl-C; SEED=7 from that one on, RUNS=1 so many, PROFILE=storm
+	@scripts/deps run
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/weft sim --profile $(or $(PROFILE),all) --seed $(or $(SEED),1) --runs $(or $(RUNS),1000000000) --jobs $(shell nproc)
 
 lint: ## check format, layers, symbols, words, and what clang-tidy and cppcheck find
 	@scripts/deps lint

@@ -12,6 +12,7 @@
 #include "serve/daemon.h"
 #include "serve/embedded.h"
 #include "serve/table.h"
+#include "sim/sim_sweep.h"
 
 /* Files that are opened later must not become 0, 1 or 2, which are written to. */
 static void fill_standard_descriptors(void)
@@ -35,7 +36,12 @@ int main(int argc, char **argv)
 {
     static const struct server server = {daemon_up, daemon_config};
     const struct cli_world world = {
-        .connect = connect_to, .server = &server, .out = stdout, .err = stderr};
+        .connect = connect_to,
+        .server = &server,
+        .simulate = sim_sweep,
+        .out = stdout,
+        .err = stderr,
+    };
 
     fill_standard_descriptors();
     /* A reader that goes away shows as a failed write, and a run that is carried goes on. */

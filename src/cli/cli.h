@@ -12,11 +12,13 @@
 
 #include "client/client.h"
 #include "client/server.h"
+#include "client/simulator.h"
 
 /* Where the command line meets the world. */
 struct cli_world {
     client_connect *connect;
     const struct server *server; /* NULL: it cannot become one */
+    simulate *simulate;          /* NULL: it has none */
     FILE *out;
     FILE *err;
 };

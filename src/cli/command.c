@@ -46,6 +46,20 @@ const struct option command_options[OPTION_N] = {
                       "so many tasks in all (20000); `start` has 250 unless it runs alone"                                          },
     [OPTION_RATE] = {"rate",     0,   KIND_COUNT,  FIELD(rate),        "N",          INT64_MAX, NULL,
                       "for `start`: add so many tasks a second (50)"                                                                },
+    [OPTION_SEED] = {"seed",     0,   KIND_COUNT,  FIELD(seed),        "N",          INT64_MAX, NULL,
+                      "the first history (1)"                                                                                       },
+    [OPTION_RUNS] = {"runs",     0,   KIND_COUNT,  FIELD(runs),        "N",          INT64_MAX, NULL,
+                      "so many histories (1), one seed after the other"                                                             },
+    [OPTION_STEPS] = {"steps",    0,   KIND_COUNT,  FIELD(steps),       "N",          INT64_MAX, NULL,
+                      "end each after so many steps, at rest or not"                                                                },
+    [OPTION_PROFILE] = {"profile",  0,   KIND_TEXT,   FIELD(profile),     "NAME",       0,         NULL,
+                      "what goes wrong (storm), or all in turns"                                                                    },
+    [OPTION_TRACE] = {"trace",    0,   KIND_FLAG,   FIELD(trace),       NULL,         0,         NULL,
+                      "print all that happens in one history"                                                                       },
+    [OPTION_MINIMIZE] = {"minimize", 0,   KIND_FLAG,   FIELD(minimize),    NULL,         0,         NULL,
+                      "make a history that fails as short as possible, and print it"                                                },
+    [OPTION_SAVE] = {"save",     0,   KIND_TEXT,   FIELD(save),        "FILE",       0,         NULL,
+                      "write the history down, for test/sim"                                                                        },
     [OPTION_MAN] = {"man",      0,   KIND_FLAG,   FIELD(man),         NULL,         0,         NULL,
                       "print the manual page, for man"                                                                              },
     [OPTION_CONFIG] = {"config",   0,   KIND_TEXT,   FIELD(config),      "FILE",       0,         NULL,
@@ -149,7 +163,7 @@ const struct command command_rows[] = {
             " must have a certificate (PEM files). An address that other machines reach needs"
             " all three. Commands that ask such a server take WEFT_CA, WEFT_CERT and WEFT_KEY"
             " from the environment, and https:// in its URL.\n\n"
-            "Paths and folders in workflows are those of the server's machine.",                                                                                                                                               .example =
+            "Paths and folders in workflows are those of the server's machine.",                                                                                                                                                    .example =
             "weft up\n"
             "weft up --listen 127.0.0.1:0 -o json\n"
             "weft up --store postgres://weft@db/weft --config /etc/weft.yaml\n"
@@ -476,6 +490,23 @@ const struct command command_rows[] = {
      .run = workers_drain_command,
      },
     {
+     .path = "sim",
+     .group = COMMANDS_SERVE,
+     .arguments = "",
+     .options = OPTION_BIT(SEED) | OPTION_BIT(RUNS) | OPTION_BIT(STEPS) | OPTION_BIT(PROFILE) |
+                   OPTION_BIT(JOBS) | OPTION_BIT(TRACE) | OPTION_BIT(MINIMIZE) | OPTION_BIT(SAVE),
+     .help = "simulate a whole cluster in which things go wrong, and check every step",
+     .text = "Servers, workers and clients on one store in memory, in one thread and by one "
+                "seed: one seed is one history, the same on every machine. First a storm, then "
+                "calm, in which every task must end. "
+                "Profiles: storm, calm, network, store, workers, slow-clock, and all in turns. "
+                "With --runs it says what was met; 2000 histories of all profiles have to meet "
+                "every row of the state tables and every fault. "
+                "A history that fails exits 1; it is repeated by its seed, made short by "
+                "--minimize, and becomes a test by --save test/sim/NAME.txt.",                                                                                                                                                                                .example = "weft sim --seed 7 --trace\n"
+                   "weft sim --runs 1000 --profile all --jobs 2",                                                      .run = sim_command,
+     },
+    {
      .path = "bench",
      .group = COMMANDS_SERVE,
      .arguments = "[enqueue|work|start]",
@@ -492,7 +523,7 @@ const struct command command_rows[] = {
             "somebody has it. Without a name all three. The times of the first two are of one "
             "call.\n\n"
             "The queues are weft-bench-enqueue, -work and -start; what `enqueue` adds stays there "
-            "(weft queue purge weft-bench-enqueue).",                                                                                                                                                                                        .example =
+            "(weft queue purge weft-bench-enqueue).",                                                                                                                                  .example =
             "weft bench --server http://127.0.0.1:7411\n"
             "weft bench work --batch 100 --callers 4 --count 200000 --server http://127.0.0.1:7411", .run = bench_command,
      },
@@ -517,7 +548,7 @@ const struct command command_rows[] = {
      .options = SERVER_BITS,
      .help = "show the settings that a server would have, and where each comes from",
      .text = "A setting is what the last of these says: its default, the file, the environment,"
-                " the options. Passwords are not shown.",                                                                                                                                                                                                                    .example = "weft config show --config weft.yaml",
+                " the options. Passwords are not shown.",                                                                                                                                                                                                                                   .example = "weft config show --config weft.yaml",
      .run = config_show_command,
      },
     {
@@ -530,7 +561,7 @@ const struct command command_rows[] = {
      .help = "check workflow files, and name every error with its place",
      .text = "Nothing is stored. A folder stands for the workflow files below it (*.yaml, *.yml"
                 " and *.json with a `weft` key), - for stdin. What is wrong goes to stdout as"
-                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                                                                                                        .example = "weft check etl.yaml\nweft check workflows/ -o json",
+                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                                                                                 .example = "weft check etl.yaml\nweft check workflows/ -o json",
      .run = check_command,
      },
     {
@@ -556,7 +587,7 @@ const struct command command_rows[] = {
      .help = "store workflows, each change as a new version",
      .text = "A folder stands for the workflow files below it (*.yaml, *.yml and *.json with a"
                 " `weft` key), - for stdin. A file that is faulty is reported, the others are"
-                " stored.",                                                                                                                                               .example = "weft workflows put workflows/",
+                " stored.",                                                                                                                                                                                                        .example = "weft workflows put workflows/",
      .run = workflows_put_command,
      },
     {

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "client/client.h"
 #include "client/server.h"
+#include "client/simulator.h"
 
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_JSONL };
 enum graph_format { GRAPH_MERMAID, GRAPH_DOT };
@@ -52,9 +53,13 @@ struct options {
     int64_t limit;
     int64_t at;
     int64_t callers, batch, count, rate;
+    int64_t seed, runs, steps;
+    const char *profile;
+    const char *save;
     int output; /* enum output */
     int format; /* enum graph_format */
-    bool all, quiet, follow, only_stdout, only_stderr, wait, repair, source, man, help, version;
+    bool all, quiet, follow, only_stdout, only_stderr, wait, repair, source, trace, minimize, man,
+        help, version;
 };
 
 enum option_kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_CHOICE, KIND_LIST };
@@ -94,6 +99,13 @@ enum option_name {
     OPTION_BATCH,
     OPTION_COUNT,
     OPTION_RATE,
+    OPTION_SEED,
+    OPTION_RUNS,
+    OPTION_STEPS,
+    OPTION_PROFILE,
+    OPTION_TRACE,
+    OPTION_MINIMIZE,
+    OPTION_SAVE,
     OPTION_MAN,
     OPTION_SERVER,
     OPTION_STORE,
@@ -161,6 +173,7 @@ bool command_is_family(const char *word);
 struct cli {
     client_connect *connect;
     const struct server *server; /* that this program may become; NULL: none */
+    simulate *simulate;          /* that this program has; NULL: none */
     FILE *out, *err;
     bool terminal; /* stdout is one that can be redrawn, and people read it */
     bool color;
@@ -248,6 +261,7 @@ int workflows_put_command(struct cli *c);
 int workflows_list_command(struct cli *c);
 int workflows_show_command(struct cli *c);
 int bench_command(struct cli *c);
+int sim_command(struct cli *c);
 int status_command(struct cli *c);
 int doctor_command(struct cli *c);
 int help_command(struct cli *c);

@@ -113,6 +113,22 @@ void ask_send(struct ask *a)
     put_out(a);
 }
 
+static void goes(struct sim *s, void *what, int64_t number)
+{
+    struct ask *a = what;
+
+    (void)number;
+    if (a->over)
+        return;
+    sim_server_cancel(s->servers[a->server], a);
+    give_up(a);
+}
+
+void ask_abandon(struct ask *a, int64_t in_us)
+{
+    world_plan(a->sim, in_us, goes, a, 0);
+}
+
 /* Answers. */
 
 /* Worth asking again: it was not done, and may be later. */

@@ -53,7 +53,8 @@ struct given {
 
 struct answer {
     enum code code;
-    bool unknown; /* nobody knows what became of it */
+    bool draining; /* of a worker */
+    bool unknown;  /* nobody knows what became of it */
     struct given *given;
     enum code *codes; /* of each item */
     bool *stops;
@@ -100,6 +101,8 @@ struct ask {
 struct ask *ask_new(struct sim *s, enum ask_kind kind);
 /* Ask any server, and again until there is an answer. */
 void ask_send(struct ask *a);
+/* The asker goes in so many microseconds, if there is no answer before, and hears nothing more. */
+void ask_abandon(struct ask *a, int64_t in_us);
 /* The answer of a server, before the network has it. */
 void ask_reply(struct ask *a, int server, const struct answer *answer);
 

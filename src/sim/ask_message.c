@@ -349,6 +349,7 @@ static void read_registered(const Weft__V1__RegisterWorkerResponse *m, struct ar
 
 static void read_beat(const Weft__V1__HeartbeatResponse *m, struct arena *a, struct answer *ret)
 {
+    ret->draining = m->state && strcmp(m->state, "DRAINING") == 0;
     ret->stop = refs(a, m->stop, m->n_stop);
     ret->stop_n = m->n_stop;
 }

@@ -103,7 +103,7 @@ bool model_code(struct model *m, const struct model_op *op, enum code expected)
 
 void model_move(struct model *m, struct m_task *t, enum task_event event, enum task_state to)
 {
-    m->sim->result->coverage.tasks[t->state][event]++;
+    m->sim->result->coverage.tasks[t->state][event][to]++;
     if (world_says(m->sim))
         world_say(m->sim, "    task %" PRId64 " %s -> %s", t->id, task_state_text(t->state).p,
                   task_state_text(to).p);
@@ -260,7 +260,7 @@ static void add_task(struct model *m, struct m_queue *q, const struct task_new *
     };
     ARENA_ROOM(&m->memory, m->tasks, m->tasks_n, m->tasks_cap, 64);
     m->tasks[m->tasks_n++] = t;
-    m->sim->result->coverage.tasks[TASK_BLOCKED][TASK_MET]++;
+    m->sim->result->coverage.tasks[TASK_BLOCKED][TASK_MET][t->state]++;
     world_say(m->sim, "    task %" PRId64 " %s", id, task_state_text(t->state).p);
 }
 
@@ -360,8 +360,10 @@ static void grant(struct model *m, struct m_task *t, const struct task_claim *re
     t->expires_at = 0;
     if (!req->worker)
         t->expires_at = m->now + (req->ttl_us ? req->ttl_us : t->queue->claim_ttl_us);
-    m->sim->result->coverage.tasks[TASK_LEASED][TASK_START]++;
-    model_move(m, t, TASK_CLAIM, TASK_RUNNING);
+    /* Both moves at once: nobody ever finds it LEASED. */
+    m->sim->result->coverage.tasks[TASK_READY][TASK_CLAIM][TASK_LEASED]++;
+    t->state = TASK_LEASED;
+    model_move(m, t, TASK_START, TASK_RUNNING);
 }
 
 /* One lease of a claim. */
@@ -567,11 +569,31 @@ static void cancel(struct model *m, const struct model_op *op)
     if (!model_code(m, op, expected) || expected != CODE_OK)
         return;
     if (held(t)) {
-        m->sim->result->coverage.tasks[TASK_RUNNING][TASK_CANCEL]++;
+        m->sim->result->coverage.tasks[TASK_RUNNING][TASK_CANCEL][TASK_RUNNING]++;
         t->cancel = true;
     } else {
         model_move(m, t, TASK_CANCEL, TASK_CANCELLED);
     }
+}
+
+/* What a state is, for counting how many were met: how many tasks and workers are in which state,
+ * and how far they are. */
+static void note_state(const struct model *m)
+{
+    uint64_t h = 0xcbf29ce484222325ULL, tasks[TASK_STATE_N] = {0};
+
+    if (!m->sim->o.states)
+        return;
+    MODEL_EACH_TASK(m, t)
+    tasks[t->state] += 1 + (t->attempts > 1) * 8 + t->cancel * 64;
+    for (size_t i = 0; i < TASK_STATE_N; i++)
+        h = (h ^ tasks[i]) * 0x100000001b3ULL;
+    for (size_t i = 0; i < m->workers_n; i++)
+        if (!worker_over(m->workers[i].state))
+            h = (h ^ m->workers[i].state) * 0x100000001b3ULL;
+    h ^= h >> 29;
+    h %= SIM_STATES_BYTES * 8;
+    m->sim->o.states[h / 8] |= (uint8_t)(1u << h % 8);
 }
 
 void model_ran(struct model *m, int64_t now, const struct model_op *op)
@@ -616,6 +638,7 @@ void model_ran(struct model *m, int64_t now, const struct model_op *op)
         model_worker_op(m, op);
         break;
     }
+    note_state(m);
 }
 
 /* Views. */

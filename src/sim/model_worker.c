@@ -7,7 +7,7 @@
 static void worker_move_to(struct model *m, struct m_worker *w, enum worker_event event,
                            enum worker_state to)
 {
-    m->sim->result->coverage.workers[w->state][event]++;
+    m->sim->result->coverage.workers[w->state][event][to]++;
     if (w->state != to)
         world_say(m->sim, "    worker %" PRId64 " %s -> %s", w->incarnation,
                   worker_state_text(w->state).p, worker_state_text(to).p);
@@ -74,6 +74,7 @@ static void enroll(struct model *m, const struct model_op *op)
         op->code != CODE_OK)
         return;
     kept = named(m, from, req);
+    m->sim->result->coverage.workers[WORKER_JOINING][WORKER_EVENT_BEAT][WORKER_READY]++;
     ARENA_ROOM(&m->memory, m->workers, m->workers_n, m->workers_cap, 16);
     m->workers[m->workers_n++] = (struct m_worker){
         .incarnation = j->worker.worker.incarnation,

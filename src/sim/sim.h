@@ -90,15 +90,18 @@ struct sim_options {
     bool only;
     const struct sim_occasion *left;
     size_t left_n;
-    bool scripted; /* nobody does anything that a script does not ask for */
+    bool scripted;   /* nobody does anything that a script does not ask for */
+    uint8_t *states; /* SIM_STATES_BYTES: a bit for each state of the world that was met, by its
+                        hash; NULL: they are not noted */
 };
+#define SIM_STATES_BYTES (1u << 18)
 
 /* What was seen to happen, by kind. */
 struct sim_coverage {
     uint64_t faults[SIM_FAULT_N];
-    uint64_t tasks[TASK_STATE_N][TASK_EVENT_N];
-    uint64_t workers[WORKER_STATE_N][WORKER_EVENT_N];
-    uint64_t calls, commits, states;
+    uint64_t tasks[TASK_STATE_N][TASK_EVENT_N][TASK_STATE_N];
+    uint64_t workers[WORKER_STATE_N][WORKER_EVENT_N][WORKER_STATE_N];
+    uint64_t calls, commits;
 };
 
 #define SIM_FAILURE_BYTES 1000

@@ -26,6 +26,8 @@ struct sim_worker *sim_worker_new(struct sim *s, const struct sim_worker_options
 void sim_worker_start(struct sim_worker *w);
 void sim_worker_crash(struct sim_worker *w);
 void sim_worker_sleep(struct sim_worker *w, int64_t us);
+/* 0: it has none. */
+int64_t sim_worker_incarnation(const struct sim_worker *w);
 bool sim_worker_up(const struct sim_worker *w);
 /* What it has in hand, as it believes. */
 size_t sim_worker_jobs(const struct sim_worker *w);

@@ -110,6 +110,16 @@ static void enqueue_some(struct sim_client *c)
     c->tasks_left -= (int)n;
 }
 
+static void drain_one(struct sim_client *c)
+{
+    struct sim *s = c->sim;
+    size_t i = (size_t)stream_below(s, &c->chance, (int64_t)s->workers_n);
+    int64_t incarnation = sim_worker_incarnation(s->workers[i]);
+
+    if (incarnation)
+        sim_client_do(c, ASK_DRAIN, NULL, incarnation);
+}
+
 /* What operators do. */
 static void operate(struct sim_client *c)
 {
@@ -117,6 +127,10 @@ static void operate(struct sim_client *c)
     const char *queue = sim_client_queue(s, stream_draw(s, &c->chance));
     int64_t task = model_task(s->model, stream_draw(s, &c->chance));
 
+    if (stream_chance(s, &c->chance, 100000)) {
+        drain_one(c);
+        return;
+    }
     switch (stream_below(s, &c->chance, 6)) {
     case 0:
         sim_client_do(c, ASK_PAUSE, queue, 0);
@@ -162,7 +176,7 @@ struct sim_client *sim_client_new(struct sim *s)
 
     c->sim = s;
     c->place = SIM_WORKERS_MAX + s->clients_n;
-    c->chance = world_stream(s);
+    c->chance.whose = STREAM_CLIENT + (uint32_t)s->clients_n;
     c->name = str_printf(&s->memory, "c%zu", s->clients_n + 1).p;
     s->clients[s->clients_n++] = c;
     return c;

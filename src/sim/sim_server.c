@@ -493,7 +493,7 @@ struct sim_server *sim_server_new(struct sim *s, int number)
 
     v->sim = s;
     v->number = number;
-    v->chance = world_stream(s);
+    v->chance.whose = STREAM_SERVER + (uint32_t)number;
     v->faults = (struct store_faults){v, on_begin, on_statement, on_commit, on_settle};
     return v;
 }

@@ -277,6 +277,8 @@ static void claim_next(struct sim *s, void *what, int64_t life)
     a->tries_max = w->o.guest ? 2 : TRIES_FOR_EVER;
     a->keyed = !w->o.guest || stream_chance(s, &w->chance, 500000);
     ask_send(a);
+    if (w->o.guest && fault_now(w, SIM_CLIENT_LEAVES))
+        ask_abandon(a, stream_between(s, &w->chance, 100, a->wait_us + 10 * CLOCK_MS));
 }
 
 /* Being there. */
@@ -454,6 +456,8 @@ static void hear_beat(struct sim_worker *w, const struct ask *a, const struct an
     if (answer->code == CODE_WORKER_LOST || answer->code == CODE_WORKER_NOT_FOUND) {
         drop_jobs(w);
         enroll(w, false);
+    } else if (answer->draining && sim_worker_jobs(w) == 0) {
+        leave(w);
     }
 }
 
@@ -543,6 +547,11 @@ bool sim_worker_up(const struct sim_worker *w)
     return w->state == WORKER_UP;
 }
 
+int64_t sim_worker_incarnation(const struct sim_worker *w)
+{
+    return w->incarnation;
+}
+
 size_t sim_worker_done(const struct sim_worker *w)
 {
     return w->done;
@@ -560,7 +569,7 @@ struct sim_worker *sim_worker_new(struct sim *s, const struct sim_worker_options
     w->sim = s;
     w->o = *o;
     w->place = s->workers_n;
-    w->chance = world_stream(s);
+    w->chance.whose = STREAM_WORKER + (uint32_t)s->workers_n;
     w->name = str_printf(&s->memory, "w%zu", s->workers_n + 1).p;
     s->workers[s->workers_n++] = w;
     return w;

@@ -12,11 +12,6 @@
 #define BEGIN_UTC       (1767225600 * CLOCK_S)
 #define BEGIN_MONOTONIC (1000 * CLOCK_S)
 
-struct stream world_stream(struct sim *s)
-{
-    return (struct stream){.whose = ++s->streams};
-}
-
 /* What is to happen: a binary heap. */
 
 static bool before(const struct happening *a, const struct happening *b)
@@ -149,7 +144,7 @@ void world_init(struct sim *s, const struct sim_options *o, struct sim_result *r
     };
     s->calm_at = BEGIN_MONOTONIC + o->profile.storm_us;
     buf_init(&s->line, LINE_BYTES_MAX);
-    s->nemesis = world_stream(s);
+    s->nemesis.whose = STREAM_NEMESIS;
     clock_simulate(&s->clock);
 }
 

@@ -44,7 +44,6 @@ struct sim {
     struct sim_result *result;
     struct sim_occasion *faults;
     size_t faults_n, faults_cap;
-    uint32_t streams;
 
     struct model *model;
     struct sim_server *servers[SIM_SERVERS_MAX];
@@ -60,7 +59,8 @@ struct sim {
 
 void world_init(struct sim *s, const struct sim_options *o, struct sim_result *result);
 void world_deinit(struct sim *s);
-struct stream world_stream(struct sim *s);
+/* The streams, by whose they are. */
+enum { STREAM_NEMESIS = 1, STREAM_SERVER = 100, STREAM_CLIENT = 200, STREAM_WORKER = 300 };
 
 /* In so many microseconds. */
 void world_plan(struct sim *s, int64_t in_us, world_event *event, void *what, int64_t number);
