@@ -173,6 +173,21 @@ static void show_leases(struct cli *c, const json_t *leases)
     report_table(c, &t);
 }
 
+/* What the request calls `wait` was typed as --patience. */
+static int claim(struct cli *c, json_t *request, json_t **ret_reply)
+{
+    const struct str wait = STR("wait: ");
+    struct client_problem problem = {.code = CODE_OK};
+
+    if (!client_call(&c->client, "queues.claim", request, ret_reply, &problem))
+        return 0;
+    if (!str_starts(str_of(problem.text), wait))
+        return cli_problem(c, &problem, NULL);
+    client_problem_clear(&problem);
+    return cli_refuse(c, CODE_INVALID, "--patience is a duration of at most 60s, as 1.5s, not %s",
+                      c->options.patience);
+}
+
 int queue_claim_command(struct cli *c)
 {
     const struct options *o = &c->options;
@@ -189,7 +204,7 @@ int queue_claim_command(struct cli *c)
     if (status)
         json_decref(request);
     else
-        status = cli_call(c, "queues.claim", request, &reply);
+        status = claim(c, request, &reply);
     if (status)
         return status;
     leases = json_object_get(reply, "leases");

@@ -516,6 +516,10 @@ def work_through_a_queue(w):
     tap.equal(w.json("queue", "purge", "mail")["purged"], 2)
     tap.equal(w.json("queue", "claim", "mail", "--patience", "1s")["leases"], [])
     assert time.monotonic() - begun >= 1, "it waits"
+    for patience in ("100s", "soon"):
+        told = w.weft("queue", "claim", "mail", "--patience", patience)
+        tap.equal(told.returncode, 2)
+        tap.contains(told.err, f"--patience is a duration of at most 60s, as 1.5s, not {patience}")
     tap.equal([q["name"] for q in w.json("queue", "list")["queues"]], ["mail"])
     tap.equal("me" in [x["name"] for x in w.json("workers", "list")["workers"]], True)
     tap.equal(w.weft("queue", "status", "nothing").returncode, 3)
