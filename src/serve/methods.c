@@ -175,7 +175,7 @@ static struct rpc *waits_in_vain(struct methods *m, bool reader_silent, bool wri
 
 /* malloc keeps what large requests took, in each thread's share of the heap. It is given back to
  * the system when there is a pause, and under way now and then. */
-#define GIVE_BACK_BYTES      ((size_t)4 << 20)
+#define GIVE_BACK_BYTES      ((size_t)256 << 10)
 #define GIVE_BACK_BYTES_BUSY ((size_t)64 << 20)
 
 static void give_back(struct methods *m, bool pause)
