@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/api_admin.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "base/memory.h"
 #include "engine/doctor.h"
 #include "serve/api_worker.h"
-#include "serve/methods.h"
+#include "serve/loop.h"
+#include "serve/methods_within.h"
 #include "serve/recover.h"
 
 BATCHER_FUNCTION(call_doctor, doctor_check)
@@ -81,45 +85,113 @@ const struct api_action api_admin_status = {
     .encode = status_encode,
 };
 
-/* Health: a question asked now. Whoever asks wants to know soon, so that it is not patient. */
+/* Health: a question to the store, asked now. Whoever asks wants to know soon, and is answered on
+ * the loop, whatever other calls keep the threads of the pool. */
 
 #define HEALTH_US_SLOW (5LL * CLOCK_S)
 #define HEALTH_US_MAX  (10LL * CLOCK_S)
 
-static int health(struct api *api, const void *request, ProtobufCMessage **ret)
-{
-    struct arena *a = api->arena;
-    Weft__V1__HealthResponse *m = API_NEW(a, Weft__V1__HealthResponse, health_response);
-    struct batcher *writer = api->house->writer;
-    struct batcher_stats stats;
-    char text[BATCHER_TROUBLE_BYTES];
-    int64_t begun = clock_monotonic(), took;
-    enum code code = batcher_probe(writer, HEALTH_US_SLOW, HEALTH_US_MAX, text);
+struct health {
+    struct rpc *rpc; /* NULL: it has been answered, and the store is yet to answer */
+    struct batcher *writer;
+    struct batcher_request q;
+    struct loop_handle timer;
+    int64_t begun_us; /* monotonic */
+};
 
+static int nothing(struct tx *tx, const void *request, void *reply)
+{
+    (void)tx;
     (void)request;
-    took = clock_monotonic() - begun;
-    m->at = codec_time(a, clock_utc());
-    m->instance = api_word(a, api->house->instance);
-    batcher_stats(writer, &stats);
-    API_SET(m, requests_waiting, (int64_t)stats.waiting);
-    m->store_latency = codec_duration(a, took);
-    if (code != CODE_OK) {
-        m->health = codec_text(a, STR("unhealthy"));
-        m->reason = codec_text(a, str_of(text));
-    } else if (batcher_trouble(writer, text) != CODE_OK) {
-        m->health = codec_text(a, STR("degraded"));
-        m->reason = codec_text(a, str_of(text));
-    } else if (took > HEALTH_US_SLOW) {
-        m->health = codec_text(a, STR("degraded"));
-        m->reason = codec_text(a, STR("the store takes more than 5 s to answer"));
-    } else {
-        m->health = codec_text(a, STR("healthy"));
-    }
-    *ret = &m->base;
+    (void)reply;
     return 0;
 }
 
-const struct api_action api_admin_health = {.work = health};
+static void health_say(Weft__V1__HealthResponse *m, struct arena *a, const char *health,
+                       struct str reason)
+{
+    m->health = codec_text(a, str_of(health));
+    m->reason = api_word(a, reason);
+}
+
+static void health_answer(struct health *h, enum code code, struct str text)
+{
+    struct rpc *rpc = h->rpc;
+    struct arena *a = rpc->api.arena;
+    Weft__V1__HealthResponse *m = API_NEW(a, Weft__V1__HealthResponse, health_response);
+    char trouble[BATCHER_TROUBLE_BYTES];
+    struct batcher_stats stats;
+    int64_t took = clock_monotonic() - h->begun_us;
+
+    m->at = codec_time(a, clock_utc());
+    m->instance = api_word(a, rpc->api.house->instance);
+    batcher_stats(h->writer, &stats);
+    API_SET(m, requests_waiting, (int64_t)stats.waiting);
+    m->store_latency = codec_duration(a, took);
+    if (code != CODE_OK)
+        health_say(m, a, "unhealthy", text);
+    else if (batcher_trouble(h->writer, trouble) != CODE_OK)
+        health_say(m, a, "degraded", str_of(trouble));
+    else if (took > HEALTH_US_SLOW)
+        health_say(m, a, "degraded", STR("the store takes more than 5 s to answer"));
+    else
+        health_say(m, a, "healthy", STR(""));
+    h->rpc = NULL;
+    rpc_finish(rpc, &m->base);
+}
+
+static void health_over(struct loop_handle *timer)
+{
+    free(LIST_OF(timer, struct health, timer));
+}
+
+static void health_answered(struct batcher_request *q)
+{
+    struct health *h = q->context;
+
+    if (h->rpc)
+        health_answer(h, q->answer.code, q->answer.text);
+    batcher_release(q);
+    loop_close(&h->timer, health_over);
+}
+
+static void health_late(struct loop_handle *timer)
+{
+    struct health *h = LIST_OF(timer, struct health, timer);
+
+    if (h->rpc)
+        health_answer(h, CODE_STORE_UNAVAILABLE, STR("the store has not answered for 10 s"));
+}
+
+static void health_cancelled(struct rpc *rpc)
+{
+    struct health *h = rpc->state;
+
+    h->rpc = NULL;
+    rpc_end_cancelled(rpc);
+}
+
+static bool health_begin(struct rpc *rpc)
+{
+    struct health *h = memory_new(sizeof(*h));
+
+    h->rpc = rpc;
+    h->writer = rpc->api.house->writer;
+    h->begun_us = rpc->begun_us;
+    h->q = (struct batcher_request){.function = nothing,
+                                    .patience_us = HEALTH_US_SLOW,
+                                    .home = methods_home(rpc->methods),
+                                    .done = health_answered,
+                                    .context = h};
+    loop_timer_init(methods_loop(rpc->methods), &h->timer, health_late);
+    loop_timer_start(&h->timer, HEALTH_US_MAX / CLOCK_MS);
+    rpc->state = h;
+    rpc->on_cancel = health_cancelled;
+    batcher_post(h->writer, (struct batcher_request *[]){&h->q}, 1);
+    return true;
+}
+
+const struct api_action api_admin_health = {.begin = health_begin};
 
 /* Doctor. What can be put right without a person's judgement is what dead programs hold. */
 

@@ -176,12 +176,7 @@ void batcher_call(struct batcher *b, struct batcher_request *q);
  * and had been tried by nobody. */
 bool batcher_withdraw(struct batcher *b, struct batcher_request *q, enum code code);
 
-/* Ask the store for an answer and nothing else. A store that is away is waited for `patience_us`,
- * and an answer no longer than `wait_us`, whatever holds the store thread up. CODE_OK, or what is
- * wrong and a sentence (cut to fit). Not from the store thread. */
 #define BATCHER_TROUBLE_BYTES 512
-enum code batcher_probe(struct batcher *b, int64_t patience_us, int64_t wait_us,
-                        char out[static BATCHER_TROUBLE_BYTES]);
 
 /* How long the store has given no sign of life while a request of ours waits for it. Any thread. */
 int64_t batcher_silence_us(struct batcher *b);

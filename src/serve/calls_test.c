@@ -309,6 +309,43 @@ static void what_is_wrong_is_refused(void **state)
     calls_testing_deinit(&c);
 }
 
+#define POOL_THREADS 4 /* libuv's own number */
+
+static void work_long(uv_work_t *w)
+{
+    sem_wait(w->data);
+}
+
+static void worked(uv_work_t *w, int status)
+{
+    assert_int_equal(status, 0);
+    w->data = NULL;
+}
+
+/* C-72: whatever keeps the threads that slow calls share. */
+static void health_needs_no_thread_of_the_pool(void **state)
+{
+    uv_work_t slow[POOL_THREADS];
+    struct calls_testing c;
+    sem_t go_on;
+
+    calls_testing_init(&c, state);
+    PUT(&c, "");
+    sem_init(&go_on, 0, 0);
+    for (int i = 0; i < POOL_THREADS; i++) {
+        slow[i].data = &go_on;
+        uv_queue_work(&c.loop, &slow[i], work_long, worked);
+    }
+    HAS(calls_testing_ok(&c, "health.get", NULL), "\"health\":\"healthy\"");
+    for (int i = 0; i < POOL_THREADS; i++)
+        sem_post(&go_on);
+    for (int i = 0; i < POOL_THREADS; i++)
+        while (slow[i].data)
+            uv_run(&c.loop, UV_RUN_ONCE);
+    calls_testing_deinit(&c);
+    sem_destroy(&go_on);
+}
+
 static void calls_are_counted(void **state)
 {
     struct calls_testing c;
@@ -342,6 +379,7 @@ int main(void)
         STORE_TESTS(a_key_makes_a_request_count_once),
         STORE_TESTS(a_deadline_that_has_passed_leaves_it_undone),
         STORE_TESTS(what_is_wrong_is_refused),
+        STORE_TESTS(health_needs_no_thread_of_the_pool),
         STORE_TESTS(calls_are_counted),
     };
 
