@@ -27,7 +27,9 @@
     X(ORDER, "the last task that was found is given first")                                        \
     X(LIVES, "what an earlier life of a worker held stays with it")                                \
     X(CANCEL, "who holds a task is not told that it is cancelled")                                 \
-    X(BUDGET, "a lost attempt is not counted")
+    X(BUDGET, "a lost attempt is not counted")                                                     \
+    X(EARLY, "a task of a run goes as soon as one of those that it waits for has ended")           \
+    X(STUCK, "of several tasks of a run that may go, the last is forgotten")
 #define BROKEN_ENUM(name, text) BROKEN_##name,
 enum broken_rule { BROKEN_RULES(BROKEN_ENUM) BROKEN_N };
 

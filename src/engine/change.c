@@ -459,7 +459,7 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
         if (!group_sound(&g->group))
             return row_group_unsound(c->tx, g->task, &g->group);
         if (g->waiting)
-            v = group_judge(&g->group);
+            v = BROKEN(EARLY) && g->group.done ? GROUP_MET : group_judge(&g->group);
         if (v == GROUP_MET)
             met[met_n++] = g->task;
         if (v == GROUP_IMPOSSIBLE)
@@ -474,7 +474,7 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
     if (!r)
         r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
     if (!r)
-        r = unblock(c, met, met_n);
+        r = unblock(c, met, met_n - (BROKEN(STUCK) && met_n > 1));
     if (!r)
         r = skip(c, dead, dead_n, ends, ends_n);
     return r ? fault(r) : 0;

@@ -354,37 +354,37 @@ static void read_beat(const Weft__V1__HeartbeatResponse *m, struct arena *a, str
     ret->stop_n = m->n_stop;
 }
 
-struct answer ask_read(const struct ask *k, const struct call *c)
+struct answer ask_read(const struct ask *a, const struct call *c)
 {
-    struct arena *a = &k->sim->memory;
+    struct arena *memory = &a->sim->memory;
     struct answer ret = {.code = c->code};
     const void *m = c->reply;
 
     if (c->code != CODE_OK || !m)
         return ret;
-    switch (k->kind) {
+    switch (a->kind) {
     case ASK_CLAIM:
-        read_claim(m, a, &ret);
+        read_claim(m, memory, &ret);
         break;
     case ASK_ENQUEUE:
-        read_ids(m, a, &ret);
+        read_ids(m, memory, &ret);
         break;
     case ASK_RENEW:
-        read_renewed(m, a, &ret);
+        read_renewed(m, memory, &ret);
         break;
     case ASK_COMPLETE:
         read_items(((const Weft__V1__CompleteResponse *)m)->results,
-                   ((const Weft__V1__CompleteResponse *)m)->n_results, a, &ret);
+                   ((const Weft__V1__CompleteResponse *)m)->n_results, memory, &ret);
         break;
     case ASK_RELEASE:
         read_items(((const Weft__V1__ReleaseResponse *)m)->results,
-                   ((const Weft__V1__ReleaseResponse *)m)->n_results, a, &ret);
+                   ((const Weft__V1__ReleaseResponse *)m)->n_results, memory, &ret);
         break;
     case ASK_REGISTER:
-        read_registered(m, a, &ret);
+        read_registered(m, memory, &ret);
         break;
     case ASK_BEAT:
-        read_beat(m, a, &ret);
+        read_beat(m, memory, &ret);
         break;
     case ASK_RUN:
         ret.id = number(((const Weft__V1__Run *)m)->id);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "engine/doctor.h"
 #include "engine/queue.h"
+#include "engine/run.h"
 #include "sim/model.h"
 #include "sim/sim_actors.h"
 
@@ -61,6 +62,26 @@ static void check_counts(struct sim *s, struct check *c, struct str name)
                 STR_ARG(name), status.counts[i], task_state_text((enum task_state)i).p, counts[i]);
 }
 
+/* Runs as the store has them. */
+static void check_runs(struct sim *s, struct check *c)
+{
+    for (uint64_t i = 0; i < model_runs(s->model); i++) {
+        const struct run_get req = {.id = model_run(s->model, i)};
+        int64_t counts[TASK_STATE_N];
+        enum run_state state = model_run_state(s->model, req.id, counts);
+        struct run_view view = {0};
+
+        if (run_get(&c->tx, &req, &view))
+            world_fail(s, "runs", "run %" PRId64 " cannot be read: %s", req.id, fault_take());
+        else if (view.run.state != state || memcmp(view.run.counts, counts, sizeof(counts)) != 0)
+            world_fail(s, "runs",
+                       "run %" PRId64 " is %s in the store with %" PRId64
+                       " tasks that succeeded, and should be %s with %" PRId64,
+                       req.id, run_state_text(view.run.state).p, view.run.counts[TASK_SUCCEEDED],
+                       run_state_text(state).p, counts[TASK_SUCCEEDED]);
+    }
+}
+
 void check_store(struct sim *s, struct check *c)
 {
     int r;
@@ -74,6 +95,7 @@ void check_store(struct sim *s, struct check *c)
     check_doctor(s, c);
     for (uint64_t i = 0; i < (uint64_t)s->o.profile.queues; i++)
         check_counts(s, c, str_of(sim_client_queue(s, i)));
+    check_runs(s, c);
     tx_rollback(&c->tx);
 }
 

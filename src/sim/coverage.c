@@ -71,14 +71,12 @@ static bool task_row_is(enum task_state from, enum task_event event, enum task_s
     return false;
 }
 
-/* Claims start what they lease, and runs of workflows are not simulated. */
+/* Claims start what they lease, and single tasks of runs are not given back here. */
 static bool task_row_can_be(enum task_state from, enum task_event event)
 {
     if (from == TASK_LEASED)
         return event == TASK_START;
-    if (from == TASK_BLOCKED)
-        return event == TASK_MET;
-    return event != TASK_REWIND && from != TASK_SKIPPED && from != TASK_CANCELLED;
+    return event != TASK_REQUEUE || from == TASK_FAILED;
 }
 
 static void print_tasks(struct printing *p, const struct sim_coverage *c)

@@ -40,21 +40,18 @@ static bool try_one(struct shrinking *m, const struct sim_options *o)
 /* Half of a number, or one less, as long as it goes. */
 static void shrink_number(struct shrinking *m, size_t offset, int least)
 {
-    bool smaller = true;
-
-    while (smaller) {
+    for (;;) {
         struct sim_options o = *m->best;
         int *number = (int *)(void *)((char *)&o.profile + offset), was = *number;
 
-        smaller = false;
         if (was <= least)
             return;
         *number = was / 2 > least ? was / 2 : least;
-        smaller = try_one(m, &o);
-        if (smaller)
+        if (try_one(m, &o))
             continue;
         *number = was - 1;
-        smaller = try_one(m, &o);
+        if (!try_one(m, &o))
+            return;
     }
 }
 

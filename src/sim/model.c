@@ -170,6 +170,8 @@ void model_end(struct model *m, struct m_task *t, enum outcome o, bool told, uin
     }
     t->token = t->worker = t->expires_at = t->deadline_at = 0;
     t->cancel = false;
+    if (t->node)
+        model_node_ended(m, t);
 }
 
 void model_lose(struct model *m, int64_t incarnation)
@@ -337,8 +339,7 @@ static struct m_task *first_ready(const struct model *m, const struct m_queue *q
     return first;
 }
 
-static void grant(struct model *m, struct m_task *t, const struct task_claim *req,
-                  const struct task_lease *l)
+void model_grant(struct model *m, struct m_task *t, int64_t worker, const struct task_lease *l)
 {
     if (m->grants_n && l->token <= m->grants[m->grants_n - 1].token) {
         model_fail(m, "token_order", "task %" PRId64 " got token %" PRId64 " after %" PRId64, t->id,
@@ -355,11 +356,9 @@ static void grant(struct model *m, struct m_task *t, const struct task_claim *re
                    t->id, l->attempt, t->attempts);
     check_time(m);
     t->token = l->token;
-    t->worker = req->worker;
+    t->worker = worker;
     t->deadline_at = t->timeout_us ? m->now + t->timeout_us : 0;
     t->expires_at = 0;
-    if (!req->worker)
-        t->expires_at = m->now + (req->ttl_us ? req->ttl_us : t->queue->claim_ttl_us);
     /* Both moves at once: nobody ever finds it LEASED. */
     m->sim->result->coverage.tasks[TASK_READY][TASK_CLAIM][TASK_LEASED]++;
     t->state = TASK_LEASED;
@@ -387,7 +386,9 @@ static void claim_one(struct model *m, const struct m_queue *q, const struct tas
     } else if (q->key_concurrency && t->key.n && live_of_key(m, t) >= q->key_concurrency) {
         model_fail(m, "key", "task %" PRId64 " was given while its key has no place", t->id);
     } else {
-        grant(m, t, req, l);
+        model_grant(m, t, req->worker, l);
+        if (!req->worker)
+            t->expires_at = m->now + (req->ttl_us ? req->ttl_us : q->claim_ttl_us);
     }
 }
 
@@ -474,8 +475,11 @@ static void end_one(struct model *m, struct lease_ref l, enum outcome o, uint64_
                    STR_ARG(code_text(code)), STR_ARG(code_text(expected)));
         return;
     }
-    if (live)
-        model_end(m, model_task_of(m, l.task), o, true, content);
+    if (live) {
+        struct m_task *t = model_task_of(m, l.task);
+
+        model_end(m, t ? t : model_node_of(m, l.task), o, true, content);
+    }
 }
 
 static void complete(struct model *m, const struct model_op *op)
@@ -518,6 +522,8 @@ static void renew(struct model *m, const struct model_op *op)
         bool live = g && g->state == GRANT_LIVE && g->task == l.task;
         struct m_task *t = live ? model_task_of(m, l.task) : NULL;
 
+        if (live && !t)
+            t = model_node_of(m, l.task);
         if (reply->list[i].code != (live ? CODE_OK : CODE_LEASE_LOST))
             model_fail(m, "fence", "token %" PRId64 " was renewed, and it is %s", l.token,
                        live ? "live" : "not live");
@@ -625,6 +631,7 @@ void model_ran(struct model *m, int64_t now, const struct model_op *op)
         renew(m, op);
         break;
     case ASK_COMPLETE:
+    case MODEL_LOCAL_COMPLETE:
         complete(m, op);
         break;
     case ASK_RELEASE:
@@ -634,8 +641,14 @@ void model_ran(struct model *m, int64_t now, const struct model_op *op)
     case MODEL_REAPER:
         model_reaper(m, op->reply);
         break;
-    default:
+    case ASK_REGISTER:
+    case ASK_BEAT:
+    case ASK_DRAIN:
+    case ASK_LEAVE:
         model_worker_op(m, op);
+        break;
+    default:
+        model_run_op(m, op);
         break;
     }
     note_state(m);

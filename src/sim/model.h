@@ -13,6 +13,7 @@
 #ifndef SIM_MODEL_H
 #define SIM_MODEL_H
 
+#include "core/run.h"
 #include "engine/reaper.h"
 #include "engine/task.h"
 #include "sim/ask.h"
@@ -24,7 +25,15 @@ struct model_op {
     enum code code;
     const struct str *text;
 };
-enum { MODEL_REAPER = ASK_N, MODEL_GIVE_BACK, MODEL_RUN_CLAIM, MODEL_LOCAL };
+enum {
+    MODEL_REAPER = ASK_N,
+    MODEL_GIVE_BACK,
+    MODEL_RUN_CLAIM,
+    MODEL_LOCAL_JOIN,
+    MODEL_LOCAL_BEAT,
+    MODEL_LOCAL_LOSE,
+    MODEL_LOCAL_COMPLETE,
+};
 
 struct model *model_new(struct sim *s);
 struct model *model_free(struct model *m);
@@ -38,9 +47,15 @@ void model_counts(const struct model *m, struct str queue, int64_t counts[TASK_S
 size_t model_open(const struct model *m);
 /* One of them, in words, for whoever asks why the world does not rest. */
 void model_describe_open(const struct model *m, struct buf *out);
-/* The settings of a queue, as the world has made it. */
-void model_queue(struct model *m, const char *name, int64_t concurrency, int64_t key_concurrency);
 /* A task that was enqueued, drawn by its number; 0: there is none. */
 int64_t model_task(const struct model *m, uint64_t number);
+
+/* The workflow that is simulated, as JSON. */
+extern const char model_workflow[];
+size_t model_runs(const struct model *m);
+/* A run that was started, drawn by its number; 0: there is none. */
+int64_t model_run(const struct model *m, uint64_t number);
+enum run_state model_run_state(const struct model *m, int64_t run, int64_t counts[TASK_STATE_N]);
+size_t model_runs_open(const struct model *m);
 
 #endif

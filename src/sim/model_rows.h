@@ -5,6 +5,7 @@
 #ifndef SIM_MODEL_ROWS_H
 #define SIM_MODEL_ROWS_H
 
+#include "core/run.h"
 #include "sim/model.h"
 
 struct m_queue {
@@ -23,6 +24,7 @@ struct m_task {
     int64_t expires_at;    /* of a guest's lease; 0: a heartbeat keeps it */
     bool cancel;
     struct str key, unique;
+    bool node; /* of a run, and of no queue */
     bool
         freed; /* it has ended, and its unique key with it: giving it back does not take it again */
 };
@@ -37,11 +39,20 @@ struct m_grant {
     uint64_t content;     /* … with this */
 };
 
+#define MODEL_NODES 7
+
+struct m_run {
+    int64_t id;
+    enum run_state state;
+    struct m_task nodes[MODEL_NODES]; /* their ids are known once they are claimed */
+};
+
 struct m_worker {
     int64_t incarnation;
     struct str name;
     enum worker_state state;
     int64_t slots, ttl_us, beat_at;
+    bool local; /* within a server */
 };
 
 struct model {
@@ -58,6 +69,8 @@ struct model {
     size_t grants_n, grants_cap;
     struct m_worker *workers; /* by incarnation */
     size_t workers_n, workers_cap;
+    struct m_run **runs;
+    size_t runs_n, runs_cap;
 };
 
 struct m_queue *model_queue_of(struct model *m, struct str name);
@@ -78,7 +91,20 @@ void model_fail(struct model *m, const char *check, const char *format, ...)
 /* That the code is the one expected. */
 bool model_code(struct model *m, const struct model_op *op, enum code expected);
 
+/* A lease is given: tokens grow, attempts are counted without a gap. */
+void model_grant(struct model *m, struct m_task *t, int64_t worker, const struct task_lease *l);
+/* LOST or GONE, and what it held is lost. */
+void model_worker_end(struct model *m, struct m_worker *w, enum worker_event event);
+void model_worker_beat(struct model *m, struct m_worker *w);
+
+/* Tasks of runs. */
+struct m_task *model_node_of(const struct model *m, int64_t task);
+void model_node_ended(struct model *m, const struct m_task *node);
+void model_lose_nodes(struct model *m, int64_t incarnation);
+size_t model_nodes_held(const struct model *m, int64_t incarnation, bool cancelled);
+
 /* The files' parts. */
+void model_run_op(struct model *m, const struct model_op *op);
 void model_worker_op(struct model *m, const struct model_op *op);
 void model_reaper(struct model *m, const struct reaper_reply *r);
 

@@ -19,10 +19,18 @@ static bool silent(const struct model *m, const struct m_worker *w, int64_t for_
     return m->now > w->beat_at && m->now - w->beat_at >= for_us;
 }
 
-static void end(struct model *m, struct m_worker *w, enum worker_event event)
+void model_worker_end(struct model *m, struct m_worker *w, enum worker_event event)
 {
     worker_move_to(m, w, event, event == WORKER_EVENT_LEAVE ? WORKER_GONE : WORKER_LOST);
     model_lose(m, w->incarnation);
+    model_lose_nodes(m, w->incarnation);
+}
+
+void model_worker_beat(struct model *m, struct m_worker *w)
+{
+    worker_move_to(m, w, WORKER_EVENT_BEAT,
+                   w->state == WORKER_DRAINING ? WORKER_DRAINING : WORKER_READY);
+    w->beat_at = m->now;
 }
 
 /* The newest incarnation of that name that is not over. */
@@ -87,8 +95,9 @@ static void enroll(struct model *m, const struct model_op *op)
     if (hand_over(m, from, j->worker.worker.incarnation, j) != kept)
         model_fail(m, "join", "%zu leases went over to another life, and should have been %zu",
                    j->kept_n, kept);
-    if (from)
-        end(m, model_worker_of(m, from), WORKER_EVENT_EXPIRE);
+    earlier = from ? model_worker_of(m, from) : NULL; /* the list may have moved */
+    if (earlier)
+        model_worker_end(m, earlier, WORKER_EVENT_EXPIRE);
 }
 
 static void beat(struct model *m, const struct model_op *op)
@@ -102,11 +111,9 @@ static void beat(struct model *m, const struct model_op *op)
                     !w                      ? CODE_WORKER_NOT_FOUND
                     : worker_over(w->state) ? CODE_WORKER_LOST
                                             : CODE_OK) ||
-        op->code != CODE_OK)
+        op->code != CODE_OK || !w)
         return;
-    worker_move_to(m, w, WORKER_EVENT_BEAT,
-                   w->state == WORKER_DRAINING ? WORKER_DRAINING : WORKER_READY);
-    w->beat_at = m->now;
+    model_worker_beat(m, w);
     MODEL_EACH_TASK(m, t)
     stops += t->worker == w->incarnation && t->cancel;
     if (stops != reply->stop_n)
@@ -123,7 +130,7 @@ static void drain(struct model *m, const struct model_op *op)
                     !w                      ? CODE_WORKER_NOT_FOUND
                     : worker_over(w->state) ? CODE_WORKER_LOST
                                             : CODE_OK) ||
-        op->code != CODE_OK)
+        op->code != CODE_OK || !w)
         return;
     worker_move_to(m, w, WORKER_EVENT_DRAIN, WORKER_DRAINING);
 }
@@ -133,7 +140,7 @@ static void leave(struct model *m, const struct model_op *op)
     struct m_worker *w = model_worker_of(m, *(const int64_t *)op->request);
 
     if (model_code(m, op, w ? CODE_OK : CODE_WORKER_NOT_FOUND) && w && !worker_over(w->state))
-        end(m, w, WORKER_EVENT_LEAVE);
+        model_worker_end(m, w, WORKER_EVENT_LEAVE);
 }
 
 void model_worker_op(struct model *m, const struct model_op *op)
@@ -202,10 +209,10 @@ static int64_t watch_workers(struct model *m)
     for (size_t i = 0; i < m->workers_n; i++) {
         struct m_worker *w = &m->workers[i];
 
-        if (worker_over(w->state))
-            continue;
+        if (worker_over(w->state) || (w->local && silent(m, w, w->ttl_us)))
+            continue; /* whoever is on its machine has the proof of its death */
         if (silent(m, w, w->ttl_us)) {
-            end(m, w, WORKER_EVENT_EXPIRE);
+            model_worker_end(m, w, WORKER_EVENT_EXPIRE);
             n++;
         } else if (w->state == WORKER_READY && silent(m, w, w->ttl_us / 5 * 2)) {
             worker_move_to(m, w, WORKER_EVENT_QUIET, WORKER_SUSPECT);

@@ -109,6 +109,8 @@ void sim_cluster_settle(struct sim *s)
 {
     for (uint64_t i = 0; i < (uint64_t)s->o.profile.queues; i++)
         sim_client_put_queue(s->clients[0], sim_client_queue(s, i), i == 1 ? 3 : 0, i == 2 ? 1 : 0);
+    if (s->o.profile.runs)
+        sim_client_put_workflow(s->clients[0]);
 }
 
 struct sim_cluster *sim_cluster_new(const struct sim_options *o, struct sim_result *result)
@@ -170,7 +172,7 @@ void sim_cluster_look(struct sim_cluster *c)
 
 static bool rests(const struct sim *s)
 {
-    return s->calm && model_open(s->model) == 0;
+    return s->calm && model_open(s->model) == 0 && model_runs_open(s->model) == 0;
 }
 
 static void check_rest(struct sim *s)

@@ -42,6 +42,8 @@ void sim_client_enqueue(struct sim_client *c, const char *queue, const struct as
                         size_t n);
 void sim_client_put_queue(struct sim_client *c, const char *queue, int64_t concurrency,
                           int64_t key_concurrency);
+/* The workflow of model.h. */
+void sim_client_put_workflow(struct sim_client *c);
 /* One of the others, of a queue, or of a task or run by its id. */
 void sim_client_do(struct sim_client *c, enum ask_kind kind, const char *queue, int64_t id);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/sim_case.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ static bool read_occasion(struct reader *r, const char *rest)
     if (sscanf(rest, "%" SCNu32 " %" SCNu32, &x.whose, &x.number) != 2)
         return false;
     ARENA_ROOM(r->arena, r->left, r->o->left_n, r->cap, 16);
+    assert(r->left);
     r->left[r->o->left_n++] = x;
     r->o->left = r->left;
     return true;

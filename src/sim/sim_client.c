@@ -7,7 +7,7 @@ struct sim_client {
     const char *name;
     size_t place;
     struct stream chance;
-    int tasks_left;
+    int tasks_left, runs_left;
 };
 
 const char *sim_client_queue(const struct sim *s, uint64_t number)
@@ -149,6 +149,27 @@ static void operate(struct sim_client *c)
     }
 }
 
+static void run_one(struct sim_client *c)
+{
+    struct ask *a = ask(c, ASK_RUN);
+
+    a->name = "graph";
+    a->keyed = true;
+    ask_send(a);
+    c->runs_left--;
+}
+
+/* Runs are cancelled and retried. */
+static void operate_runs(struct sim_client *c)
+{
+    struct sim *s = c->sim;
+    int64_t run = model_run(s->model, stream_draw(s, &c->chance));
+
+    if (run)
+        sim_client_do(c, stream_chance(s, &c->chance, 500000) ? ASK_RUN_CANCEL : ASK_RUN_RETRY,
+                      NULL, run);
+}
+
 static void goes_on(struct sim *s, void *what, int64_t number)
 {
     struct sim_client *c = what;
@@ -161,13 +182,28 @@ static void goes_on(struct sim *s, void *what, int64_t number)
         enqueue_some(c);
     if (stream_chance(s, &c->chance, 200000))
         operate(c);
+    if (c->runs_left > 0 && stream_chance(s, &c->chance, 200000))
+        run_one(c);
+    if (stream_chance(s, &c->chance, 100000))
+        operate_runs(c);
     world_plan(s, stream_between(s, &c->chance, 1, 4 * pause_us), goes_on, c, 0);
 }
 
 void sim_client_start(struct sim_client *c)
 {
     c->tasks_left = c->sim->o.profile.tasks / c->sim->o.profile.clients;
+    c->runs_left =
+        (c->sim->o.profile.runs + c->sim->o.profile.clients - 1) / c->sim->o.profile.clients;
     goes_on(c->sim, c, 0);
+}
+
+void sim_client_put_workflow(struct sim_client *c)
+{
+    struct ask *a = ask(c, ASK_WORKFLOW);
+
+    a->source = model_workflow;
+    a->tries_max = 1000;
+    ask_send(a);
 }
 
 struct sim_client *sim_client_new(struct sim *s)

@@ -13,6 +13,7 @@
 #include "serve/methods.h"
 #include "serve/rpc.h"
 #include "sim/model.h"
+#include "sim/sim_runner.h"
 
 /* A call that a server has. */
 struct served {
@@ -40,6 +41,7 @@ struct sim_server {
     struct batcher_home *home;
     struct hub_seat *seat;
     struct duties *duties;
+    struct sim_runner *runner; /* NULL: it carries no runs */
     bool duties_over;
     struct list calls;
 
@@ -215,22 +217,40 @@ static void tell_of_call(struct sim_server *v, struct served *c, const struct ba
         model_ran(v->sim->model, now, &op);
 }
 
+/* What a transaction of the server's own is to the model; -1: nothing. */
+static int own_kind(const char *name)
+{
+    static const struct {
+        const char *name;
+        int kind;
+    } kinds[] = {
+        {CLAIM_GIVE_BACK,  MODEL_GIVE_BACK     },
+        {DUTIES_TURN,      MODEL_REAPER        },
+        {"local.join",     MODEL_LOCAL_JOIN    },
+        {"local.beat",     MODEL_LOCAL_BEAT    },
+        {"local.lose",     MODEL_LOCAL_LOSE    },
+        {"local.claim",    MODEL_RUN_CLAIM     },
+        {"local.complete", MODEL_LOCAL_COMPLETE},
+    };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return kinds[i].kind;
+    return -1;
+}
+
 static void tell_of_own(struct sim_server *v, const struct batcher_request *q, int64_t now)
 {
     const struct duties_turn *turn = q->reply;
     struct model_op op = {.request = q->request, .reply = q->reply, .code = q->answer.code};
 
-    if (!q->name || op.code != CODE_OK)
+    op.kind = q->name ? own_kind(q->name) : -1;
+    op.text = &q->answer.text;
+    if (op.kind < 0 || (op.kind == MODEL_REAPER && (op.code != CODE_OK || !turn->duty.held)))
         return;
-    if (strcmp(q->name, CLAIM_GIVE_BACK) == 0) {
-        op.kind = MODEL_GIVE_BACK;
-    } else if (strcmp(q->name, DUTIES_TURN) == 0 && turn->duty.held) {
-        op.kind = MODEL_REAPER;
+    if (op.kind == MODEL_REAPER)
         op.reply = &turn->reaper;
-    } else {
-        return;
-    }
-    world_say(v->sim, "s%d: %s", v->number + 1, q->name);
+    world_say(v->sim, "s%d: %s: %.*s", v->number + 1, q->name, STR_ARG(code_text(op.code)));
     model_ran(v->sim->model, now, &op);
 }
 
@@ -363,6 +383,13 @@ void sim_server_take(struct sim_server *v, struct ask *a)
     arm(v);
 }
 
+void sim_server_post(struct sim_server *v, struct batcher_request *q)
+{
+    q->home = v->home;
+    batcher_post(v->batcher, &q, 1);
+    arm(v);
+}
+
 void sim_server_cancel(struct sim_server *v, const struct ask *a)
 {
     if (!v->up || v->sim->cut[a->place][v->number])
@@ -434,6 +461,8 @@ void sim_server_start(struct sim_server *v)
             .holder = str_printf(&s->memory, "s%d-%" PRId64, v->number + 1, v->life),
         },
         &v->duties);
+    if (v->runner)
+        sim_runner_start(v->runner);
     arm(v);
 }
 
@@ -483,6 +512,8 @@ void sim_server_kill(struct sim_server *v)
         return;
     world_say(v->sim, "s%d dies", v->number + 1);
     v->up = false;
+    if (v->runner)
+        sim_runner_die(v->runner);
     parts_free(v);
     sim_server_died(v->sim, v);
 }
@@ -494,6 +525,8 @@ struct sim_server *sim_server_new(struct sim *s, int number)
     v->sim = s;
     v->number = number;
     v->chance.whose = STREAM_SERVER + (uint32_t)number;
+    if (s->o.profile.runs)
+        v->runner = sim_runner_new(s, v, number);
     v->faults = (struct store_faults){v, on_begin, on_statement, on_commit, on_settle};
     return v;
 }

@@ -23,6 +23,8 @@ bool sim_server_up(const struct sim_server *v);
 
 /* A request comes from the network. */
 void sim_server_take(struct sim_server *v, struct ask *a);
+/* A request of the server's own; its answer comes on the loop. */
+void sim_server_post(struct sim_server *v, struct batcher_request *q);
 /* Whoever asked has gone. */
 void sim_server_cancel(struct sim_server *v, const struct ask *a);
 

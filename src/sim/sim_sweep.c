@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,11 +36,21 @@ struct sweep {
     const struct sim_profile *profiles;
     size_t profiles_n;
     int64_t begun_us;
-    atomic_bool stop;
+    bool stop; /* by stopped() and stop() */
     size_t jobs_n;
     struct job jobs[SIM_SWEEP_JOBS_MAX];
     uint8_t states[SIM_STATES_BYTES];
 };
+
+static void stop(struct sweep *w)
+{
+    __atomic_store_n(&w->stop, true, __ATOMIC_RELAXED);
+}
+
+static bool stopped(const struct sweep *w)
+{
+    return __atomic_load_n(&w->stop, __ATOMIC_RELAXED);
+}
 
 static uint64_t first_seed(const struct simulator_flags *f)
 {
@@ -67,7 +77,7 @@ static void work(struct sweep *w, struct job *j)
 {
     uint64_t first = first_seed(w->f);
 
-    for (uint64_t i = (uint64_t)(j - w->jobs); i < (uint64_t)w->f->runs && !w->stop;
+    for (uint64_t i = (uint64_t)(j - w->jobs); i < (uint64_t)w->f->runs && !stopped(w);
          i += w->jobs_n) {
         struct sim_options o = options_of(w, first + i);
         struct sim_result r;
@@ -79,7 +89,8 @@ static void work(struct sweep *w, struct job *j)
         coverage_add(&j->coverage, &r.coverage);
         if (r.check) {
             j->seed = o.seed;
-            j->failed = w->stop = true;
+            j->failed = true;
+            stop(w);
         }
         sim_result_clear(&r);
     }
@@ -123,11 +134,13 @@ static bool await(struct sweep *w, const sigset_t *events)
         pid_t pid;
 
         /* Ctrl-C: they end what they are at, and what was met is told. */
-        w->stop |= sigtimedwait(events, NULL, &pause) == SIGINT;
+        if (sigtimedwait(events, NULL, &pause) == SIGINT)
+            stop(w);
         while (left && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
             left--;
             good &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
-            w->stop |= !good;
+            if (!good)
+                stop(w);
         }
         if (w->f->progress)
             progress(w, "");
@@ -150,12 +163,13 @@ static bool run_jobs(struct sweep *w)
         pid_t pid = fork();
 
         if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             work(w, &w->jobs[i]);
             _exit(0);
         }
         if (pid < 0) {
             w->jobs_n = i;
-            w->stop = true;
+            stop(w);
         }
     }
     good = await(w, &events) && w->jobs_n;
@@ -310,6 +324,7 @@ static int no_profile(const struct simulator_flags *f)
 int sim_sweep(const struct simulator_flags *flags)
 {
     struct simulator_flags f = *flags;
+    /* cppcheck-suppress invalidFunctionArg */
     struct sweep *w =
         mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int status;

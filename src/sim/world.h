@@ -60,7 +60,13 @@ struct sim {
 void world_init(struct sim *s, const struct sim_options *o, struct sim_result *result);
 void world_deinit(struct sim *s);
 /* The streams, by whose they are. */
-enum { STREAM_NEMESIS = 1, STREAM_SERVER = 100, STREAM_CLIENT = 200, STREAM_WORKER = 300 };
+enum {
+    STREAM_NEMESIS = 1,
+    STREAM_SERVER = 100,
+    STREAM_CLIENT = 200,
+    STREAM_WORKER = 300,
+    STREAM_RUNNER = 400,
+};
 
 /* In so many microseconds. */
 void world_plan(struct sim *s, int64_t in_us, world_event *event, void *what, int64_t number);
