@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "sim/minimize.h"
 #include "sim/sim.h"
 
 #define SEEDS_MAX 2000
@@ -80,11 +81,46 @@ static void nothing_is_found_where_nothing_is_broken(void **state)
     }
 }
 
+/* What a failure needs is found, and it still fails so. */
+static void a_failure_is_made_short(void **state)
+{
+    struct sim_options o = {.profile = *sim_profile("storm")};
+    struct minimize_told told;
+    struct sim_result r = {0};
+    struct arena a = {0};
+    const char *check;
+
+    (void)state;
+    broken_rule = BROKEN_CONFLICT;
+    while (!r.check) {
+        sim_result_clear(&r);
+        o.seed++;
+        assert_true(o.seed < SEEDS_MAX);
+        sim_run(&o, &r);
+    }
+    check = r.check;
+    sim_result_clear(&r);
+    minimize_history(&o, check, &a, &told);
+    sim_run(&o, &r);
+    assert_string_equal(r.check, check);
+    assert_int_equal(r.faults_n, told.faults_after);
+    print_message("%" PRIu64
+                  " runs: %zu of %zu faults, %d servers, %d workers, %d clients, %d tasks\n",
+                  told.runs, told.faults_after, told.faults_before, o.profile.servers,
+                  o.profile.workers, o.profile.clients, o.profile.tasks);
+    /* A second completion with another content: little else has to go wrong. */
+    assert_true(told.faults_after * 2 < told.faults_before && o.profile.workers < 4);
+    sim_result_clear(&r);
+    arena_deinit(&a);
+    broken_rule = BROKEN_N;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_broken_rule_is_found),
         cmocka_unit_test(nothing_is_found_where_nothing_is_broken),
+        cmocka_unit_test(a_failure_is_made_short),
     };
 
     log_setup(LOG_ERROR + 1, LOG_PLAIN);

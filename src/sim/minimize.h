@@ -2,9 +2,9 @@
 /*
  * minimize: a history that fails, made short.
  *
- * First the world shrinks (servers, workers, clients, tasks, the storm), then what goes wrong is
- * left out, half of it at a time and in ever smaller pieces (delta debugging, Zeller 1999), while
- * the same check fails.
+ * First the world shrinks (servers, workers, clients, queues, tasks), by this seed or one of the
+ * next; then what goes wrong is left out, half of it at a time and in ever smaller pieces (delta
+ * debugging, Zeller 1999); while the same check fails.
  */
 #ifndef SIM_MINIMIZE_H
 #define SIM_MINIMIZE_H

@@ -205,6 +205,8 @@ static void put_queue(struct model *m, const struct model_op *op)
     q = queue_need(m, put->name);
     if (put->given & 1u << QUEUE_SET_CONCURRENCY_MAX)
         q->concurrency = put->set.concurrency_max;
+    if (put->set.key_concurrency != q->key_concurrency && m->tasks_n)
+        q->key_since = m->tasks[m->tasks_n - 1]->id;
     if (put->given & 1u << QUEUE_SET_KEY_CONCURRENCY)
         q->key_concurrency = put->set.key_concurrency;
     if (put->given & 1u << QUEUE_SET_CLAIM_TTL)
@@ -324,7 +326,7 @@ static int64_t live_of_key(const struct model *m, const struct m_task *of)
     int64_t n = 0;
 
     MODEL_EACH_TASK(m, t)
-    n += held(t) && t->queue == of->queue && str_eq(t->key, of->key);
+    n += held(t) && t->queue == of->queue && str_eq(t->key, of->key) && t->id > t->queue->key_since;
     return n;
 }
 
@@ -383,7 +385,8 @@ static void claim_one(struct model *m, const struct m_queue *q, const struct tas
                    task_state_text(t->state).p);
     } else if (q->key_concurrency == 0 && t != first) {
         model_fail(m, "fifo", "task %" PRId64 " was given before task %" PRId64, t->id, first->id);
-    } else if (q->key_concurrency && t->key.n && live_of_key(m, t) >= q->key_concurrency) {
+    } else if (q->key_concurrency && t->key.n && t->id > q->key_since &&
+               live_of_key(m, t) >= q->key_concurrency) {
         model_fail(m, "key", "task %" PRId64 " was given while its key has no place", t->id);
     } else {
         model_grant(m, t, req->worker, l);

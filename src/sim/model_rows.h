@@ -11,6 +11,8 @@
 struct m_queue {
     struct str name;
     int64_t concurrency, key_concurrency, claim_ttl_us;
+    int64_t key_since; /* tasks up to this one were added before key_concurrency was changed: their
+                          places are kept until they end, however few there are now */
     bool paused;
 };
 
