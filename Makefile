@@ -55,7 +55,7 @@ fuzz: ## feed every decoder with made-up bytes, FUZZ_SECONDS (60) each
 	@scripts/deps lint
 	@scripts/fuzz
 
-scenarios: ## compare test/scenarios.tsv with the last test run
+scenarios: ## compare test/scenarios.tsv and test/scars.tsv with the last test run
 	@scripts/scenarios $(BUILD)/test-results.tsv
 
 install: $(BUILD)/build.ninja ## install into PREFIX (/usr/local) below DESTDIR

@@ -20,12 +20,21 @@ def table(**changes):
     return "".join(f"{row}\n" for row in rows.values() if row is not None)
 
 
-def judge(text, results=f"{FILE}:green\tpassed\t\n"):
+def scars(**changes):
+    """Likewise, of the scars."""
+    rows = {f"scar_{n:02}": f"scar_{n:02}\t-\tlater" for n in range(1, 35)}
+    rows.update(changes)
+    return "".join(f"{row}\n" for row in rows.values() if row is not None)
+
+
+def judge(text, results=f"{FILE}:green\tpassed\t\n", scars_text=None):
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in (("results", results), ("table", text)):
+        for name, content in (("results", results), ("table", text),
+                              ("scars", scars_text or scars())):
             with open(f"{folder}/{name}", "w", encoding="utf-8") as f:
                 f.write(content)
-        return subprocess.run([f"{SOURCE}/scripts/scenarios", f"{folder}/results", f"{folder}/table"],
+        return subprocess.run([f"{SOURCE}/scripts/scenarios",
+                               *(f"{folder}/{name}" for name in ("results", "table", "scars"))],
                               cwd=SOURCE, capture_output=True, text=True)
 
 
@@ -75,11 +84,36 @@ def a_table_of_another_form_is_refused():
 
 
 @tap.case
-def the_table_of_this_repository_has_its_form():
+def a_scar_may_have_several_tests_and_needs_all_of_them():
+    two = f"scar_03\t{FILE}:green\t\nscar_03\t{FILE}:%s\ton Postgres"
+    results = f"{FILE}:green\tpassed\t\n{FILE}:red\tfailed\t\n"
+    done = judge(table(), scars_text=scars(scar_03=two % "green"))
+    tap.equal((done.returncode, done.stderr), (0, ""))
+    tap.contains(done.stdout, "1 of 34 scars are shown by green tests, 33 wait")
+    done = judge(table(), results, scars(scar_03=two % "red"))
+    tap.equal(done.returncode, 1)
+    tap.contains(done.stderr, f"scar_03: {FILE}:red failed")
+    tap.contains(done.stdout, "0 of 34 scars")
+    for change, words in (
+        ({"scar_34": None}, "scar_34 is missing"),
+        ({"scar_34": "scar_34\t-\tlater\nscar_35\t-\tlater"}, "'scar_35' is not in the catalogue"),
+        ({"scar_34": "scar_34\t-\t"}, "has no test and does not say why"),
+        ({"scar_34": f"scar_34\t-\tlater\nscar_34\t{FILE}:green\t"}, "scar_34 waits, and has a test"),
+        ({"scar_34": "scar_34 - later"}, "1 columns"),
+    ):
+        done = judge(table(), scars_text=scars(**change))
+        tap.equal(done.returncode, 1, words)
+        tap.contains(done.stderr, words)
+
+
+@tap.case
+def the_tables_of_this_repository_have_their_form():
     with open(f"{SOURCE}/test/scenarios.tsv", encoding="utf-8") as f:
         text = f.read()
-    names = {row.split("\t")[1] for row in text.splitlines()} - {"-"}
-    done = judge(text, "".join(f"{name}\tpassed\t\n" for name in names))
+    with open(f"{SOURCE}/test/scars.tsv", encoding="utf-8") as f:
+        scars_text = f.read()
+    names = {row.split("\t")[1] for row in (text + scars_text).splitlines()} - {"-"}
+    done = judge(text, "".join(f"{name}\tpassed\t\n" for name in names), scars_text)
     tap.equal((done.returncode, done.stderr), (0, ""))
     tap.equal(sorted(n for n in names if not os.path.exists(f"{SOURCE}/{n.partition(':')[0]}")), [],
               "tests in files that do not exist")
