@@ -374,15 +374,12 @@ int oracle_worker_drain(struct oracle *o, const int64_t *incarnation, struct wor
     return 0;
 }
 
-/* What a worker holds ends as lost, and then the worker. */
-static void lose(struct oracle *o, struct o_worker *w, enum worker_state to, struct str reason,
-                 struct worker_lose_reply *reply)
+/* What a worker holds ends as lost. */
+static void lose_held(struct oracle *o, const struct o_worker *w, struct str reason,
+                      struct o_ids *ends, struct worker_lose_reply *reply)
 {
-    const struct task_result lost = {.outcome = OUTCOME_LOST,
-                                     .reason = TASK_REASON_LOST,
-                                     .message = str_copy(&o->arena, reason),
-                                     .exit_code = -1};
-    struct o_ids ends = {0};
+    const struct task_result lost = {
+        .outcome = OUTCOME_LOST, .reason = TASK_REASON_LOST, .message = reason, .exit_code = -1};
 
     reply->tasks = ARENA_ARRAY(&o->arena, int64_t, o->s.task_n);
     reply->names = ARENA_ARRAY(&o->arena, struct str, o->s.task_n);
@@ -393,10 +390,20 @@ static void lose(struct oracle *o, struct o_worker *w, enum worker_state to, str
             continue;
         reply->tasks[reply->n] = t->id;
         reply->names[reply->n++] = t->name;
-        oracle_end(o, t, &lost, false, &ends);
+        oracle_end(o, t, &lost, false, ends);
     }
+}
+
+/* What it holds, and then the worker. */
+static void lose(struct oracle *o, struct o_worker *w, enum worker_state to, struct str reason,
+                 struct worker_lose_reply *reply)
+{
+    struct str kept = str_copy(&o->arena, reason);
+    struct o_ids ends = {0};
+
+    lose_held(o, w, kept, &ends, reply);
     oracle_settle(o, &ends);
-    put_worker(o, w, to, lost.message);
+    put_worker(o, w, to, kept);
 }
 
 int oracle_worker_leave(struct oracle *o, const int64_t *incarnation, struct worker_row *reply)
@@ -466,24 +473,44 @@ static struct o_task *next_due(const struct oracle *o)
     return next;
 }
 
-static void watch(struct oracle *o, struct o_worker *w, struct reaper_reply *reply)
+/* One that is late is suspected; of one that is silent it is told whether it is to be lost. */
+static bool watch(struct oracle *o, struct o_worker *w, struct reaper_reply *reply)
 {
     int64_t silent_us = o->now - w->row.beat_at;
-    struct worker_lose_reply lost = {0};
     bool local = str_eq(w->row.kind, STR("local"));
 
     if (over(w) || silent_us <= 0)
-        return;
+        return false;
     if (silent_us >= w->row.ttl_us && local) {
         reply->silent_local.list[reply->silent_local.n] = w->row;
         reply->silent_local.list[reply->silent_local.n++].busy =
             oracle_held(o, 0, w->row.incarnation);
     } else if (silent_us >= w->row.ttl_us) {
-        lose(o, w, WORKER_LOST, STR("its heartbeat stopped"), &lost);
-        reply->lost++;
+        return true;
     } else if (silent_us * 5 >= w->row.ttl_us * 2 && w->row.state == WORKER_READY) {
         put_worker(o, w, WORKER_SUSPECT, STR("quiet"));
     }
+    return false;
+}
+
+/* The silent are lost together: all that they hold, and then they. */
+static void watch_all(struct oracle *o, struct reaper_reply *reply)
+{
+    struct o_worker **silent = ARENA_ARRAY(&o->arena, struct o_worker *, o->s.worker_n);
+    struct str reason = STR("its heartbeat stopped");
+    struct worker_lose_reply lost;
+    struct o_ids ends = {0};
+
+    for (size_t i = 0; i < o->s.worker_n; i++)
+        if (watch(o, &o->s.worker[i], reply))
+            silent[reply->lost++] = &o->s.worker[i];
+    for (int64_t i = 0; i < reply->lost; i++) {
+        lost = (struct worker_lose_reply){0};
+        lose_held(o, silent[i], reason, &ends, &lost);
+    }
+    oracle_settle(o, &ends);
+    for (int64_t i = 0; i < reply->lost; i++)
+        put_worker(o, silent[i], WORKER_LOST, reason);
 }
 
 int oracle_reaper_scan(struct oracle *o, const void *unused, struct reaper_reply *reply)
@@ -511,8 +538,7 @@ int oracle_reaper_scan(struct oracle *o, const void *unused, struct reaper_reply
     }
     oracle_settle(o, &ends);
     reply->silent_local.list = ARENA_ARRAY(&o->arena, struct worker_row, o->s.worker_n);
-    for (size_t i = 0; i < o->s.worker_n; i++)
-        watch(o, &o->s.worker[i], reply);
+    watch_all(o, reply);
     t = next_due(o);
     reply->next_due_at = t ? t->due_at : 0;
     return 0;
