@@ -643,6 +643,9 @@ static int postgres_put(struct store *s, enum statement_id id, const struct cell
     return r ? fault(r) : 0;
 }
 
+/* The increment of the sequence: each of its numbers stands for so many. */
+#define IDS_RUN 128
+
 static int send_ids(struct postgres *p, size_t n)
 {
     char count[8];
@@ -650,7 +653,7 @@ static int send_ids(struct postgres *p, size_t n)
     const int lengths[] = {8}, formats[] = {1};
     int r;
 
-    put64(count, (int64_t)n);
+    put64(count, (int64_t)((n + IDS_RUN - 1) / IDS_RUN));
     r = send_in(p, &(struct call){.name = owns[OWN_IDS].name,
                                   .text = p->store.pooled ? owns[OWN_IDS].text : NULL,
                                   .n = 1,
@@ -662,9 +665,9 @@ static int send_ids(struct postgres *p, size_t n)
 
 static void ids_keep(const PGresult *result, size_t n, int64_t *ret_ids)
 {
-    assert((size_t)PQntuples(result) == n);
+    assert((size_t)PQntuples(result) == (n + IDS_RUN - 1) / IDS_RUN);
     for (size_t i = 0; i < n; i++)
-        ret_ids[i] = result_int(result, (int)i, 0);
+        ret_ids[i] = result_int(result, (int)(i / IDS_RUN), 0) + (int64_t)(i % IDS_RUN);
 }
 
 static int postgres_ids(struct store *s, size_t n, int64_t *ret_ids)

@@ -134,7 +134,7 @@ int store_undo(struct store *s);
 int64_t store_written(const struct store *s);
 
 /* Draw `n` numbers, growing, that no committed transaction of this store has drawn; for ids and
- * tokens. */
+ * tokens. The first 128 of them have no gaps, nor has each 128 after those. */
 int store_ids(struct store *s, size_t n, int64_t *ret_ids);
 
 enum cell_kind { CELL_NULL, CELL_INT, CELL_TEXT };

@@ -5,4 +5,5 @@ UPDATE worker SET state = 'GONE', reason = 'it claims no more', ended_at = $2::b
     SELECT w.incarnation FROM worker w
      WHERE w.kind = 'guest' AND w.state NOT IN ('LOST', 'GONE') AND w.beat_at <= $1::bigint
        AND NOT EXISTS (SELECT 1 FROM task t WHERE t.worker = w.incarnation AND t.state IN ('LEASED', 'RUNNING'))
+       AND NOT EXISTS (SELECT 1 FROM piece p WHERE p.worker = w.incarnation)
      LIMIT $3::bigint)

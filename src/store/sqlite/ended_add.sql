@@ -1,0 +1,4 @@
+-- many
+-- Pieces that succeeded.
+-- 1 token, 2 task, 3 n, 4 queue, 5 worker, 6 created_at, 7 leased_at, 8 ended_at, 9 details.
+INSERT INTO ended (token, task, n, queue, worker, created_at, leased_at, ended_at, details) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
