@@ -193,11 +193,7 @@ static void note_attempt(struct change *c, const struct task_row *row, enum task
 {
     bool started = from == TASK_RUNNING;
     int64_t start = (started ? row->started_at : row->leased_at) + res->start_wait_us;
-    int64_t end = start + res->run_us;
-
-    /* What ended has waited a moment to be told of; without a run time all that is known is now. */
-    if (res->run_us == 0 || end > c->tx->now)
-        end = c->tx->now > start ? c->tx->now : start;
+    int64_t end = change_end_at(start, res->run_us, c->tx->now);
 
     SETS_ADD(&c->attempts, c->tx->arena, INT(row->token), INT(row->id), INT(row->run),
              TEXT(row->queue), INT(started ? row->task.attempts : 0), INT(row->worker),

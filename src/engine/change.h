@@ -54,6 +54,17 @@ int change_take(struct change *c, struct task_row *row, int64_t token, int64_t w
 int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,
                        const struct task_result *result, struct str digest);
 
+/* When an attempt that was told of at `now` ended. What ended has waited a moment to be told of;
+ * without a run time all that is known is now. */
+static inline int64_t change_end_at(int64_t start, int64_t run_us, int64_t now)
+{
+    int64_t end = start + run_us;
+
+    if (run_us == 0 || end > now)
+        end = now > start ? now : start;
+    return end;
+}
+
 /* A run gets tasks, or a task its first state: counts only. */
 void change_count(struct change *c, int64_t run, enum task_state state, int64_t n);
 

@@ -20,7 +20,7 @@
 #define RETRIES_MAX 2 /* of a run that did not succeed */
 #define BATCH_MAX   8
 #define SECONDS_MAX 100
-#define IDS_MAX     200000
+#define IDS_MAX     4000000
 
 struct crowd {
     struct store_testing *place;

@@ -54,6 +54,8 @@ static const struct {
      "put the queue's key_concurrency anew, which judges them; please report it"                                                                                           },
     {"unique_keys",     STMT_doctor_unique,          "a unique key is held by a task that is open",
      "please report it with the output of `weft queue status`"                                                                                                             },
+    {"blocks",          STMT_doctor_blocks,          "a task stands in one place",
+     "please report it with the output of `weft task show ID`"                                                                                                             },
     {"times",           STMT_doctor_times,           "no attempt ends before it starts, no duration is negative",
      "please report it with the output of `weft task show ID`"                                                                                                             },
 };

@@ -69,7 +69,8 @@ int world_setup(void **state)
         store_testing_sql(w->place, "DELETE FROM worker; DELETE FROM queue; DELETE FROM workflow;"
                                     "DELETE FROM run; DELETE FROM task; DELETE FROM dep_group;"
                                     "DELETE FROM dep_edge; DELETE FROM attempt; DELETE FROM event;"
-                                    "DELETE FROM tally; DELETE FROM lane; DELETE FROM uniqueness");
+                                    "DELETE FROM tally; DELETE FROM lane; DELETE FROM uniqueness;"
+                                    "DELETE FROM block; DELETE FROM piece; DELETE FROM ended");
     w->tx = (struct tx){.store = w->store, .arena = &w->arena, .prng = &w->prng};
     return 0;
 }
@@ -169,8 +170,8 @@ void world_healthy(struct world *w)
                      report.checks[i].found, STR_ARG(report.checks[i].example));
 }
 
-static const char *const kept[] = {"uniqueness", "lane",      "worker",   "task",   "run",
-                                   "tally",      "dep_group", "dep_edge", "attempt"};
+static const char *const kept[] = {"uniqueness", "lane",     "worker",  "task",  "run",   "tally",
+                                   "dep_group",  "dep_edge", "attempt", "block", "piece", "ended"};
 
 void world_keep(struct world *w)
 {

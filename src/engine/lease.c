@@ -6,6 +6,7 @@
 
 #include "base/broken.h"
 #include "base/fault.h"
+#include "engine/block.h"
 #include "engine/sets.h"
 
 static int check(struct tx *tx, const struct lease_renew *req)
@@ -53,10 +54,16 @@ static int by_task(const void *a, const void *b)
 static int lock(struct tx *tx, const struct lease_renew *req, struct held **ret, size_t *ret_n)
 {
     struct held *named = ARENA_ARRAY(tx->arena, struct held, req->n);
+    int64_t *ids = ARENA_ARRAY(tx->arena, int64_t, req->n);
     struct sets sets = {0};
     struct rows rows;
     int r;
 
+    for (size_t i = 0; i < req->n; i++)
+        ids[i] = req->list[i].lease.task;
+    r = block_open(tx, ids, req->n);
+    if (r)
+        return fault(r);
     for (size_t i = 0; i < req->n; i++)
         named[i] = (struct held){.task = req->list[i].lease.task};
     qsort(named, req->n, sizeof(*named), by_task);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "engine/block.h"
 #include "engine/change.h"
 #include "engine/queue.h"
 #include "engine/sets.h"
@@ -110,8 +111,14 @@ static int read_list(struct tx *tx, const struct queue_tasks *req, const struct 
     return r ? fault(r) : 0;
 }
 
-static int read_task(struct tx *tx, const struct rows *rows, size_t i, struct place *place,
-                     struct queue_task *ret)
+/* A task of a list, and its turn. */
+struct listed {
+    struct queue_task task;
+    int64_t turn;
+};
+
+static int read_task(struct tx *tx, const struct rows *rows, size_t i, struct queue_task *ret,
+                     int64_t *ret_turn)
 {
     const struct cell *c = rows->cells + i * rows->columns;
 
@@ -130,11 +137,48 @@ static int read_task(struct tx *tx, const struct rows *rows, size_t i, struct pl
     if (!task_state_parse(c[1].s, &ret->state))
         return tx_damaged(tx, "task %" PRId64 " has the state \"%.*s\", which there is not",
                           ret->id, ROW_SHOWN(c[1].s));
-    place->rank = place->list == LIST_DELAYED ? ret->due_at : ret->priority;
-    place->turn = c[11].i;
-    place->id = ret->id;
-    place->key = ret->key;
+    *ret_turn = c[11].i;
     return 0;
+}
+
+static void set_place(struct place *place, const struct listed *l)
+{
+    place->rank = place->list == LIST_DELAYED ? l->task.due_at : l->task.priority;
+    place->turn = l->turn;
+    place->id = l->task.id;
+    place->key = l->task.key;
+}
+
+static int by_claim(const void *a, const void *b)
+{
+    const struct listed *x = a, *y = b;
+
+    if (x->task.priority != y->task.priority)
+        return x->task.priority > y->task.priority ? -1 : 1;
+    if (x->turn != y->turn)
+        return x->turn < y->turn ? -1 : 1;
+    return (x->task.id > y->task.id) - (x->task.id < y->task.id);
+}
+
+static int by_task(const void *a, const void *b)
+{
+    const struct listed *x = a, *y = b;
+
+    return (x->task.id > y->task.id) - (x->task.id < y->task.id);
+}
+
+/* Those of the list that stand in blocks, of which all have the turn 0. */
+static int read_blocks(struct tx *tx, const struct queue_tasks *req, const struct place *p,
+                       size_t n, struct queue_task_list *ret)
+{
+    int r = 0;
+
+    *ret = (struct queue_task_list){0};
+    if (p->list == LIST_READY)
+        r = block_page_ready(tx, req->queue, p->rank, p->turn > 0 ? INT64_MAX : p->id, n, ret);
+    else if (p->list == LIST_HELD)
+        r = block_page_held(tx, req->queue, p->id, n, ret);
+    return r ? fault(r) : 0;
 }
 
 /* Add a list to the page; `place` goes along. One more than fits is asked for, which tells whether
@@ -142,15 +186,31 @@ static int read_task(struct tx *tx, const struct rows *rows, size_t i, struct pl
 static int add_list(struct tx *tx, const struct queue_tasks *req, struct place *place,
                     struct queue_task_list *reply)
 {
-    size_t room = (size_t)req->max - reply->n;
+    size_t room = (size_t)req->max - reply->n, n = 0;
+    struct queue_task_list blocks;
+    struct listed *all;
     struct rows rows;
     int r = read_list(tx, req, place, (int64_t)room + 1, &rows);
 
-    for (size_t i = 0; !r && i < rows.n && i < room; i++)
-        r = read_task(tx, &rows, i, place, &reply->list[reply->n++]);
+    if (!r)
+        r = read_blocks(tx, req, place, room + 1, &blocks);
     if (r)
         return fault(r);
-    if (rows.n > room)
+    all = ARENA_ARRAY(tx->arena, struct listed, rows.n + blocks.n);
+    for (; !r && n < rows.n; n++) {
+        r = read_task(tx, &rows, n, &all[n].task, &all[n].turn);
+    }
+    if (r)
+        return fault(r);
+    for (size_t i = 0; i < blocks.n; i++)
+        all[n++] = (struct listed){blocks.list[i], 0};
+    if (blocks.n)
+        qsort(all, n, sizeof(*all), place->list == LIST_READY ? by_claim : by_task);
+    for (size_t i = 0; i < n && i < room; i++) {
+        reply->list[reply->n++] = all[i].task;
+        set_place(place, &all[i]);
+    }
+    if (n > room)
         reply->next = place_text(tx, place);
     return 0;
 }
@@ -251,6 +311,9 @@ static int lock_named(struct tx *tx, const struct queue_requeue *req, struct loc
     for (size_t i = 0; i < req->n; i++)
         ids[i] = req->list[i].id;
     qsort(ids, req->n, sizeof(*ids), by_number);
+    r = block_open(tx, ids, req->n);
+    if (r)
+        return fault(r);
     for (size_t i = 0; i < req->n; i++)
         if (i == 0 || ids[i] != ids[i - 1])
             SETS_ADD(&sets, tx->arena, INT(ids[i]));
@@ -387,6 +450,8 @@ int queue_purge(struct tx *tx, const struct queue_purge *req, struct queue_purge
     if (req->states == 0 || req->states & ~known)
         return tx_refuse(tx, CODE_INVALID, "a purge is of READY, DELAYED and FAILED tasks");
     if (req->states >> TASK_READY & 1)
+        r = block_open_ready(tx, req->queue, QUEUE_PURGE_MAX);
+    if (!r && req->states >> TASK_READY & 1)
         r = move_some(tx, STMT_queue_ready_lock, &req->queue, QUEUE_PURGE_MAX, TASK_CANCEL,
                       &reply->purged);
     if (!r && req->states >> TASK_DELAYED & 1 && reply->purged < QUEUE_PURGE_MAX)

@@ -4,6 +4,7 @@
 #include "base/broken.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/block.h"
 #include "engine/change.h"
 #include "engine/idempotency.h"
 #include "engine/sets.h"
@@ -93,8 +94,11 @@ static int expire(struct tx *tx, struct reaper_reply *reply)
     };
     struct rows rows;
     struct change c;
-    int r = STORE_DO(tx->store, STMT_task_expired, tx->arena, &rows,
-                     INT(tx->now + (BROKEN(EXPIRY) ? CLOCK_S : 0)), INT(REAPER_BATCH));
+    int64_t now = tx->now + (BROKEN(EXPIRY) ? CLOCK_S : 0);
+    int r = block_open_expired(tx, now, REAPER_PIECES, &reply->more);
+
+    if (!r)
+        r = STORE_DO(tx->store, STMT_task_expired, tx->arena, &rows, INT(now), INT(REAPER_BATCH));
 
     if (r)
         return fault(r);
@@ -210,6 +214,8 @@ static int forget_attempts(struct tx *tx, struct reaper_forgotten *reply)
     reply->attempts = (int64_t)rows.n;
     reply->more |= rows.n == REAPER_FORGET;
     r = sets_run(&sets, tx, STMT_attempt_drop, 1, NULL);
+    if (!r)
+        r = block_forget(tx, REAPER_FORGET_PIECES, &reply->attempts, &reply->more);
     return r ? fault(r) : 0;
 }
 

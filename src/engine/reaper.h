@@ -14,6 +14,7 @@
 #include "engine/worker.h"
 
 #define REAPER_BATCH   1000u /* tasks */
+#define REAPER_PIECES  64    /* of blocks, that were not renewed */
 #define REAPER_WORKERS 500   /* that are lost */
 
 struct reaper_reply {
@@ -29,7 +30,8 @@ struct reaper_reply {
 
 int reaper_scan(struct tx *tx, const void *unused, struct reaper_reply *reply);
 
-#define REAPER_FORGET 2000 /* rows of one kind */
+#define REAPER_FORGET        2000 /* rows of one kind */
+#define REAPER_FORGET_PIECES 500  /* that have ended */
 
 struct reaper_forgotten {
     int64_t attempts; /* that were kept for their queue's retention */

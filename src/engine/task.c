@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "core/lease.h"
+#include "engine/block.h"
 #include "engine/change.h"
 #include "engine/queue.h"
 #include "engine/run.h"
@@ -54,8 +55,8 @@ static int find_id(struct tx *tx, const struct task_which *req, int64_t *ret)
 static int read_gone(struct tx *tx, int64_t id, struct task_view *ret)
 {
     struct rows rows;
-    int r = STORE_DO(tx->store, STMT_attempt_task, tx->arena, &rows, INT(id));
     enum outcome o;
+    int r = STORE_DO(tx->store, STMT_attempt_task, tx->arena, &rows, INT(id));
 
     if (r)
         return fault(r);
@@ -75,11 +76,34 @@ static int read_gone(struct tx *tx, int64_t id, struct task_view *ret)
     return 0;
 }
 
+/* A task without a row: in a block, or gone. */
+static int read_other(struct tx *tx, int64_t id, struct task_view *ret,
+                      struct task_attempt *ret_running)
+{
+    struct task_attempt attempt;
+    bool found;
+    int r = block_view(tx, id, ret, &attempt, &found);
+
+    if (r)
+        return fault(r);
+    if (!found)
+        return read_gone(tx, id, ret);
+    *ret_running = attempt;
+    if (ret->state != TASK_SUCCEEDED)
+        return 0;
+    ret->attempts = ARENA_NEW(tx->arena, struct task_attempt);
+    ret->attempts[ret->attempts_n++] = attempt;
+    return 0;
+}
+
 static int read_attempts(struct tx *tx, struct task_view *v, const struct task_attempt *running)
 {
     struct rows rows;
-    int r = STORE_DO(tx->store, STMT_attempt_of_task, tx->arena, &rows, INT(v->id));
+    int r = 0;
 
+    if (v->attempts_n) /* those of a block are known */
+        return 0;
+    r = STORE_DO(tx->store, STMT_attempt_of_task, tx->arena, &rows, INT(v->id));
     if (r)
         return fault(r);
     v->attempts = ARENA_ARRAY(tx->arena, struct task_attempt, rows.n + 1);
@@ -108,7 +132,7 @@ int task_get(struct tx *tx, const struct task_which *req, struct task_details *r
     if (rows.n)
         r = view_task(tx, &rows, 0, &reply->task, &running);
     else
-        r = read_gone(tx, id, &reply->task);
+        r = read_other(tx, id, &reply->task, &running);
     if (r)
         return r;
     r = read_attempts(tx, &reply->task, &running);
@@ -149,7 +173,9 @@ int task_requeue(struct tx *tx, const struct task_which *req, struct task_detail
 
     if (r)
         return r;
-    r = STORE_DO(tx->store, STMT_task_lock, tx->arena, &rows, INT(id));
+    r = block_open(tx, &id, 1);
+    if (!r)
+        r = STORE_DO(tx->store, STMT_task_lock, tx->arena, &rows, INT(id));
     if (r)
         return fault(r);
     if (rows.n == 0)

@@ -10,6 +10,7 @@
 
 #include "base/broken.h"
 #include "base/fault.h"
+#include "engine/block.h"
 #include "engine/change.h"
 #include "engine/lease.h"
 #include "engine/queue.h"
@@ -35,7 +36,10 @@ struct scope {
     int64_t room;              /* leases that it may still give */
     int64_t wanted;
     size_t *rows; /* the tasks that were found, by their place among the rows */
-    size_t rows_n, dealt;
+    size_t rows_n, rows_dealt;
+    struct block *blocks;               /* and those in blocks, in order */
+    size_t blocks_n, blocks_cap, block; /* the first of them that has tasks left */
+    int64_t found, dealt;
     bool looked; /* for what is due next */
     int64_t next_due_at;
 };
@@ -49,6 +53,7 @@ struct deal {
     size_t scopes_n;
     struct rows rows;
     struct change change;
+    struct block_claim blocks;
     int64_t *tokens;
     size_t tokens_n;
 };
@@ -328,14 +333,73 @@ static int64_t likely(const struct scope *s)
     return s->rule->open > s->rule->held ? least(s->wanted, s->rule->open - s->rule->held) : 0;
 }
 
+static int add_blocks(struct deal *d, const struct rows *rows)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < rows->n; i++) {
+        struct scope *s = scope_of(d, 0, row_text(rows, i, 1));
+
+        ARENA_ROOM(d->tx->arena, s->blocks, s->blocks_n, s->blocks_cap, 8);
+        r = block_read(d->tx, rows, i, &s->blocks[s->blocks_n]);
+        s->found += s->blocks[s->blocks_n].n - s->blocks[s->blocks_n].taken;
+        s->blocks_n++;
+    }
+    return r ? fault(r) : 0;
+}
+
+/* Blocks until there are as many tasks as are wanted, or no blocks. A block that another program
+ * has locked may have more tasks than that one takes: who would get nothing waits for it. */
+static int more_blocks(struct deal *d, struct scope *s)
+{
+    bool more = s->blocks_n == BLOCKS_WANTED(s->wanted);
+    struct rows rows;
+    int r = 0;
+
+    if (s->blocks_n + s->rows_n == 0 && s->rule && likely(s) > 0) {
+        r = block_wait(d->tx, s->queue, &rows);
+        if (!r)
+            r = add_blocks(d, &rows);
+        more = !r && rows.n;
+    }
+    while (!r && more && s->found < s->wanted) {
+        r = block_more(d->tx, s->blocks, s->blocks_n, s->wanted - s->found, &rows, &more);
+        if (!r)
+            r = add_blocks(d, &rows);
+    }
+    return r ? fault(r) : 0;
+}
+
+/* What has been found in each scope. */
+static int note_found(struct deal *d, const struct rows *blocks, int64_t *ret)
+{
+    int r = add_blocks(d, blocks);
+
+    for (size_t i = 0; i < d->rows.n; i++) {
+        struct scope *s = scope_of(d, row_int(&d->rows, i, 1), row_text(&d->rows, i, 2));
+
+        s->rows[s->rows_n++] = i;
+    }
+    *ret = 0;
+    for (size_t i = 0; !r && i < d->scopes_n; i++) {
+        struct scope *s = &d->scopes[i];
+
+        r = more_blocks(d, s);
+        s->found = least(s->found + (int64_t)s->rows_n, s->wanted);
+        *ret += s->found;
+    }
+    return r ? fault(r) : 0;
+}
+
 /* The first tasks of every scope, as many as its claims can take together. Their tokens are drawn
  * once they are locked, so that the tokens of a task grow: for as many as are likely in the same
  * round trip, and then for the others. */
 static int find_tasks(struct deal *d)
 {
-    struct sets sets = {0};
-    int64_t wanted = 0, drawn = 0;
-    struct store_ask asks[2];
+    struct sets sets = {0}, queues = {0};
+    int64_t wanted = 0, drawn = 0, found;
+    struct store_ask asks[3];
+    struct rows blocks;
     int r;
 
     for (size_t i = 0; i < d->scopes_n; i++) {
@@ -348,36 +412,82 @@ static int find_tasks(struct deal *d)
         drawn += likely(s);
         s->rows = ARENA_ARRAY(d->tx->arena, size_t, (size_t)s->wanted);
         SETS_ADD(&sets, d->tx->arena, INT(s->run), TEXT(s->queue), INT(s->wanted));
+        if (s->run == 0)
+            block_want(d->tx, &queues, s->queue, s->wanted);
     }
     d->tokens = ARENA_ARRAY(d->tx->arena, int64_t, (size_t)wanted);
     asks[0] = sets_ask(&sets, STMT_task_ready, 3, &d->rows);
-    asks[1] = (struct store_ask){.sets = (size_t)drawn, .ret_ids = d->tokens};
-    r = store_ask(d->tx->store, d->tx->arena, asks, 2);
-    if (r)
-        return fault(r);
-    for (size_t i = 0; i < d->rows.n; i++) {
-        struct scope *s = scope_of(d, row_int(&d->rows, i, 1), row_text(&d->rows, i, 2));
-
-        s->rows[s->rows_n++] = i;
-    }
-    if (d->rows.n > (size_t)drawn)
-        r = store_ids(d->tx->store, d->rows.n - (size_t)drawn, d->tokens + drawn);
+    asks[1] = block_ask_ready(&queues, &blocks);
+    asks[2] = (struct store_ask){.sets = (size_t)drawn, .ret_ids = d->tokens};
+    r = store_ask(d->tx->store, d->tx->arena, asks, 3);
+    if (!r)
+        r = note_found(d, &blocks, &found);
+    if (!r && found > drawn)
+        r = store_ids(d->tx->store, (size_t)(found - drawn), d->tokens + drawn);
     return r ? fault(r) : 0;
+}
+
+/* The block that has the next task of the scope; NULL: that is a row. */
+static struct block *next_block(const struct deal *d, struct scope *s)
+{
+    const size_t row = s->rows_dealt < s->rows_n ? s->rows[s->rows_dealt] : 0;
+    struct block *b;
+
+    while (s->block < s->blocks_n && s->blocks[s->block].taken == s->blocks[s->block].n)
+        s->block++;
+    if (s->block == s->blocks_n)
+        return NULL;
+    b = &s->blocks[s->block];
+    if (s->rows_dealt == s->rows_n)
+        return b;
+    if (b->priority != row_int(&d->rows, row, 18))
+        return b->priority > row_int(&d->rows, row, 18) ? b : NULL;
+    if (row_int(&d->rows, row, 21) != 0)
+        return b;
+    return b->id + b->taken < row_int(&d->rows, row, 0) ? b : NULL;
+}
+
+static int64_t expiry(const struct deal *d, const struct taker *t, const struct scope *s,
+                      const struct task_claim *req)
+{
+    if (t->guest.n == 0)
+        return 0;
+    return d->tx->now + (req->ttl_us ? req->ttl_us : s->rule->claim_ttl_us);
+}
+
+static void take_of_block(struct deal *d, const struct task_claim *req, struct block *b,
+                          struct task_leases *reply)
+{
+    const struct taker *t = taker_of(d, req);
+    const struct scope *s = scope_of(d, req->run, req->queue);
+    int64_t token = d->tokens[d->tokens_n++], expires_at = expiry(d, t, s, req);
+    struct tx *tx = d->tx;
+
+    reply->list[reply->n++] = (struct task_lease){
+        .task = b->id + b->taken,
+        .token = token,
+        .attempt = 1,
+        .expires_at = expires_at,
+        .started_at = tx->now,
+        .queue_wait_us = tx->now > b->created_at ? tx->now - b->created_at : 0,
+        .priority = b->priority,
+        .queue = b->queue,
+        .payload = b->payloads[b->taken],
+    };
+    block_take(&d->blocks, b, token, t->incarnation, expires_at);
 }
 
 static int take(struct deal *d, const struct task_claim *req, size_t at, struct task_leases *reply)
 {
     const struct taker *t = taker_of(d, req);
     const struct scope *s = scope_of(d, req->run, req->queue);
+    int64_t expires_at = expiry(d, t, s, req);
     struct tx *tx = d->tx;
     struct task_row row;
-    int64_t expires_at = 0;
     int r = row_task(tx, &d->rows, at, &row);
 
     if (r)
         return fault(r);
-    if (t->guest.n)
-        expires_at = tx->now + (req->ttl_us ? req->ttl_us : s->rule->claim_ttl_us);
     if (change_take(&d->change, &row, d->tokens[d->tokens_n], t->incarnation, expires_at))
         return 0;
     d->tokens_n++;
@@ -431,27 +541,37 @@ static bool limited(const struct scope *s, const struct taker *t)
 /* What a lease weighs in a reply, beside its payload. */
 #define LEASE_BYTES 256u
 
-static size_t weight(const struct deal *d, size_t at)
+static size_t weight(const struct deal *d, const struct scope *s, const struct block *b)
 {
-    return LEASE_BYTES + row_text(&d->rows, at, ROW_TASK_COLUMNS).n;
+    struct str payload =
+        b ? b->payloads[b->taken] : row_text(&d->rows, s->rows[s->rows_dealt], ROW_TASK_COLUMNS);
+
+    return LEASE_BYTES + payload.n;
 }
 
 static int deal_out(struct deal *d, const struct task_claim *req, struct task_leases *reply)
 {
     struct scope *s = scope_of(d, req->run, req->queue);
     struct taker *t = taker_of(d, req);
-    size_t n = (size_t)least(least(req->max, t->room), (int64_t)(s->rows_n - s->dealt));
+    size_t n = (size_t)least(least(req->max, t->room), s->found - s->dealt);
     size_t bytes = 0;
     int r = 0;
 
     *reply = (struct task_leases){.list = ARENA_ARRAY(d->tx->arena, struct task_lease, n),
                                   .held = limited(s, t)};
     for (size_t i = 0; !r && i < n; i++) {
-        bytes += weight(d, s->rows[s->dealt]);
+        struct block *b = next_block(d, s);
+
+        bytes += weight(d, s, b);
         if (i && bytes > TASK_CLAIM_BYTES_MAX)
             break;
         t->room--;
-        r = take(d, req, s->rows[BROKEN(ORDER) ? s->rows_n - ++s->dealt : s->dealt++], reply);
+        s->dealt++;
+        if (b)
+            take_of_block(d, req, b, reply);
+        else
+            r = take(d, req, s->rows[BROKEN(ORDER) ? s->rows_n - ++s->rows_dealt : s->rows_dealt++],
+                     reply);
     }
     return r ? fault(r) : 0;
 }
@@ -466,11 +586,30 @@ static int spend(struct deal *d)
 
         if (!s->rule || s->rule->rate_milli == 0 || s->dealt == 0)
             continue;
-        queue_rules_spend(s->rule, d->tx->now, (int64_t)s->dealt);
+        queue_rules_spend(s->rule, d->tx->now, s->dealt);
         SETS_ADD(&sets, d->tx->arena, TEXT(s->queue), INT(s->rule->bucket),
                  INT(s->rule->bucket_at));
     }
     return sets_run(&sets, d->tx, STMT_queue_bucket, 3, NULL);
+}
+
+/* What is left of the blocks that were begun. */
+static int write_blocks(struct deal *d)
+{
+    struct block *begun = NULL;
+    size_t n = 0, cap = 0;
+    int r;
+
+    for (size_t i = 0; i < d->scopes_n; i++) {
+        const struct scope *s = &d->scopes[i];
+
+        for (size_t j = 0; j < s->blocks_n && j <= s->block; j++) {
+            ARENA_ROOM(d->tx->arena, begun, n, cap, 8);
+            begun[n++] = s->blocks[j];
+        }
+    }
+    r = block_take_write(&d->blocks, begun, n);
+    return r ? fault(r) : 0;
 }
 
 static int deal_all(struct deal *d, const struct task_claim *const *reqs,
@@ -487,11 +626,14 @@ static int deal_all(struct deal *d, const struct task_claim *const *reqs,
     }
     r = find_tasks(d);
     change_init(&d->change, d->tx);
+    d->blocks.tx = d->tx;
     for (size_t i = 0; !r && i < n; i++)
         if (problems[i].code == CODE_OK)
             r = deal_out(d, reqs[i], replies[i]);
     if (!r)
         r = change_write(&d->change);
+    if (!r)
+        r = write_blocks(d);
     if (!r)
         r = spend(d);
     for (size_t i = 0; !r && i < n; i++)

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "core/definition.h"
 #include "core/lease.h"
+#include "engine/block.h"
 #include "engine/change.h"
 #include "engine/sets.h"
 #include "engine/task.h"
@@ -119,6 +120,7 @@ static bool find_place(const struct found *f, int64_t key, size_t *ret)
 struct told {
     const struct task_result *result;
     enum code *code;
+    bool done;     /* it ended with its piece of a block */
     bool stale;    /* the lease is not live */
     size_t before; /* the place after that where the lease was named before; 0: nowhere */
 };
@@ -128,13 +130,15 @@ static int lock_tasks(struct tx *tx, const struct told *list, size_t n, struct f
     struct sets sets = {0};
 
     for (size_t i = 0; i < n; i++)
-        SETS_ADD(&sets, tx->arena, INT(list[i].result->lease.task));
+        if (!list[i].done)
+            SETS_ADD(&sets, tx->arena, INT(list[i].result->lease.task));
     return find(tx, &sets, STMT_task_lock, ret);
 }
 
-/* The lease is not live: was this said before? */
+/* The lease is not live: was this said before? `told` is what was, where it ended in a piece of a
+ * block. */
 static enum code judge_ended(struct tx *tx, const struct found *attempts,
-                             const struct task_result *res)
+                             const struct task_result *told, const struct task_result *res)
 {
     const struct rows *rows = &attempts->rows;
     struct str known = {0};
@@ -142,10 +146,11 @@ static enum code judge_ended(struct tx *tx, const struct found *attempts,
     size_t at;
 
     /* One that the engine ended itself has no digest: nobody has told how it came out. */
-    if (find_place(attempts, res->lease.token, &at) && row_int(rows, at, 1) == res->lease.task) {
+    if (find_place(attempts, res->lease.token, &at) && row_int(rows, at, 1) == res->lease.task)
         known = row_text(rows, at, 2);
-        ended = known.n;
-    }
+    else if (told->lease.task)
+        known = digest_of(tx, told);
+    ended = known.n;
     switch (lease_judge(res->lease.token, 0, ended, known, digest_of(tx, res))) {
     case LEASE_REPEATED:
         return CODE_OK;
@@ -158,17 +163,27 @@ static enum code judge_ended(struct tx *tx, const struct found *attempts,
 
 static int judge_stale(struct tx *tx, const struct told *list, size_t n)
 {
+    struct lease_ref *leases = ARENA_ARRAY(tx->arena, struct lease_ref, n);
+    struct task_result *told = ARENA_ARRAY(tx->arena, struct task_result, n);
     struct sets sets = {0};
     struct found attempts;
+    size_t stale = 0;
     int r;
 
     for (size_t i = 0; i < n; i++)
-        if (list[i].stale)
+        if (list[i].stale) {
+            leases[stale++] = list[i].result->lease;
             SETS_ADD(&sets, tx->arena, INT(list[i].result->lease.token));
+        }
+    if (stale == 0)
+        return 0;
     r = find(tx, &sets, STMT_attempt_by_token, &attempts);
+    if (!r)
+        r = block_told(tx, leases, stale, told);
+    stale = 0;
     for (size_t i = 0; !r && i < n; i++)
         if (list[i].stale)
-            *list[i].code = judge_ended(tx, &attempts, list[i].result);
+            *list[i].code = judge_ended(tx, &attempts, &told[stale++], list[i].result);
     return r ? fault(r) : 0;
 }
 
@@ -191,16 +206,36 @@ static int end_one(struct change *c, const struct found *locked, struct told *t)
     return 0;
 }
 
+/* Those that end with their pieces of blocks; the others have rows of their own afterwards. */
+static int end_pieces(struct tx *tx, struct told *list, size_t n)
+{
+    const struct task_result **results = ARENA_ARRAY(tx->arena, const struct task_result *, n);
+    bool *done = ARENA_ARRAY(tx->arena, bool, n);
+    int r;
+
+    for (size_t i = 0; i < n; i++)
+        results[i] = list[i].result;
+    r = block_end(tx, results, n, done);
+    for (size_t i = 0; !r && i < n; i++) {
+        list[i].done = done[i];
+        *list[i].code = CODE_OK;
+    }
+    return r ? fault(r) : 0;
+}
+
 /* Each lease once. */
 static int end_all(struct tx *tx, struct told *list, size_t n)
 {
     struct found locked;
     struct change c;
-    int r = lock_tasks(tx, list, n, &locked);
+    int r = end_pieces(tx, list, n);
 
+    if (!r)
+        r = lock_tasks(tx, list, n, &locked);
     change_init(&c, tx);
     for (size_t i = 0; !r && i < n; i++)
-        r = end_one(&c, &locked, &list[i]);
+        if (!list[i].done)
+            r = end_one(&c, &locked, &list[i]);
     if (!r)
         r = judge_stale(tx, list, n);
     if (!r)

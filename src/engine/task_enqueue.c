@@ -10,6 +10,7 @@
 
 #include "base/fault.h"
 #include "core/definition.h"
+#include "engine/block.h"
 #include "engine/lane.h"
 #include "engine/queue.h"
 #include "engine/queue_rules.h"
@@ -230,22 +231,27 @@ static int assign(struct batch *b, struct lane_entry *entries)
     return r ? fault(r) : 0;
 }
 
+static struct str retry_of(const struct batch *b, const struct fresh *f)
+{
+    char text[RETRY_TEXT_BYTES];
+
+    if (!f->new->retry)
+        return f->rule->retry;
+    return str_copy(b->tx->arena, retry_format(f->new->retry, text));
+}
+
 static void add_task(struct batch *b, const struct fresh *f, const struct lane_entry *e,
                      struct sets *sets)
 {
     const struct task_new *new = f->new;
     struct tx *tx = b->tx;
     struct task t = {.state = TASK_BLOCKED, .due_at = due_at(tx, new)};
-    char text[RETRY_TEXT_BYTES];
-    struct str retry = f->rule->retry;
 
-    if (new->retry)
-        retry = str_copy(tx->arena, retry_format(new->retry, text));
     task_move(&t, TASK_MET, tx->now, NULL, tx->prng, NULL);
     tx_count(tx, 0, f->rule->name, t.state, 1);
     SETS_ADD(sets, tx->arena, INT(f->id), INT(0), TEXT(f->rule->name), TEXT(STR("")),
              TEXT(task_state_text(t.state)), TEXT(task_reason_text(t.reason)), INT(new->priority),
-             TEXT(retry), INT(t.due_at), INT(0),
+             TEXT(retry_of(b, f)), INT(t.due_at), INT(0),
              INT(new->timeout_us ? new->timeout_us : f->rule->task_timeout_us),
              INT(t.state == TASK_READY ? tx->now : 0), INT(tx->now), INT(e->turn), INT(e->gate),
              TEXT(new->key), TEXT(new->unique_key), TEXT(new->payload));
@@ -254,6 +260,7 @@ static void add_task(struct batch *b, const struct fresh *f, const struct lane_e
 static int write_batch(struct batch *b)
 {
     struct lane_entry *entries = ARENA_ARRAY(b->tx->arena, struct lane_entry, b->n);
+    struct block_new blocks = {.tx = b->tx};
     struct sets sets = {0};
     int r;
 
@@ -261,9 +268,18 @@ static int write_batch(struct batch *b)
     r = take_uniques(b);
     if (!r)
         r = assign(b, entries);
-    for (size_t i = 0; !r && i < b->n; i++)
-        if (!b->list[i].duplicate)
-            add_task(b, &b->list[i], &entries[i], &sets);
+    for (size_t i = 0; !r && i < b->n; i++) {
+        const struct fresh *f = &b->list[i];
+
+        if (f->duplicate)
+            continue;
+        if (block_takes(f->rule, f->new))
+            block_add(&blocks, f->id, f->rule->name, retry_of(b, f), f->new);
+        else
+            add_task(b, f, &entries[i], &sets);
+    }
+    if (!r)
+        r = block_add_write(&blocks);
     if (!r)
         r = sets_run(&sets, b->tx, STMT_task_add, 18, NULL);
     return r ? fault(r) : 0;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/fault.h"
+#include "engine/block.h"
 #include "engine/change.h"
 #include "engine/task.h"
 
@@ -16,7 +17,9 @@ int task_cancel(struct tx *tx, const struct task_which *req, struct task_now *re
     if (req->id == 0)
         return tx_refuse(tx, CODE_INVALID, "a task of a run is cancelled with its run, %" PRId64,
                          req->run);
-    r = STORE_DO(tx->store, STMT_task_lock, tx->arena, &rows, INT(req->id));
+    r = block_open(tx, &req->id, 1);
+    if (!r)
+        r = STORE_DO(tx->store, STMT_task_lock, tx->arena, &rows, INT(req->id));
     if (r)
         return fault(r);
     if (rows.n == 0)

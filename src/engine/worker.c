@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/block.h"
 #include "engine/change.h"
 #include "engine/labels.h"
 #include "engine/sets.h"
@@ -360,7 +361,10 @@ int worker_drain(struct tx *tx, const int64_t *incarnation, struct worker_row *r
 static int lock_held(struct tx *tx, int64_t incarnation, struct rows *ret)
 {
     struct sets sets = {0};
-    int r = STORE_DO(tx->store, STMT_worker_held, tx->arena, ret, INT(incarnation));
+    int r = block_open_held(tx, incarnation);
+
+    if (!r)
+        r = STORE_DO(tx->store, STMT_worker_held, tx->arena, ret, INT(incarnation));
 
     if (r)
         return fault(r);
@@ -480,19 +484,23 @@ static const struct worker_lose *lost_of(const struct worker_lose_many *req, int
 static int lock_held_many(struct tx *tx, const struct worker_lose_many *req, struct rows *ret,
                           int64_t *ret_whole)
 {
+    int64_t *incarnations = ARENA_ARRAY(tx->arena, int64_t, req->n);
     struct sets asked = {0}, sets = {0};
     struct rows held;
     int r;
 
-    *ret_whole = INT64_MAX;
-    for (size_t i = 0; i < req->n; i++)
-        SETS_ADD(&asked, tx->arena, INT(req->list[i].incarnation));
-    r = sets_run(&asked, tx, STMT_worker_held_many, 1, &held);
+    for (size_t i = 0; i < req->n; i++) {
+        incarnations[i] = req->list[i].incarnation;
+        SETS_ADD(&asked, tx->arena, INT(incarnations[i]));
+    }
+    r = block_open_held_many(tx, incarnations, req->n, req->tasks_max, ret_whole);
+    if (!r)
+        r = sets_run(&asked, tx, STMT_worker_held_many, 1, &held);
     if (r)
         return fault(r);
     for (size_t i = 0; i < held.n && i < req->tasks_max; i++)
         SETS_ADD(&sets, tx->arena, INT(row_int(&held, i, 0)));
-    if (held.n > req->tasks_max)
+    if (held.n > req->tasks_max && row_int(&held, req->tasks_max, 1) < *ret_whole)
         *ret_whole = row_int(&held, req->tasks_max, 1);
     r = sets_run(&sets, tx, STMT_task_lock, 1, ret);
     return r ? fault(r) : 0;
@@ -662,6 +670,8 @@ static int hand_over(struct tx *tx, int64_t earlier, const struct worker_join *r
     memset(kept, 0, n * sizeof(*kept));
     qsort(named, n, sizeof(*named), by_token);
     if (earlier)
+        r = block_open_held(tx, earlier);
+    if (earlier && !r)
         r = STORE_DO(tx->store, STMT_worker_held, tx->arena, &rows, INT(earlier));
     for (size_t i = 0; !r && i < rows.n && reply->kept_n < (size_t)req->worker.slots; i++) {
         const struct lease_ref l = {row_int(&rows, i, 0), row_int(&rows, i, 1)};
