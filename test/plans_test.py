@@ -10,7 +10,8 @@ import tap
 
 SQLITE = os.path.join(os.environ["WEFT_SOURCE"], "src/store")
 # Millions of rows after a while; the other tables are as large as what somebody has set up.
-LARGE = {"task", "attempt", "event", "dep_group", "dep_edge", "uniqueness", "idempotency"}
+LARGE = {"task", "attempt", "event", "dep_group", "dep_edge", "uniqueness", "idempotency",
+         "block", "piece", "ended"}
 # The doctor reads everything. A queue whose settings of keys or shares change is judged anew, whole.
 WHOLE = re.compile(r"doctor_\w+|lane_(fill|judge|level)")
 

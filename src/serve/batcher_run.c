@@ -354,8 +354,10 @@ static int run_all(struct batcher_run *run, struct batch *batch, enum tx_savepoi
         return 0;
     }
     r = tx_commit(&run->tx);
-    if (BROKEN(ANSWER))
+    if (r && BROKEN(ANSWER)) {
+        store_rollback(run->tx.store); /* what failed may have come before the commit */
         r = 0;
+    }
     /* On Postgres a request that was refused by a unique key has broken the transaction. */
     if (r && !ends_batch(r) && how == TX_NO_SAVEPOINT && batch->n > 1)
         return RUN_E_SPLIT;

@@ -6,6 +6,8 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include "engine/block.h"
+
 /* The same text for both stores. Events are numbered as they come; their own numbers have gaps
  * where something was rolled back. */
 static const char *const queries[] = {
@@ -56,6 +58,13 @@ static const char *const queries[] = {
 
     "SELECT 'tally @' || run || ' ' || queue || '|' || state || ' ' || sum(n) FROM tally GROUP BY "
     "run, queue, state HAVING sum(n) <> 0",
+
+    /* What stands many in a row comes as columns (expand). */
+    "SELECT 'block', id, queue, priority, retry, n, taken, created_at, payloads FROM block",
+    "SELECT 'piece', task, n, token, worker, queue, priority, retry, created_at, leased_at,"
+    " expires_at, payloads FROM piece",
+    "SELECT 'ended', token, task, n, queue, worker, created_at, leased_at, ended_at, details"
+    " FROM ended",
 };
 #define QUERIES_N (sizeof(queries) / sizeof(queries[0]))
 
@@ -91,6 +100,102 @@ static void add_line(struct buf *out, struct str line, int *events)
     buf_byte(out, '\n');
 }
 
+/* A task as the query has it. */
+static void add_task(struct buf *out, const struct task *t, int64_t id, struct str queue,
+                     int64_t priority, struct str retry, int64_t token, int64_t worker,
+                     int64_t created_at, int64_t held_at, struct str payload)
+{
+    buf_printf(out,
+               "task #%" PRId64 " run @0 " STR_FMT "| %s " STR_FMT " () priority %" PRId64
+               " attempts %" PRId64 " budget 0 retry " STR_FMT
+               " due 0 cancel 0 groups 0 token #%" PRId64 " worker #%" PRId64
+               " timeout 0 ready %" PRId64 " leased %" PRId64 " started %" PRId64
+               " deadline 0 last #0 created %" PRId64 " ended 0 " STR_FMT "\n",
+               id, STR_ARG(queue), task_state_text(t->state).p,
+               STR_ARG(task_reason_text(t->reason)), priority, t->attempts, STR_ARG(retry), token,
+               worker, created_at, held_at, held_at, created_at, STR_ARG(payload));
+}
+
+static void add_block(struct tx *tx, const struct rows *rows, struct buf *out)
+{
+    const struct task t = block_task(tx, TASK_READY);
+    struct block b;
+
+    assert_int_equal(block_read(tx, rows, 0, &b), 0);
+    for (int64_t i = b.taken; i < b.n; i++)
+        add_task(out, &t, b.id + i, b.queue, b.priority, b.retry, 0, 0, b.created_at, 0,
+                 b.payloads[i]);
+}
+
+static void add_piece(struct tx *tx, const struct rows *rows, struct buf *out)
+{
+    const struct task t = block_task(tx, TASK_RUNNING);
+    struct str payloads[BLOCK_TASKS_MAX];
+    struct piece p;
+
+    assert_int_equal(block_read_piece(tx, rows, 0, &p), 0);
+    assert_int_equal(block_unpack(tx, p.task, p.packed, (size_t)p.n, payloads), 0);
+    for (int64_t i = 0; i < p.n; i++)
+        add_task(out, &t, p.task + i, p.queue, p.priority, p.retry, p.token + i, p.worker,
+                 p.created_at, p.leased_at, payloads[i]);
+}
+
+static void add_ended(struct tx *tx, const struct rows *rows, struct buf *out)
+{
+    struct block_ended e;
+
+    assert_int_equal(block_read_ended(tx, rows, 0, &e), 0);
+    for (int64_t i = 0; i < e.n; i++) {
+        struct str result = e.told[i].output;
+        struct task_attempt a;
+
+        block_attempt(&e, i, &a);
+        buf_printf(out,
+                   "attempt #%" PRId64 " task #%" PRId64 " run @0 " STR_FMT " 1 worker #%" PRId64
+                   " succeeded " STR_FMT " (" STR_FMT ") exit %d signal %d leased %" PRId64
+                   " started %" PRId64 " ended %" PRId64 " waited %" PRId64 " ran %" PRId64
+                   " cpu %" PRId64 " rss %" PRId64 " (" STR_FMT ") told 1 " STR_FMT "\n",
+                   a.token, e.task + i, STR_ARG(e.queue), a.worker, STR_ARG(a.reason),
+                   STR_ARG(a.message), a.has_exit_code ? a.exit_code : -1, a.signal, e.leased_at,
+                   a.started_at, a.ended_at, a.queue_wait_us, a.run_us, a.cpu_us, a.max_rss_bytes,
+                   STR_ARG(a.stderr_tail), STR_ARG(result.n ? result : STR("-")));
+    }
+}
+
+#define COLUMNS_MAX 16
+
+/* The tasks or attempts of a row: its columns are read as the engine reads them. */
+static void expand(const char *const *values, size_t n, struct buf *out)
+{
+    static const struct {
+        const char *kind;
+        void (*add)(struct tx *tx, const struct rows *rows, struct buf *out);
+        unsigned texts; /* which columns */
+    } kinds[] = {
+        {"block", add_block, 1u << 1 | 1u << 3 | 1u << 7 },
+        {"piece", add_piece, 1u << 4 | 1u << 6 | 1u << 10},
+        {"ended", add_ended, 1u << 3 | 1u << 8           },
+    };
+    struct cell cells[COLUMNS_MAX];
+    struct arena arena = {0};
+    struct prng prng = {0};
+    struct tx tx = {.arena = &arena, .prng = &prng};
+    size_t k = 0;
+
+    while (strcmp(kinds[k].kind, values[0]) != 0)
+        k++;
+    for (size_t i = 0; i + 1 < n; i++) {
+        int64_t number = 0;
+
+        if (kinds[k].texts >> i & 1)
+            cells[i] = TEXT(str_of(values[i + 1]));
+        else if (str_int64(str_of(values[i + 1]), &number))
+            cells[i] = INT(number);
+    }
+    kinds[k].add(&tx, &(struct rows){.cells = cells, .n = 1, .columns = n - 1}, out);
+    arena_deinit(&arena);
+}
+
 struct adding {
     struct buf *out;
     int events;
@@ -100,9 +205,11 @@ static int add_row(void *context, int columns, char **values, char **names)
 {
     struct adding *a = context;
 
-    (void)columns;
     (void)names;
-    add_line(a->out, str_of(values[0]), &a->events);
+    if (columns > 1)
+        expand((const char *const *)values, (size_t)columns, a->out);
+    else
+        add_line(a->out, str_of(values[0]), &a->events);
     return 0;
 }
 
@@ -119,6 +226,19 @@ static void dump_sqlite(struct store_testing *t, struct buf *out)
     sqlite3_close(db);
 }
 
+static void add_row_of(const PGresult *r, int row, struct buf *out, int *events)
+{
+    const char *values[COLUMNS_MAX];
+    int n = PQnfields(r);
+
+    for (int i = 0; i < n; i++)
+        values[i] = PQgetvalue(r, row, i);
+    if (n > 1)
+        expand(values, (size_t)n, out);
+    else
+        add_line(out, str_of(values[0]), events);
+}
+
 static void dump_postgres(struct store_testing *t, struct buf *out)
 {
     PGconn *c = PQconnectdb(t->url);
@@ -131,7 +251,7 @@ static void dump_postgres(struct store_testing *t, struct buf *out)
         if (PQresultStatus(r) != PGRES_TUPLES_OK)
             fail_msg("dump: %s", PQerrorMessage(c));
         for (int row = 0; row < PQntuples(r); row++)
-            add_line(out, str_of(PQgetvalue(r, row, 0)), &events);
+            add_row_of(r, row, out, &events);
         PQclear(r);
     }
     PQfinish(c);

@@ -160,9 +160,22 @@ static void make_queue_put(struct making *m, struct request *q)
     q->paused = chance(m, 15);
 }
 
+/* Tasks that are alike, which a block may have. */
+static void make_block(struct making *m, struct request *q)
+{
+    q->tasks_n = 3 + (size_t)draw(m, 8);
+    q->tasks = ARENA_ARRAY(&m->h->arena, struct task_new, q->tasks_n);
+    for (size_t i = 0; i < q->tasks_n; i++)
+        q->tasks[i].payload = i % 3 ? STR("[]") : STR("{\"to\":\"ü\"}");
+}
+
 static void make_task_enqueue(struct making *m, struct request *q)
 {
     q->name = queue_name(m);
+    if (chance(m, 40)) {
+        make_block(m, q);
+        return;
+    }
     q->tasks_n = chance(m, 2) ? 0 : 1 + (size_t)draw(m, 5);
     q->tasks = ARENA_ARRAY(&m->h->arena, struct task_new, q->tasks_n);
     for (size_t i = 0; i < q->tasks_n; i++) {

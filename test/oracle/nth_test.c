@@ -392,8 +392,9 @@ static void mend_calls(struct trial *t)
 /* Rows of an earlier run must not be there for the next; numbers go on. */
 static void forget_rows(struct trial *t)
 {
-    static const char *const tables[] = {"worker",    "queue",    "workflow", "run",   "task",
-                                         "dep_group", "dep_edge", "attempt",  "event", "tally"};
+    static const char *const tables[] = {"worker",  "queue", "workflow", "run",       "task",
+                                         "block",   "piece", "ended",    "dep_group", "dep_edge",
+                                         "attempt", "event", "tally"};
     struct str sql = STR("");
 
     for (size_t i = 0; i < ROWS_N(tables); i++)

@@ -47,8 +47,9 @@ static void set_failure(struct failure *f, size_t step, size_t request, const ch
 /* Rows of an earlier history must not be there for the next; numbers go on. */
 static void empty(struct bench *b)
 {
-    static const char *const tables[] = {"worker",    "queue",    "workflow", "run",   "task",
-                                         "dep_group", "dep_edge", "attempt",  "event", "tally"};
+    static const char *const tables[] = {"worker",  "queue", "workflow", "run",       "task",
+                                         "block",   "piece", "ended",    "dep_group", "dep_edge",
+                                         "attempt", "event", "tally"};
     const struct store_options memory = {.url = STR("sqlite::memory:"), .mode = STORE_WRITE};
     struct arena a = {0};
     struct str sql = STR("");

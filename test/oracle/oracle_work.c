@@ -163,7 +163,8 @@ int oracle_task_claim(struct oracle *o, const struct task_claim *req, struct tas
     struct o_task *t;
 
     *reply = (struct task_leases){0};
-    if (req->max < 1 || req->max > TASK_BATCH_MAX || (!req->run && bad_name(req->queue)))
+    if (req->max < 1 || req->max > TASK_BATCH_MAX || (!req->run && bad_name(req->queue)) ||
+        (!req->worker && !req->guest.n))
         return oracle_refuse(o, CODE_INVALID);
     room = scope_room(o, req);
     if (room < 0)
