@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -16,7 +17,7 @@ BATCHER_FUNCTION(call_put, queue_put)
 
 /* What the store is made to do; each once. */
 struct made {
-    int begin, commit, settle;
+    int begin, statement, commit, settle;
     bool done;
     size_t ran; /* transactions that the batcher told of */
 };
@@ -32,6 +33,11 @@ static int take(int *what)
 static int begin(void *context)
 {
     return take(&((struct made *)context)->begin);
+}
+
+static int statement(void *context)
+{
+    return take(&((struct made *)context)->statement);
 }
 
 static int commit(void *context, bool *ret_done)
@@ -80,7 +86,7 @@ static int set_up(void **state)
 
     f = (struct fixture){
         .clock = {CLOCK_S, CLOCK_S},
-          .faults = { &f.made, begin, NULL, commit, settle}
+          .faults = { &f.made, begin, statement, commit, settle}
     };
     clock_simulate(&f.clock);
     assert_int_equal(batcher_new(&o, &f.b), 0);
@@ -199,12 +205,36 @@ static void a_store_that_is_away_is_not_waited_for_in_the_end(void **state)
     assert_true(f->answered && f->q.answer.code == CODE_STORE_UNAVAILABLE);
 }
 
+/* A machine or a server that has nothing left is no mistake of weft's, and is told as what it is.
+ */
+static void what_is_used_up_is_told(void **state)
+{
+    static const int faults[] = {-ENOMEM, -EMFILE};
+    struct fixture *f = *state;
+    int64_t wait_us;
+
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+        for (int at_begin = 0; at_begin <= 1; at_begin++) {
+            *(at_begin ? &f->made.begin : &f->made.statement) = faults[i];
+            post(f);
+            while (!f->answered)
+                batcher_turn(f->b, &wait_us);
+            assert_int_equal(f->q.answer.code, CODE_STORE_UNAVAILABLE);
+            assert_non_null(memmem(f->q.answer.text.p, f->q.answer.text.n, strerror(-faults[i]),
+                                   strlen(strerror(-faults[i]))));
+            batcher_release(&f->q);
+            assert_false(is_there());
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_happens_by_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fault_is_waited_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_commit_in_doubt_is_asked_about, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_used_up_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_that_is_away_is_not_waited_for_in_the_end, set_up,
                                         tear_down),
     };

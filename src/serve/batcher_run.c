@@ -21,6 +21,8 @@ static const struct batcher_remedy remedies[] = {
     {-EBUSY,        CODE_STORE_LOCKED,      REMEDY_ROOM },
     {-ENOSPC,       CODE_STORE_FULL,        REMEDY_ROOM },
     {-EIO,          CODE_STORE_UNAVAILABLE, REMEDY_NONE },
+    {-ENOMEM,       CODE_STORE_UNAVAILABLE, REMEDY_NONE },
+    {-EMFILE,       CODE_STORE_UNAVAILABLE, REMEDY_NONE },
     {-EROFS,        CODE_STORE_READ_ONLY,   REMEDY_NONE },
     {-EUCLEAN,      CODE_STORE_CORRUPT,     REMEDY_NONE },
     {-EACCES,       CODE_PERMISSION_DENIED, REMEDY_NONE },

@@ -127,6 +127,9 @@ static int errno_fault(int e, int code)
     case EISDIR:
     case ENOTDIR:
         return -EINVAL;
+    case EMFILE:
+    case ENFILE:
+        return -EMFILE;
     case 0:
         return (code & 0xff) == SQLITE_CANTOPEN ? -EACCES : -EIO;
     default:

@@ -614,6 +614,32 @@ static void a_quota_is_told_and_recovers(void **state)
     assert_string_equal(store_testing_sql(t, "PRAGMA integrity_check"), "ok");
 }
 
+/* So many descriptors as are open, and then one more each time, until it opens. */
+static void a_lack_of_descriptors_is_told(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct rlimit before, few;
+    struct store *s = NULL;
+    int lowest = dup(0), left = 0, r;
+
+    close(lowest);
+    fill(t, "q", 1);
+    getrlimit(RLIMIT_NOFILE, &before);
+    do {
+        few = (struct rlimit){(rlim_t)(lowest + left++), before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        r = open_with(t->url, STORE_WRITE, 0, &s);
+        if (r) {
+            CHECK_ROW("fault", r == -EMFILE);
+            STORE_SAYS(s, "Too many open files");
+        }
+        store_free(s);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    } while (r);
+    assert_true(left > 1);
+    assert_int_equal(store_testing_count(t, "queue"), 1);
+}
+
 /* --- a fault at every n --- */
 
 enum { BREAK_COMMITS = 4 };
@@ -720,6 +746,7 @@ int main(void)
         STORE_TEST(a_log_on_a_read_only_medium_is_told, sqlite),
         STORE_TEST(a_full_medium_is_told_and_recovers, sqlite),
         STORE_TEST(a_quota_is_told_and_recovers, sqlite),
+        STORE_TEST(a_lack_of_descriptors_is_told, sqlite),
         STORE_TEST(a_fault_at_every_write_loses_nothing, sqlite),
     };
 

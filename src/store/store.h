@@ -17,6 +17,8 @@
  *   -EROFS        the store is read-only
  *   -ENOSPC       the disk or quota is full
  *   -EIO          the disk failed
+ *   -ENOMEM       SQLite or the server got no memory
+ *   -EMFILE       no file can be opened any more, here or on the whole machine
  *   -EUCLEAN      the store is damaged
  *   -EACCES       the store may not be opened, or the user may not do that in it
  *   -ENOENT       there is no store yet (a reader), or no such database
