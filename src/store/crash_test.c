@@ -83,7 +83,7 @@ static int server_teardown(void **state)
 static int64_t number(PGconn *c, const char *sql)
 {
     PGresult *result = PQexec(c, sql);
-    int64_t n;
+    int64_t n = 0;
 
     if (PQntuples(result) != 1 || !str_int64(str_of(PQgetvalue(result, 0, 0)), &n))
         fail_msg("%s: %s", sql, PQerrorMessage(c));
