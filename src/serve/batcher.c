@@ -29,6 +29,8 @@
 /* The same where the store is away. */
 #define RETRY_US_STORE (1 * CLOCK_S)
 
+#define ENDING STR("weft is ending")
+
 /* A connection and its thread, and the batch that it has. */
 struct worker {
     struct batcher *batcher;
@@ -383,8 +385,7 @@ static void answer_impatient_waiting(struct batcher *b, const struct obstacle *o
 
 static void answer_rest(struct batch *batch)
 {
-    answer_impatient(
-        batch, &(struct obstacle){CODE_STORE_UNAVAILABLE, REMEDY_NONE, STR("weft is ending"), 0});
+    answer_impatient(batch, &(struct obstacle){CODE_STORE_UNAVAILABLE, REMEDY_NONE, ENDING, 0});
 }
 
 static void answer_withdrawn(struct batcher_request *q)
@@ -610,7 +611,7 @@ static void finish_by_hand(struct worker *w)
     batcher_run_deinit(&w->run);
 }
 
-static void stop(struct batcher *b)
+void batcher_stop(struct batcher *b)
 {
     for (unsigned i = 0; i < b->workers_n; i++)
         atomic_store(&b->workers[i].watch.stop_us, clock_monotonic());
@@ -623,11 +624,6 @@ static void stop(struct batcher *b)
         finish_by_hand(&b->workers[0]);
     for (unsigned i = 0; i < b->workers_n && !b->by_hand; i++)
         pthread_join(b->workers[i].thread, NULL);
-    arena_deinit(&b->memory);
-    pthread_mutex_destroy(&b->lock);
-    pthread_cond_destroy(&b->posted);
-    pthread_cond_destroy(&b->stopped);
-    free(b);
 }
 
 static int start(struct batcher *b, const struct batcher_options *options)
@@ -682,7 +678,7 @@ int batcher_new(const struct batcher_options *options, struct batcher **ret)
     while (!r && b->workers_n < b->connections)
         r = start(b, options);
     if (r) {
-        stop(b);
+        batcher_free(b);
         return fault(r);
     }
     *ret = b;
@@ -691,8 +687,15 @@ int batcher_new(const struct batcher_options *options, struct batcher **ret)
 
 struct batcher *batcher_free(struct batcher *b)
 {
-    if (b)
-        stop(b);
+    if (!b)
+        return NULL;
+    if (!b->stop)
+        batcher_stop(b);
+    arena_deinit(&b->memory);
+    pthread_mutex_destroy(&b->lock);
+    pthread_cond_destroy(&b->posted);
+    pthread_cond_destroy(&b->stopped);
+    free(b);
     return NULL;
 }
 
@@ -726,14 +729,14 @@ static bool has_room(const struct batcher *b, struct batcher_request *const *lis
             b->stats.waiting_bytes + bytes <= b->waiting_bytes_max);
 }
 
-static void refuse(struct batcher_request *const *list, size_t n, int64_t retry_after_us)
+static void refuse(struct batcher_request *const *list, size_t n, enum code code, struct str text,
+                   int64_t retry_after_us)
 {
     struct list refused;
 
     list_init(&refused);
     for (size_t i = 0; i < n; i++) {
-        answer_text(list[i], CODE_RESOURCE_EXHAUSTED,
-                    STR("too many requests wait for the store; try again later"));
+        answer_text(list[i], code, text);
         list[i]->answer.retry_after_us = retry_after_us;
         list_add(&refused, &list[i]->link);
     }
@@ -743,6 +746,7 @@ static void refuse(struct batcher_request *const *list, size_t n, int64_t retry_
 static void post(struct batcher *b, struct batcher_request *const *list, size_t n, bool in_order)
 {
     int64_t now = clock_monotonic(), retry_us = 0;
+    bool stop;
 
     for (size_t i = 0; i < n; i++) {
         list[i]->posted_us = now;
@@ -750,8 +754,10 @@ static void post(struct batcher *b, struct batcher_request *const *list, size_t 
         list[i]->waits = list[i]->is_withdrawn = false;
     }
     pthread_mutex_lock(&b->lock);
-    assert(!b->stop);
-    if (has_room(b, list, n)) {
+    stop = b->stop;
+    if (stop) {
+        b->stats.refused += n;
+    } else if (has_room(b, list, n)) {
         for (size_t i = 0; i < n; i++)
             wait_add(b, list[i]);
         if (b->idle)
@@ -761,8 +767,11 @@ static void post(struct batcher *b, struct batcher_request *const *list, size_t 
         b->stats.refused += n;
     }
     pthread_mutex_unlock(&b->lock);
-    if (retry_us)
-        refuse(list, n, retry_us);
+    if (stop)
+        refuse(list, n, CODE_STORE_UNAVAILABLE, ENDING, 0);
+    else if (retry_us)
+        refuse(list, n, CODE_RESOURCE_EXHAUSTED,
+               STR("too many requests wait for the store; try again later"), retry_us);
 }
 
 void batcher_post(struct batcher *b, struct batcher_request *const *list, size_t n)

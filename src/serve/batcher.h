@@ -153,7 +153,10 @@ struct batcher;
 /* Starts the thread. Returns 0 or a fault. */
 int batcher_new(const struct batcher_options *options, struct batcher **ret);
 /* What was posted is still run, or answered with STORE_UNAVAILABLE where the store is away; then
- * the thread ends. Nothing may be posted any more. */
+ * the thread ends. What is posted from now on is refused so, since an answer may lead to another
+ * post. */
+void batcher_stop(struct batcher *b);
+/* Stops it, where it was not. Nothing may be posted any more. */
 struct batcher *batcher_free(struct batcher *b);
 
 /* Of one by hand: one go at what waits, as a thread takes it, or at the batch that waits for the
