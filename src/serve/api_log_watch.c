@@ -14,8 +14,7 @@ struct watch {
     uv_fs_event_t file;
     char path[PATH_MAX];    /* of the log; empty: not known yet */
     char watched[PATH_MAX]; /* it, or the deepest folder of it that there is; empty: nothing */
-    uv_work_t work;
-    struct api api; /* of the part, with an arena of its own */
+    struct api api;         /* of the part, with an arena of its own */
     struct arena arena;
     Weft__V1__LogPart *part;
     const char *part_path;
@@ -96,12 +95,12 @@ static void arm(struct watch *w)
 
 /* Parts. */
 
-static void read_part(uv_work_t *work)
+static void read_part(struct rpc *rpc)
 {
-    struct watch *w = work->data;
+    struct watch *w = rpc->state;
 
     w->api.answer = (struct batcher_answer){.code = CODE_OK};
-    api_log_part(&w->api, w->rpc->request, &w->part, &w->part_path);
+    api_log_part(&w->api, rpc->request, &w->part, &w->part_path);
 }
 
 static bool learn_path(struct watch *w)
@@ -114,14 +113,14 @@ static bool learn_path(struct watch *w)
     return true;
 }
 
-static void was_read(uv_work_t *work, int status)
+static void was_read(struct rpc *rpc, int status)
 {
-    struct watch *w = work->data;
-    struct api_log_read *read = w->rpc->request;
+    struct watch *w = rpc->state;
+    struct api_log_read *read = rpc->request;
     bool first;
 
     w->reading = false;
-    if (status || w->rpc->cancelled || w->api.answer.code != CODE_OK) {
+    if (status || rpc->cancelled || w->api.answer.code != CODE_OK) {
         end(w);
         return;
     }
@@ -131,7 +130,7 @@ static void was_read(uv_work_t *work, int status)
     first = learn_path(w);
     w->sending = w->part->text[0];
     if (w->sending)
-        rpc_message(w->rpc, &w->part->base);
+        rpc_message(rpc, &w->part->base);
     else if (w->part->end)
         end(w);
     else if (first || w->news)
@@ -147,7 +146,7 @@ static void read_on(struct watch *w)
     hub_look(&w->wait);
     arm(w);
     arena_deinit(&w->arena);
-    uv_queue_work(methods_loop(w->rpc->methods), &w->work, read_part, was_read);
+    rpc_pool(w->rpc, read_part, was_read);
 }
 
 static void go_on(struct rpc *rpc)
@@ -187,7 +186,6 @@ static bool begin(struct rpc *rpc)
     };
     uv_fs_event_init(methods_loop(rpc->methods), &w->file);
     w->file.data = w;
-    w->work.data = w;
     w->api = (struct api){.arena = &w->arena, .house = rpc->api.house};
     rpc->state = w;
     rpc->on_pull = pull;

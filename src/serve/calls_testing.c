@@ -39,6 +39,9 @@ void calls_testing_init(struct calls_testing *c, void **state)
 
 void calls_testing_deinit(struct calls_testing *c)
 {
+    batcher_stop(c->house.reader);
+    batcher_stop(c->house.writer);
+    methods_settle(c->m);
     c->m = methods_free(c->m);
     uv_run(&c->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&c->loop), 0);

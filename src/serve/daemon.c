@@ -691,22 +691,27 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
     return r;
 }
 
-/* Everything that still waits is answered by the end of the batchers, and then nothing is under
- * way. */
+/* Everything that still waits is answered when the batchers stop, and then calls come to their end
+ * that were given up. */
 static void finish(struct daemon *d)
 {
     int r;
 
     stop_duties(d);
-    if (d->reader != d->writer)
-        d->reader = batcher_free(d->reader);
-    d->writer = batcher_free(d->writer);
+    if (d->reader && d->reader != d->writer)
+        batcher_stop(d->reader);
+    if (d->writer)
+        batcher_stop(d->writer);
+    methods_settle(d->methods);
     d->bridge = bridge_free(d->bridge);
     d->carrier = carrier_free(d->carrier);
     d->server = server_free(d->server);
     uv_run(&d->loop, UV_RUN_NOWAIT);
     batcher_release(&d->touches);
     d->methods = methods_free(d->methods);
+    if (d->reader != d->writer)
+        d->reader = batcher_free(d->reader);
+    d->writer = batcher_free(d->writer);
     d->home = batcher_home_free(d->home);
     pages_deinit(&d->pages);
     for (size_t i = 0; i < SIGNALS_N; i++)

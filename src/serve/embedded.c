@@ -96,8 +96,14 @@ static int batchers_start(struct embedded *e)
     return r ? fault(r) : 0;
 }
 
+/* They are stopped before they are freed: a call that was given up goes on to its end. */
 static void batchers_stop(struct embedded *e)
 {
+    if (e->reader)
+        batcher_stop(e->reader);
+    if (e->writer && e->writer != e->reader)
+        batcher_stop(e->writer);
+    methods_settle(e->methods);
     e->methods = methods_free(e->methods);
     if (e->looping)
         uv_run(&e->loop, UV_RUN_DEFAULT);

@@ -36,7 +36,7 @@ struct methods {
     struct loop_handle look; /* for calls whose store is silent, while any is with it */
     bool looks;              /* it is to come */
     bool paused;             /* nothing was posted since it came, or before */
-    size_t posted;           /* transactions that are with the store */
+    size_t posted;           /* calls that are with the store */
     size_t bytes;            /* of what was posted since memory was given back in a pause, … */
     size_t bytes_given;      /* … and so far when it was given back under way */
     int64_t failed_second;   /* of the newest line of a call that failed, … */
@@ -157,17 +157,25 @@ void methods_over(struct methods *m, struct rpc *rpc)
 
 #define LOOK_MS 500
 
-static struct rpc *waits_in_vain(struct methods *m, bool reader_silent, bool writer_silent)
+/* How long the store is to have been silent. What asks it more than once may ask for much, and is
+ * judged by the whole of its own patience. */
+static bool is_silent(const struct rpc *rpc, int64_t reader_us, int64_t writer_us)
+{
+    if (rpc->pooled)
+        return reader_us >= BATCHER_CALL_US || writer_us >= BATCHER_CALL_US;
+    return (rpc->row->method.kind == METHOD_READ ? reader_us : writer_us) >= BATCHER_SILENT_US;
+}
+
+static struct rpc *waits_in_vain(struct methods *m, int64_t reader_us, int64_t writer_us)
 {
     int64_t now = clock_monotonic();
 
     LIST_EACH(link, &m->calls)
     {
         struct rpc *rpc = LIST_OF(link, struct rpc, running);
-        bool reads = rpc->row->method.kind == METHOD_READ;
 
         if (rpc->posted_us && !rpc->parted && now - rpc->posted_us >= BATCHER_CALL_US &&
-            (reads ? reader_silent : writer_silent))
+            is_silent(rpc, reader_us, writer_us))
             return rpc;
     }
     return NULL;
@@ -192,11 +200,12 @@ static void give_back(struct methods *m, bool pause)
 static void look(struct loop_handle *timer)
 {
     struct methods *m = LIST_OF(timer, struct methods, look);
-    bool reader = batcher_silence_us(m->house.reader) >= BATCHER_SILENT_US;
-    bool writer = batcher_silence_us(m->house.writer) >= BATCHER_SILENT_US;
+    int64_t reader_us = batcher_silence_us(m->house.reader);
+    int64_t writer_us = batcher_silence_us(m->house.writer);
     struct rpc *rpc;
 
-    while ((reader || writer) && (rpc = waits_in_vain(m, reader, writer)))
+    while ((reader_us >= BATCHER_SILENT_US || writer_us >= BATCHER_SILENT_US) &&
+           (rpc = waits_in_vain(m, reader_us, writer_us)))
         rpc_give_up(rpc);
     /* Not at once when all have come back: their callers are still to be answered. */
     give_back(m, m->posted == 0 && m->paused);
@@ -325,6 +334,14 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
     m->counts = memory_new(m->rows_n * sizeof(*m->counts));
     *ret = m;
     return 0;
+}
+
+void methods_settle(struct methods *m)
+{
+    while (m && m->running)
+        uv_run(m->loop, UV_RUN_ONCE);
+    if (m)
+        uv_run(m->loop, UV_RUN_NOWAIT);
 }
 
 struct methods *methods_free(struct methods *m)

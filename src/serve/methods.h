@@ -23,6 +23,9 @@ struct methods;
 
 /* What the house points to stays the caller's. Returns 0 or a fault. */
 int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods **ret);
+/* Run the loop until no call is under way: one may be whose caller was answered in the place of a
+ * store that is silent. The batchers are stopped, so that it does not take long. */
+void methods_settle(struct methods *m);
 /* No call is under way. The loop must run once more, to close the handles. */
 struct methods *methods_free(struct methods *m);
 

@@ -22,7 +22,7 @@ void methods_begun(struct methods *m, struct rpc *rpc);
 bool methods_full(const struct methods *m);
 /* rpc->soon is called in a turn of the loop of its own. */
 void methods_soon(struct methods *m, struct rpc *rpc);
-/* A transaction of a call goes to the store, with so many bytes, and has come back. */
+/* A call goes to the store, with so many bytes, and has come back. */
 void methods_posted(struct methods *m, size_t bytes);
 void methods_unposted(struct methods *m);
 /* The caller is told the outcome now. */

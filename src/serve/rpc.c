@@ -112,7 +112,7 @@ static void parted_message(struct call *c)
     (void)c;
 }
 
-/* Part the rpc from its caller. All that the store's thread may see stays where it is. */
+/* Part the rpc from its caller. All that another thread may see stays where it is. */
 static void part(struct rpc *rpc)
 {
     struct call *c = rpc->call, *nobody = memory_new(sizeof(*nobody));
@@ -130,14 +130,21 @@ static void part(struct rpc *rpc)
     rpc->parted = rpc->cancelled = true;
 }
 
+/* Whether it had not been begun, and never will be. */
+static bool withdraw(struct rpc *rpc, enum code code)
+{
+    if (rpc->pooled)
+        return uv_cancel((uv_req_t *)&rpc->pool) == 0;
+    return batcher_withdraw(batcher_for(rpc), &rpc->q, code);
+}
+
 void rpc_give_up(struct rpc *rpc)
 {
-    struct batcher *b = batcher_for(rpc);
     double waited = (double)(clock_monotonic() - rpc->posted_us) / CLOCK_S;
     const char *what = "and nobody knows yet whether this was done";
     struct call *c = rpc->call;
 
-    if (batcher_withdraw(b, &rpc->q, CODE_STORE_UNAVAILABLE))
+    if (withdraw(rpc, CODE_STORE_UNAVAILABLE))
         what = "and this was not begun";
     part(rpc);
     c->code = CODE_STORE_UNAVAILABLE;
@@ -323,24 +330,49 @@ void rpc_post_keyed(struct rpc *rpc, void (*done)(struct batcher_request *q))
 
 /* More than one, on a thread of the pool. */
 
-static void work(uv_work_t *w)
+static void pool_begun(uv_work_t *pool)
 {
-    struct rpc *rpc = w->data;
+    struct rpc *rpc = pool->data;
 
-    rpc->api.answer = (struct batcher_answer){.code = CODE_OK};
-    rpc->row->action->work(&rpc->api, rpc->request, &rpc->worked);
+    rpc->work(rpc);
 }
 
-static void worked(uv_work_t *w, int status)
+static void pool_done(uv_work_t *pool, int status)
 {
-    struct rpc *rpc = w->data;
+    struct rpc *rpc = pool->data;
 
+    rpc->posted_us = 0;
+    rpc->pooled = false;
+    methods_unposted(rpc->methods);
+    rpc->worked(rpc, status);
+}
+
+void rpc_pool(struct rpc *rpc, void (*work)(struct rpc *rpc),
+              void (*worked)(struct rpc *rpc, int status))
+{
+    rpc->work = work;
+    rpc->worked = worked;
+    rpc->posted_us = clock_monotonic();
+    rpc->pooled = true;
+    rpc->pool.data = rpc;
+    methods_posted(rpc->methods, 0);
+    uv_queue_work(methods_loop(rpc->methods), &rpc->pool, pool_begun, pool_done);
+}
+
+static void work(struct rpc *rpc)
+{
+    rpc->row->action->work(&rpc->at_work, rpc->request, &rpc->found);
+}
+
+static void worked(struct rpc *rpc, int status)
+{
+    arena_adopt(rpc->api.arena, &rpc->work_arena);
     if (status == UV_ECANCELED)
         rpc_end_cancelled(rpc);
-    else if (rpc->api.answer.code != CODE_OK)
-        rpc_refuse(rpc, &rpc->api.answer);
+    else if (rpc->at_work.answer.code != CODE_OK)
+        rpc_refuse(rpc, &rpc->at_work.answer);
     else
-        rpc_finish(rpc, rpc->worked);
+        rpc_finish(rpc, rpc->found);
 }
 
 /* The beginning. */
@@ -353,11 +385,9 @@ static void cancel(struct call *c)
         return;
     rpc->cancelled = true;
     if (rpc->posted_us)
-        batcher_withdraw(batcher_for(rpc), &rpc->q, cancelled_as(rpc));
+        withdraw(rpc, cancelled_as(rpc));
     if (rpc->on_cancel)
         rpc->on_cancel(rpc);
-    else if (rpc->row->action->work)
-        uv_cancel((uv_req_t *)&rpc->work);
 }
 
 static void hasten(struct call *c)
@@ -434,8 +464,8 @@ void rpc_start(struct methods *m, struct call *c)
     } else if (refuse_full(rpc) || (action->begin && action->begin(rpc))) {
         /* It is over, or waits and ends by itself. */
     } else if (action->work) {
-        rpc->work.data = rpc;
-        uv_queue_work(methods_loop(m), &rpc->work, work, worked);
+        rpc->at_work = (struct api){.arena = &rpc->work_arena, .house = rpc->api.house};
+        rpc_pool(rpc, work, worked);
     } else if (c->idempotency_key.n && rpc->row->method.kind == METHOD_WRITE) {
         rpc_post_keyed(rpc, keyed_answered);
     } else {

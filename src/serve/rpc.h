@@ -35,9 +35,17 @@ struct rpc {
     /* The transaction that is under way, or was. */
     struct batcher_request q;
     void (*done)(struct batcher_request *q);
-    int64_t posted_us; /* monotonic: when it was posted; 0: none is with the batcher */
-    uv_work_t work;
-    ProtobufCMessage *worked;
+    int64_t posted_us; /* monotonic: when it, or the pool's work, was begun; 0: neither is there */
+
+    /* What a thread of the pool does, and has to itself meanwhile: the rpc may be parted from its
+     * caller, and from its caller's arena. */
+    uv_work_t pool;
+    bool pooled; /* it is there */
+    void (*work)(struct rpc *rpc);
+    void (*worked)(struct rpc *rpc, int status);
+    struct api at_work;
+    struct arena work_arena;
+    ProtobufCMessage *found;
 
     /* Of a call that waits: what it does when the client has gone, when the server drains or the
      * client may have gone, and when the transport takes another message; NULL: nothing. */
@@ -87,6 +95,11 @@ void rpc_keyed_answered(struct rpc *rpc);
 void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply);
 void rpc_refuse(struct rpc *rpc, const struct batcher_answer *answer);
 void rpc_refuse_code(struct rpc *rpc, enum code code, const char *text);
+
+/* Let a thread of the pool `work`, which touches nothing that is the caller's; then `worked` comes,
+ * with UV_ECANCELED where it was not begun. Not while anything else of the call is under way. */
+void rpc_pool(struct rpc *rpc, void (*work)(struct rpc *rpc),
+              void (*worked)(struct rpc *rpc, int status));
 
 /* Answer the caller of one whose store has been silent for too long. In a turn of its own. */
 void rpc_give_up(struct rpc *rpc);
