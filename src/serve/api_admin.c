@@ -155,12 +155,13 @@ static void health_answered(struct batcher_request *q)
     loop_close(&h->timer, health_over);
 }
 
+/* What the store is not asked yet it need not be. */
 static void health_late(struct loop_handle *timer)
 {
     struct health *h = LIST_OF(timer, struct health, timer);
 
-    if (h->rpc)
-        health_answer(h, CODE_STORE_UNAVAILABLE, STR("the store has not answered for 10 s"));
+    health_answer(h, CODE_STORE_UNAVAILABLE, STR("the store has not answered for 10 s"));
+    batcher_withdraw(h->writer, &h->q, CODE_CANCELLED);
 }
 
 static void health_cancelled(struct rpc *rpc)
@@ -168,6 +169,8 @@ static void health_cancelled(struct rpc *rpc)
     struct health *h = rpc->state;
 
     h->rpc = NULL;
+    loop_timer_stop(&h->timer);
+    batcher_withdraw(h->writer, &h->q, CODE_CANCELLED);
     rpc_end_cancelled(rpc);
 }
 

@@ -148,11 +148,35 @@ static void a_claim_that_was_given_up_ends_with_the_store(void **state)
     hang_deinit(&second);
 }
 
+/* Whoever asks how the store is, again and again, takes no room among those that wait for it. */
+static void a_question_about_health_does_not_stay(void **state)
+{
+    struct calls_testing_call health;
+    struct batcher_stats stats;
+    struct calls_testing c;
+    struct hang writer;
+
+    calls_testing_init(&c, state);
+    hang_post(&writer, c.house.writer);
+    hang_await(&writer);
+    calls_testing_start(&c, &health, "health.get", "{}");
+    health.call.cancel(&health.call);
+    calls_testing_wait(&health);
+    assert_int_equal(health.call.code, CODE_CANCELLED);
+    calls_testing_end(&health);
+    batcher_stats(c.house.writer, &stats);
+    assert_int_equal(stats.waiting, 0);
+    sem_post(&writer.go_on);
+    calls_testing_deinit(&c);
+    hang_deinit(&writer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TESTS(callers_are_answered_while_the_store_says_nothing),
         STORE_TESTS(a_claim_that_was_given_up_ends_with_the_store),
+        STORE_TESTS(a_question_about_health_does_not_stay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
