@@ -692,9 +692,14 @@ void model_describe_open(const struct model *m, struct buf *out)
     }
 }
 
+/* Mostly one that has not ended, where there is one. */
 int64_t model_task(const struct model *m, uint64_t number)
 {
-    return m->tasks_n ? m->tasks[number % m->tasks_n]->id : 0;
+    size_t open = m->tasks_n - m->open_from;
+
+    if (open && number % 8)
+        return m->tasks[m->open_from + number / 8 % open]->id;
+    return m->tasks_n ? m->tasks[number / 8 % m->tasks_n]->id : 0;
 }
 
 struct model *model_new(struct sim *s)

@@ -96,7 +96,7 @@ static void what_once_failed_holds(void **state)
     folder = str_printf(&a, "%s/test/sim", source ? source : ".").p;
     dir = opendir(folder);
     assert_non_null(dir);
-    /* One thread. cppcheck-suppress readdirCalled */
+    /* cppcheck-suppress readdirCalled */
     while ((entry = readdir(dir)))
         if (str_ends(str_of(entry->d_name), STR(".txt"))) {
             replay(str_printf(&a, "%s/%s", folder, entry->d_name).p);

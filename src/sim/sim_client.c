@@ -90,8 +90,8 @@ static struct ask_task draw_task(struct sim_client *c)
 
     if (stream_chance(s, &c->chance, 150000))
         t.delay_us = stream_between(s, &c->chance, CLOCK_MS, 30 * CLOCK_S);
-    if (stream_chance(s, &c->chance, 100000))
-        t.timeout_us = stream_between(s, &c->chance, CLOCK_S, 60 * CLOCK_S);
+    if (stream_chance(s, &c->chance, 200000))
+        t.timeout_us = stream_between(s, &c->chance, CLOCK_S, 30 * CLOCK_S);
     if (stream_chance(s, &c->chance, 300000))
         t.key = keys[stream_below(s, &c->chance, 3)];
     if (stream_chance(s, &c->chance, 100000))
@@ -131,7 +131,7 @@ static void operate(struct sim_client *c)
         drain_one(c);
         return;
     }
-    switch (stream_below(s, &c->chance, 6)) {
+    switch (stream_below(s, &c->chance, 8)) {
     case 0:
         sim_client_do(c, ASK_PAUSE, queue, 0);
         break;
@@ -180,11 +180,11 @@ static void goes_on(struct sim *s, void *what, int64_t number)
         return;
     if (c->tasks_left > 0)
         enqueue_some(c);
-    if (stream_chance(s, &c->chance, 200000))
+    if (stream_chance(s, &c->chance, 400000))
         operate(c);
     if (c->runs_left > 0 && stream_chance(s, &c->chance, 200000))
         run_one(c);
-    if (stream_chance(s, &c->chance, 100000))
+    if (stream_chance(s, &c->chance, 200000))
         operate_runs(c);
     world_plan(s, stream_between(s, &c->chance, 1, 4 * pause_us), goes_on, c, 0);
 }

@@ -324,11 +324,11 @@ static int no_profile(const struct simulator_flags *f)
 int sim_sweep(const struct simulator_flags *flags)
 {
     struct simulator_flags f = *flags;
-    /* cppcheck-suppress invalidFunctionArg */
-    struct sweep *w =
-        mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct sweep *w;
     int status;
 
+    /* cppcheck-suppress invalidFunctionArg */
+    w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (w == MAP_FAILED) {
         fprintf(f.err, "no memory to share: %s\n", strerror(errno));
         return 2;

@@ -128,10 +128,10 @@ static void send_end(struct sim_worker *w, struct lease_ref lease, enum ask_kind
 static void finish(struct sim_worker *w, struct job *j)
 {
     j->ending = true;
-    if (j->stop)
-        send_end(w, j->lease, ASK_COMPLETE, "cancelled", "stopped");
-    else if (fault_now(w, SIM_WORKER_RELEASES))
+    if (fault_now(w, SIM_WORKER_RELEASES))
         send_end(w, j->lease, ASK_RELEASE, NULL, NULL);
+    else if (j->stop)
+        send_end(w, j->lease, ASK_COMPLETE, "cancelled", "stopped");
     else if (fault_now(w, SIM_WORKER_FAILS))
         send_end(w, j->lease, ASK_COMPLETE, "failed", "it went wrong");
     else
@@ -441,7 +441,8 @@ static void stop_job(struct sim_worker *w, int64_t token)
 {
     struct job *j = job_of(w, token);
 
-    if (!j || j->ending)
+    /* Some do not look, and end it in their own way. */
+    if (!j || j->ending || stream_chance(w->sim, &w->chance, 300000))
         return;
     j->stop = true;
     finish(w, j);
