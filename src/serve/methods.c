@@ -35,15 +35,15 @@ struct methods {
     struct loop_handle turn;
     struct loop_handle look; /* for calls whose store is silent, while any is with it */
     bool looks;              /* it is to come */
-    bool paused;             /* nothing was posted since it came, or before */
+    bool paused;             /* nothing was posted or over since it came, or before */
     size_t posted;           /* calls that are with the store */
-    size_t bytes;            /* of what was posted since memory was given back in a pause, … */
-    size_t bytes_given;      /* … and so far when it was given back under way */
-    int64_t failed_second;   /* of the newest line of a call that failed, … */
-    unsigned failed_lines;   /* … how many it had, … */
-    uint64_t failed_unsaid;  /* … and how many were too many since the last line */
-    struct list soon;        /* calls that have something to do in the next turn */
-    struct list calls;       /* under way */
+    size_t bytes;           /* of calls that are over since memory was given back in a pause, … */
+    size_t bytes_given;     /* … and so far when it was given back under way */
+    int64_t failed_second;  /* of the newest line of a call that failed, … */
+    unsigned failed_lines;  /* … how many it had, … */
+    uint64_t failed_unsaid; /* … and how many were too many since the last line */
+    struct list soon;       /* calls that have something to do in the next turn */
+    struct list calls;      /* under way */
     size_t running;
     size_t long_n; /* of those: no single transaction */
     bool draining;
@@ -146,13 +146,6 @@ void methods_answered(struct methods *m, const struct rpc *rpc, const struct cal
         tell_failed(m, call, took);
 }
 
-void methods_over(struct methods *m, struct rpc *rpc)
-{
-    list_del(&rpc->running);
-    m->running--;
-    m->long_n -= is_long(rpc);
-}
-
 /* Calls whose store is silent. */
 
 #define LOOK_MS 500
@@ -207,7 +200,6 @@ static void look(struct loop_handle *timer)
     while ((reader_us >= BATCHER_SILENT_US || writer_us >= BATCHER_SILENT_US) &&
            (rpc = waits_in_vain(m, reader_us, writer_us)))
         rpc_give_up(rpc);
-    /* Not at once when all have come back: their callers are still to be answered. */
     give_back(m, m->posted == 0 && m->paused);
     m->looks = m->posted > 0 || !m->paused;
     m->paused = m->posted == 0;
@@ -215,19 +207,34 @@ static void look(struct loop_handle *timer)
         loop_timer_start(&m->look, LOOK_MS);
 }
 
-void methods_posted(struct methods *m, size_t bytes)
+/* A look is to come, and one more if nothing happens until then. */
+static void look_soon(struct methods *m)
 {
     m->paused = false;
-    m->posted++;
-    m->bytes += bytes;
     if (!m->looks)
         loop_timer_start(&m->look, LOOK_MS);
     m->looks = true;
 }
 
+void methods_posted(struct methods *m)
+{
+    m->posted++;
+    look_soon(m);
+}
+
 void methods_unposted(struct methods *m)
 {
     m->posted--;
+}
+
+/* From now on its memory is free. */
+void methods_over(struct methods *m, struct rpc *rpc)
+{
+    list_del(&rpc->running);
+    m->running--;
+    m->long_n -= is_long(rpc);
+    m->bytes += rpc->api.arena->bytes;
+    look_soon(m);
 }
 
 bool methods_draining(const struct methods *m)

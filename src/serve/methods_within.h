@@ -22,12 +22,12 @@ void methods_begun(struct methods *m, struct rpc *rpc);
 bool methods_full(const struct methods *m);
 /* rpc->soon is called in a turn of the loop of its own. */
 void methods_soon(struct methods *m, struct rpc *rpc);
-/* A call goes to the store, with so many bytes, and has come back. */
-void methods_posted(struct methods *m, size_t bytes);
+/* A call goes to the store, and has come back. */
+void methods_posted(struct methods *m);
 void methods_unposted(struct methods *m);
 /* The caller is told the outcome now. */
 void methods_answered(struct methods *m, const struct rpc *rpc, const struct call *call);
-/* Nothing of the call is under way. */
+/* Nothing of the call is under way, and its memory is about to be freed. */
 void methods_over(struct methods *m, struct rpc *rpc);
 
 #endif

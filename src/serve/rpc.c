@@ -252,7 +252,7 @@ static void post(struct rpc *rpc, batcher_function *function, const void *reques
     };
     rpc->done = done;
     rpc->posted_us = clock_monotonic();
-    methods_posted(rpc->methods, q->bytes);
+    methods_posted(rpc->methods);
     batcher_post(batcher_for(rpc), &q, 1);
 }
 
@@ -355,7 +355,7 @@ void rpc_pool(struct rpc *rpc, void (*work)(struct rpc *rpc),
     rpc->posted_us = clock_monotonic();
     rpc->pooled = true;
     rpc->pool.data = rpc;
-    methods_posted(rpc->methods, 0);
+    methods_posted(rpc->methods);
     uv_queue_work(methods_loop(rpc->methods), &rpc->pool, pool_begun, pool_done);
 }
 
