@@ -146,13 +146,6 @@ int block_more(struct tx *tx, const struct block *list, size_t n, int64_t wanted
     return r ? fault(r) : 0;
 }
 
-int block_wait(struct tx *tx, struct str queue, struct rows *ret)
-{
-    int r = STORE_DO(tx->store, STMT_block_wait, tx->arena, ret, TEXT(queue));
-
-    return r ? fault(r) : 0;
-}
-
 int block_read(struct tx *tx, const struct rows *rows, size_t i, struct block *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;

@@ -78,8 +78,6 @@ int block_read(struct tx *tx, const struct rows *rows, size_t i, struct block *r
  * *ret_more: there may be others still. */
 int block_more(struct tx *tx, const struct block *list, size_t n, int64_t wanted, struct rows *ret,
                bool *ret_more);
-/* Its first block, once nobody else has it locked. */
-int block_wait(struct tx *tx, struct str queue, struct rows *ret);
 
 /* Tasks taken from the front of blocks. */
 struct block_claim {

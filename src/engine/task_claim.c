@@ -2,7 +2,8 @@
 /*
  * Claiming, for many callers at once. Queues whose leases are limited are locked, then the workers,
  * and then the first tasks of each queue are taken for all of its callers together and dealt out in
- * their order. A claim never waits for a task that somebody else has locked.
+ * their order. A claim passes over tasks that somebody else has locked; it waits for a block only
+ * where it would get nothing of its queue.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -35,7 +36,8 @@ struct scope {
     struct tx_problem problem; /* why there is none */
     int64_t room;              /* leases that it may still give */
     int64_t wanted;
-    size_t *rows; /* the tasks that were found, by their place among the rows */
+    const struct rows *answer;
+    size_t *rows; /* the tasks that were found, by their place in the answer */
     size_t rows_n, rows_dealt;
     struct block *blocks;               /* and those in blocks, in order */
     size_t blocks_n, blocks_cap, block; /* the first of them that has tasks left */
@@ -51,11 +53,11 @@ struct deal {
     size_t takers_n;
     struct scope *scopes; /* runs by id, then queues by name */
     size_t scopes_n;
-    struct rows rows;
     struct change change;
     struct block_claim blocks;
     int64_t *tokens;
     size_t tokens_n;
+    bool waited; /* for a block */
 };
 
 static int by_taker(const void *a, const void *b)
@@ -348,19 +350,60 @@ static int add_blocks(struct deal *d, const struct rows *rows)
     return r ? fault(r) : 0;
 }
 
-/* Blocks until there are as many tasks as are wanted, or no blocks. A block that another program
- * has locked may have more tasks than that one takes: who would get nothing waits for it. */
+static void add_rows(struct deal *d, const struct rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        struct scope *s = scope_of(d, row_int(rows, i, 1), row_text(rows, i, 2));
+
+        s->answer = rows;
+        s->rows[s->rows_n++] = i;
+    }
+}
+
+/* A block that another program has locked may have more tasks than that one takes: who would get
+ * nothing waits for it. Claims wait in the order of their scopes and hold nothing of later ones, so
+ * that no two of them wait for each other. */
+static bool waits(const struct deal *d, const struct scope *s)
+{
+    if (!s->rule || likely(s) == 0)
+        return false;
+    for (; s < d->scopes + d->scopes_n; s++)
+        if (s->blocks_n + s->rows_n)
+            return false;
+    return true;
+}
+
+/* Wait for the first block. Where it was opened meanwhile, its tasks have rows now. */
+static int wait_for_block(struct deal *d, struct scope *s)
+{
+    struct store_ask asks[2];
+    struct rows *rows = ARENA_NEW(d->tx->arena, struct rows), blocks;
+    struct sets queue = {0}, tasks = {0};
+    int r;
+
+    SETS_ADD(&queue, d->tx->arena, TEXT(s->queue));
+    SETS_ADD(&tasks, d->tx->arena, INT(0), TEXT(s->queue), INT(s->wanted));
+    asks[0] = sets_ask(&queue, STMT_block_wait, 1, &blocks);
+    asks[1] = sets_ask(&tasks, STMT_task_ready, 3, rows);
+    r = store_ask(d->tx->store, d->tx->arena, asks, 2);
+    if (!r)
+        r = add_blocks(d, &blocks);
+    if (!r)
+        add_rows(d, rows);
+    d->waited = true;
+    return r ? fault(r) : 0;
+}
+
+/* Blocks until there are as many tasks as are wanted, or no blocks. */
 static int more_blocks(struct deal *d, struct scope *s)
 {
     bool more = s->blocks_n == BLOCKS_WANTED(s->wanted);
     struct rows rows;
     int r = 0;
 
-    if (s->blocks_n + s->rows_n == 0 && s->rule && likely(s) > 0) {
-        r = block_wait(d->tx, s->queue, &rows);
-        if (!r)
-            r = add_blocks(d, &rows);
-        more = !r && rows.n;
+    if (waits(d, s)) {
+        r = wait_for_block(d, s);
+        more = s->blocks_n;
     }
     while (!r && more && s->found < s->wanted) {
         r = block_more(d->tx, s->blocks, s->blocks_n, s->wanted - s->found, &rows, &more);
@@ -371,15 +414,12 @@ static int more_blocks(struct deal *d, struct scope *s)
 }
 
 /* What has been found in each scope. */
-static int note_found(struct deal *d, const struct rows *blocks, int64_t *ret)
+static int note_found(struct deal *d, const struct rows *blocks, const struct rows *rows,
+                      int64_t *ret)
 {
     int r = add_blocks(d, blocks);
 
-    for (size_t i = 0; i < d->rows.n; i++) {
-        struct scope *s = scope_of(d, row_int(&d->rows, i, 1), row_text(&d->rows, i, 2));
-
-        s->rows[s->rows_n++] = i;
-    }
+    add_rows(d, rows);
     *ret = 0;
     for (size_t i = 0; !r && i < d->scopes_n; i++) {
         struct scope *s = &d->scopes[i];
@@ -399,7 +439,7 @@ static int find_tasks(struct deal *d)
     struct sets sets = {0}, queues = {0};
     int64_t wanted = 0, drawn = 0, found;
     struct store_ask asks[3];
-    struct rows blocks;
+    struct rows *rows = ARENA_NEW(d->tx->arena, struct rows), blocks;
     int r;
 
     for (size_t i = 0; i < d->scopes_n; i++) {
@@ -416,19 +456,21 @@ static int find_tasks(struct deal *d)
             block_want(d->tx, &queues, s->queue, s->wanted);
     }
     d->tokens = ARENA_ARRAY(d->tx->arena, int64_t, (size_t)wanted);
-    asks[0] = sets_ask(&sets, STMT_task_ready, 3, &d->rows);
+    asks[0] = sets_ask(&sets, STMT_task_ready, 3, rows);
     asks[1] = block_ask_ready(&queues, &blocks);
     asks[2] = (struct store_ask){.sets = (size_t)drawn, .ret_ids = d->tokens};
     r = store_ask(d->tx->store, d->tx->arena, asks, 3);
     if (!r)
-        r = note_found(d, &blocks, &found);
+        r = note_found(d, &blocks, rows, &found);
+    if (d->waited)
+        drawn = 0; /* what was found since may have been held meanwhile */
     if (!r && found > drawn)
         r = store_ids(d->tx->store, (size_t)(found - drawn), d->tokens + drawn);
     return r ? fault(r) : 0;
 }
 
 /* The block that has the next task of the scope; NULL: that is a row. */
-static struct block *next_block(const struct deal *d, struct scope *s)
+static struct block *next_block(struct scope *s)
 {
     const size_t row = s->rows_dealt < s->rows_n ? s->rows[s->rows_dealt] : 0;
     struct block *b;
@@ -440,11 +482,11 @@ static struct block *next_block(const struct deal *d, struct scope *s)
     b = &s->blocks[s->block];
     if (s->rows_dealt == s->rows_n)
         return b;
-    if (b->priority != row_int(&d->rows, row, 18))
-        return b->priority > row_int(&d->rows, row, 18) ? b : NULL;
-    if (row_int(&d->rows, row, 21) != 0)
+    if (b->priority != row_int(s->answer, row, 18))
+        return b->priority > row_int(s->answer, row, 18) ? b : NULL;
+    if (row_int(s->answer, row, 21) != 0)
         return b;
-    return b->id + b->taken < row_int(&d->rows, row, 0) ? b : NULL;
+    return b->id + b->taken < row_int(s->answer, row, 0) ? b : NULL;
 }
 
 static int64_t expiry(const struct deal *d, const struct taker *t, const struct scope *s,
@@ -484,7 +526,7 @@ static int take(struct deal *d, const struct task_claim *req, size_t at, struct 
     int64_t expires_at = expiry(d, t, s, req);
     struct tx *tx = d->tx;
     struct task_row row;
-    int r = row_task(tx, &d->rows, at, &row);
+    int r = row_task(tx, s->answer, at, &row);
 
     if (r)
         return fault(r);
@@ -505,7 +547,7 @@ static int take(struct deal *d, const struct task_claim *req, size_t at, struct 
         .name = row.name,
         .queue = row.queue,
         .key = row.key,
-        .payload = row_text(&d->rows, at, ROW_TASK_COLUMNS),
+        .payload = row_text(s->answer, at, ROW_TASK_COLUMNS),
     };
     return 0;
 }
@@ -541,10 +583,10 @@ static bool limited(const struct scope *s, const struct taker *t)
 /* What a lease weighs in a reply, beside its payload. */
 #define LEASE_BYTES 256u
 
-static size_t weight(const struct deal *d, const struct scope *s, const struct block *b)
+static size_t weight(const struct scope *s, const struct block *b)
 {
     struct str payload =
-        b ? b->payloads[b->taken] : row_text(&d->rows, s->rows[s->rows_dealt], ROW_TASK_COLUMNS);
+        b ? b->payloads[b->taken] : row_text(s->answer, s->rows[s->rows_dealt], ROW_TASK_COLUMNS);
 
     return LEASE_BYTES + payload.n;
 }
@@ -560,9 +602,9 @@ static int deal_out(struct deal *d, const struct task_claim *req, struct task_le
     *reply = (struct task_leases){.list = ARENA_ARRAY(d->tx->arena, struct task_lease, n),
                                   .held = limited(s, t)};
     for (size_t i = 0; !r && i < n; i++) {
-        struct block *b = next_block(d, s);
+        struct block *b = next_block(s);
 
-        bytes += weight(d, s, b);
+        bytes += weight(s, b);
         if (i && bytes > TASK_CLAIM_BYTES_MAX)
             break;
         t->room--;
