@@ -113,7 +113,8 @@ int block_open_pieces(struct tx *tx, const struct piece *list, size_t n);
 
 /*
  * End the pieces all of whose tasks succeed by `results`, which name each lease once, and open
- * those of which less is told. done[i] is set where the result has been written.
+ * those of which less is told, or too much for one row. done[i] is set where the result has been
+ * written.
  */
 int block_end(struct tx *tx, const struct task_result *const *results, size_t n, bool *done);
 

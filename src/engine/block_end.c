@@ -18,6 +18,8 @@
 #define NUMBERS 9
 /* Of one task, without its texts. */
 #define NUMBERS_BYTES (NUMBERS * 21u)
+/* Of all texts of a piece, which are read together, also for one of its tasks. */
+#define TEXTS_BYTES_MAX (256u << 10)
 
 static void add_details(struct buf *b, const struct task_result *t)
 {
@@ -131,6 +133,11 @@ static size_t first_of(const struct ending *e, int64_t task)
     return from;
 }
 
+static size_t texts_bytes(const struct task_result *t)
+{
+    return t->message.n + t->stderr_tail.n + t->output.n;
+}
+
 static struct str details_of(struct tx *tx, struct told *const *told, size_t n)
 {
     size_t bytes = 0;
@@ -138,8 +145,7 @@ static struct str details_of(struct tx *tx, struct told *const *told, size_t n)
     struct buf b;
 
     for (size_t i = 0; i < n; i++)
-        bytes += NUMBERS_BYTES + told[i]->result->message.n + told[i]->result->stderr_tail.n +
-                 told[i]->result->output.n;
+        bytes += NUMBERS_BYTES + texts_bytes(told[i]->result);
     buf_init(&b, bytes);
     for (size_t i = 0; i < n; i++)
         add_details(&b, told[i]->result);
@@ -173,6 +179,7 @@ static void judge_piece(struct ending *e, const struct piece *p)
 {
     struct told *told[BLOCK_TASKS_MAX];
     int64_t named = 0;
+    size_t bytes = 0;
     bool whole = true;
 
     for (size_t i = first_of(e, p->task); i < e->n; i++) {
@@ -184,9 +191,10 @@ static void judge_piece(struct ending *e, const struct piece *p)
         if (res->lease.token != p->token + at)
             continue;
         whole &= res->outcome == OUTCOME_SUCCEEDED && res->reason == TASK_REASON_NONE;
+        bytes += texts_bytes(res);
         told[named++] = &e->list[i];
     }
-    if (named == p->n && whole)
+    if (named == p->n && whole && bytes <= TEXTS_BYTES_MAX)
         end_piece(e, p, told);
     else if (named)
         e->opens[e->opens_n++] = *p;
@@ -248,6 +256,13 @@ int block_end(struct tx *tx, const struct task_result *const *results, size_t n,
     return r ? fault(r) : 0;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
 static int by_token(const void *a, const void *b)
 {
     const struct block_ended *x = a, *y = b;
@@ -255,44 +270,76 @@ static int by_token(const void *a, const void *b)
     return (x->token > y->token) - (x->token < y->token);
 }
 
-int block_told(struct tx *tx, const struct lease_ref *list, size_t n, struct task_result *ret)
+/* The ended pieces in which these tokens may have been used, by token. A piece is read once,
+ * however many of its tokens are asked for. */
+static int read_told(struct tx *tx, const struct lease_ref *list, size_t n,
+                     struct block_ended **ret, size_t *ret_n)
 {
-    struct block_ended *ended;
-    struct sets sets = {0};
+    struct sets tokens = {0}, firsts = {0};
     struct rows rows;
+    int64_t *starts;
     int r;
 
     for (size_t i = 0; i < n; i++)
-        SETS_ADD(&sets, tx->arena, INT(list[i].token));
-    r = sets_run(&sets, tx, STMT_ended_by_token, 1, &rows);
+        SETS_ADD(&tokens, tx->arena, INT(list[i].token));
+    r = sets_run(&tokens, tx, STMT_ended_before, 1, &rows);
     if (r)
         return fault(r);
-    ended = ARENA_ARRAY(tx->arena, struct block_ended, rows.n);
-    for (size_t i = 0; !r && i < rows.n; i++)
-        r = block_read_ended(tx, &rows, i, &ended[i]);
-    if (r)
-        return fault(r);
+    starts = ARENA_ARRAY(tx->arena, int64_t, rows.n);
+    for (size_t i = 0; i < rows.n; i++)
+        starts[i] = row_int(&rows, i, 0);
     if (rows.n)
-        qsort(ended, rows.n, sizeof(*ended), by_token);
+        qsort(starts, rows.n, sizeof(*starts), by_number);
+    for (size_t i = 0; i < rows.n; i++)
+        if (i == 0 || starts[i] != starts[i - 1])
+            SETS_ADD(&firsts, tx->arena, INT(starts[i]));
+    r = sets_run(&firsts, tx, STMT_ended_by_token, 1, &rows);
+    if (r)
+        return fault(r);
+    *ret = ARENA_ARRAY(tx->arena, struct block_ended, rows.n);
+    for (size_t i = 0; !r && i < rows.n; i++)
+        r = block_read_ended(tx, &rows, i, &(*ret)[i]);
+    if (!r && rows.n)
+        qsort(*ret, rows.n, sizeof(**ret), by_token);
+    *ret_n = rows.n;
+    return r ? fault(r) : 0;
+}
+
+/* What one of the pieces, in order, says of the lease; NULL: nothing. */
+static const struct task_result *told_of(const struct block_ended *list, size_t n,
+                                         struct lease_ref lease)
+{
+    size_t from = 0, to = n;
+    const struct block_ended *e;
+    int64_t at;
+
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+
+        if (list[mid].token <= lease.token)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    if (from == 0)
+        return NULL;
+    e = &list[from - 1];
+    at = lease.token - e->token;
+    return at < e->n && lease.task == e->task + at ? &e->told[at] : NULL;
+}
+
+int block_told(struct tx *tx, const struct lease_ref *list, size_t n, struct task_result *ret)
+{
+    struct block_ended *ended = NULL;
+    size_t ended_n = 0;
+    int r = read_told(tx, list, n, &ended, &ended_n);
+
+    if (r)
+        return fault(r);
     for (size_t i = 0; i < n; i++) {
-        size_t from = 0, to = rows.n;
+        const struct task_result *told = told_of(ended, ended_n, list[i]);
 
-        ret[i] = (struct task_result){0};
-        while (from < to) {
-            size_t mid = from + (to - from) / 2;
-
-            if (ended[mid].token <= list[i].token)
-                from = mid + 1;
-            else
-                to = mid;
-        }
-        if (from && list[i].token - ended[from - 1].token < ended[from - 1].n) {
-            const struct task_result *t =
-                &ended[from - 1].told[list[i].token - ended[from - 1].token];
-
-            if (t->lease.task == list[i].task)
-                ret[i] = *t;
-        }
+        ret[i] = told ? *told : (struct task_result){0};
     }
     return 0;
 }

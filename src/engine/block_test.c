@@ -225,6 +225,55 @@ static void a_completion_is_known_again(void **state)
     world_healthy(w);
 }
 
+/* Complete a whole block with results of so many bytes each; twice. Memory of the second time. */
+static size_t repeat(struct world *w, size_t n, size_t bytes)
+{
+    struct task_new *list = arena_alloc(&w->arena, n * sizeof(*list));
+    struct task_result *results = arena_alloc(&w->arena, n * sizeof(*results));
+    const struct str output = str_printf(&w->arena, "%0*d", (int)bytes, 0);
+    struct task_codes codes;
+    struct task_leases l;
+    size_t before = 0;
+
+    memset(list, 0, n * sizeof(*list));
+    enqueue(w, list, n);
+    l = world_claim_queue(w, "mail", (int64_t)n);
+    assert_int_equal(l.n, n);
+    for (size_t i = 0; i < n; i++)
+        results[i] = (struct task_result){
+            .lease = {l.list[i].task, l.list[i].token},
+            .outcome = OUTCOME_SUCCEEDED,
+            .output = output,
+        };
+    for (int k = 0; k < 2; k++) {
+        before = w->arena.bytes;
+        DO(w, task_complete(&w->tx, &(struct task_complete){results, n}, &codes));
+        assert_true(codes.list[0] == CODE_OK && codes.list[n - 1] == CODE_OK);
+    }
+    return w->arena.bytes - before;
+}
+
+/* What was told of a whole piece is read once, not for each of its tasks. */
+static void a_repetition_is_cheap(void **state)
+{
+    struct world *w = world(state);
+
+    world_join(w, 1000);
+    assert_in_range(repeat(w, BLOCK_TASKS_MAX, 1000), 0, 8 * BLOCK_TASKS_MAX * 1000);
+}
+
+/* A row of pieces that ended is read whole, also for one of its tasks. */
+static void large_results_have_rows_of_their_own(void **state)
+{
+    struct world *w = world(state);
+
+    world_join(w, 1000);
+    repeat(w, BLOCK_TASKS_MAX, 4096);
+    assert_false(stands(w, STMT_ended_of_task, INT64_MAX));
+    assert_int_equal(status(w).counts[TASK_SUCCEEDED], BLOCK_TASKS_MAX);
+    world_healthy(w);
+}
+
 static void cancel_waiting(struct world *w, int64_t first, const struct task_leases *l)
 {
     struct task_now now;
@@ -435,10 +484,16 @@ static void damage_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ENGINE_TESTS(neighbours_travel_together),     ENGINE_TESTS(looking_opens_nothing),
-        ENGINE_TESTS(the_order_is_that_of_all_tasks), ENGINE_TESTS(a_completion_is_known_again),
-        ENGINE_TESTS(what_is_special_opens),          ENGINE_TESTS(a_guest_s_piece_expires),
-        ENGINE_TESTS(what_has_ended_is_forgotten),    ENGINE_TESTS(damage_is_told),
+        ENGINE_TESTS(neighbours_travel_together),
+        ENGINE_TESTS(looking_opens_nothing),
+        ENGINE_TESTS(the_order_is_that_of_all_tasks),
+        ENGINE_TESTS(a_completion_is_known_again),
+        ENGINE_TESTS(a_repetition_is_cheap),
+        ENGINE_TESTS(large_results_have_rows_of_their_own),
+        ENGINE_TESTS(what_is_special_opens),
+        ENGINE_TESTS(a_guest_s_piece_expires),
+        ENGINE_TESTS(what_has_ended_is_forgotten),
+        ENGINE_TESTS(damage_is_told),
     };
 
     return ENGINE_MAIN(tests);

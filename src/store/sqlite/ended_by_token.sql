@@ -1,6 +1,6 @@
 -- many
--- The ended pieces in which tokens may have been used.
--- 1 token.
+-- Ended pieces.
+-- 1 token of the first task.
 -- An ended row: token, task, n, queue, worker, created_at, leased_at, ended_at, details.
 SELECT token, task, n, queue, worker, created_at, leased_at, ended_at, details
-  FROM ended WHERE token <= ?1 ORDER BY token DESC LIMIT 1
+  FROM ended WHERE token = ?1
