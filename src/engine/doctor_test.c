@@ -45,6 +45,9 @@ static void furnish(struct world *w)
     world_healthy(w);
 }
 
+#define ENDED                                                                                      \
+    "INSERT INTO ended (token, task, n, queue, worker, created_at, leased_at, ended_at, details) "
+
 /* What is broken, and which checks find it. */
 static void each_damage_is_found(void **state)
 {
@@ -128,6 +131,20 @@ static void each_damage_is_found(void **state)
         {"a task that waits and is held",
          "UPDATE block SET taken = taken - 1; UPDATE tally SET n = n + 1 WHERE queue = 'bulk' AND "
          "state = 'READY'",                                                                                      " blocks"                                                  },
+        {"a block that is too large",           "UPDATE block SET n = n + 128, taken = taken + 128",
+         " blocks"                                                                                                                                                          },
+        {"an ended piece of nothing",           ENDED "VALUES (900000, 900000, 0, 'bulk', 1, 1, 1, 1, '')",
+         " blocks"                                                                                                                                                          },
+        {"a task that ended and waits",
+         ENDED "SELECT 900000, id + taken, 1, queue, 1, 1, 1, 1, '' FROM block",                                 " blocks"                                                  },
+        {"a task that ended and is held",
+         ENDED "SELECT 900000, task, 1, queue, 1, 1, 1, 1, '' FROM piece",                                       " blocks"                                                  },
+        {"a task that ended and has a row",
+         ENDED "SELECT 900000, id, 1, queue, 1, 1, 1, 1, '' FROM task WHERE queue = 'mail' AND "
+               "state = 'READY'",                                                                                " blocks"                                                  },
+        {"two pieces with one task",
+         ENDED "VALUES (900000, 900000, 2, 'bulk', 1, 1, 1, 1, ''), (900100, 900001, 1, 'bulk', 1, "
+               "1, 1, 1, '')",                                                                                   " attempt_once"                                            },
         {"a wait below zero",                   "UPDATE attempt SET queue_wait_us = -1 WHERE run = 1",           " times"                                                   },
     };
     struct world *w = world(state);
