@@ -458,21 +458,25 @@ int block_open_expired(struct tx *tx, int64_t now, int64_t n, bool *ret_more)
     return 0;
 }
 
-int block_open_ready(struct tx *tx, struct str queue, int64_t n)
+int block_cancel(struct tx *tx, struct str queue, int64_t max, int64_t *ret_tasks, bool *ret_more)
 {
-    struct rows rows = {.n = 1};
-    int r = 0;
+    const int64_t blocks = max / BLOCK_TASKS_MAX;
+    struct task t = block_task(tx, TASK_READY);
+    struct rows rows;
+    int64_t n = 0;
+    int r = STORE_DO(tx->store, STMT_block_purge, tx->arena, &rows, TEXT(queue), INT(blocks));
 
-    for (int64_t opened = 0; !r && opened < n && rows.n;) {
-        struct opening o = {.tx = tx};
-
-        r = STORE_DO(tx->store, STMT_block_lock, tx->arena, &rows, TEXT(queue), INT(SOME));
-        if (!r)
-            r = open_blocks(&o, &rows);
-        for (size_t i = 0; !r && i < rows.n; i++)
-            opened += row_int(&rows, i, 4) - row_int(&rows, i, 5);
-        if (!r)
-            r = write_open(&o);
+    if (r)
+        return fault(r);
+    task_move(&t, TASK_CANCEL, tx->now, NULL, tx->prng, NULL);
+    assert(t.state == TASK_CANCELLED);
+    for (size_t i = 0; i < rows.n; i++)
+        n += row_int(&rows, i, 0);
+    if (n) {
+        tx_count(tx, 0, queue, TASK_READY, -n);
+        tx_count(tx, 0, queue, TASK_CANCELLED, n);
     }
-    return r ? fault(r) : 0;
+    *ret_tasks += n;
+    *ret_more |= rows.n == (size_t)blocks;
+    return 0;
 }

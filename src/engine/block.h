@@ -106,10 +106,12 @@ int block_open_held_many(struct tx *tx, const int64_t *incarnations, size_t n, s
 /* … what was not renewed in time, of at most n pieces (sets *ret_more where there may be others), …
  */
 int block_open_expired(struct tx *tx, int64_t now, int64_t n, bool *ret_more);
-/* … the first blocks of a queue, with n tasks if there are so many, … */
-int block_open_ready(struct tx *tx, struct str queue, int64_t n);
 /* … and pieces that are locked. */
 int block_open_pieces(struct tx *tx, const struct piece *list, size_t n);
+
+/* Cancel the tasks of the first blocks of a queue, at most `max` (sets *ret_more where there may be
+ * others). */
+int block_cancel(struct tx *tx, struct str queue, int64_t max, int64_t *ret_tasks, bool *ret_more);
 
 /*
  * End the pieces all of whose tasks succeed by `results`, which name each lease once, and open

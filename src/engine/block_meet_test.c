@@ -118,7 +118,7 @@ static void claims_do_not_wait_for_each_other(void **state)
     DO(w, task_enqueue(&w->tx, &(struct task_enqueue){STR("b"), &late, 1}, &ids));
     other = store_testing_open(w->place, STORE_WRITE);
     STORE_OK(other, store_begin(other, &now));
-    STORE_OK(other, STORE_DO(other, STMT_block_lock, &w->arena, &rows, TEXT(STR("a")), INT(1)));
+    STORE_OK(other, STORE_DO(other, STMT_block_wait, &w->arena, &rows, TEXT(STR("a"))));
     assert_int_equal(rows.n, 1);
     start(&first, w);
     world_await_lock(w);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queues as an operator sees them: settings, lists, dead letters, purging, retention. */
+#include "engine/block.h"
 #include "engine/engine_testing.h"
 
 #define GIVEN(setting) (1u << QUEUE_SET_##setting)
@@ -482,6 +483,29 @@ static void purging_comes_in_pieces(void **state)
     world_healthy(w);
 }
 
+/* So many blocks at a time as cannot have more tasks. */
+static void purging_takes_whole_blocks(void **state)
+{
+    const struct task_new list[5] = {{.payload = STR("1")}};
+    const size_t blocks = QUEUE_PURGE_MAX / BLOCK_TASKS_MAX + 1;
+    struct world *w = world(state);
+    struct queue_purged gone;
+    struct task_ids ids;
+
+    put(w, 0, (struct queue_status){0});
+    for (size_t i = 0; i < blocks; i++)
+        DO(w, task_enqueue(&w->tx, &(struct task_enqueue){mail, list, 5}, &ids));
+    DO(w, queue_purge(&w->tx, &(struct queue_purge){mail, 1u << TASK_READY}, &gone));
+    assert_int_equal(gone.purged, 5 * (blocks - 1));
+    assert_true(gone.more);
+    world_healthy(w);
+    DO(w, queue_purge(&w->tx, &(struct queue_purge){mail, 1u << TASK_READY}, &gone));
+    assert_int_equal(gone.purged, 5);
+    assert_false(gone.more);
+    assert_int_equal(get(w).counts[TASK_CANCELLED], 5 * blocks);
+    world_healthy(w);
+}
+
 static void cancelling_one(void **state)
 {
     struct world *w = world(state);
@@ -633,6 +657,7 @@ int main(void)
         ENGINE_TESTS(bad_requeues_are_refused),
         ENGINE_TESTS(purging_cancels_and_forgets),
         ENGINE_TESTS(purging_comes_in_pieces),
+        ENGINE_TESTS(purging_takes_whole_blocks),
         ENGINE_TESTS(cancelling_one),
         ENGINE_TESTS(a_completed_record_leaves_its_result),
         ENGINE_TESTS(a_failed_record_keeps_its_message),

@@ -450,15 +450,15 @@ int queue_purge(struct tx *tx, const struct queue_purge *req, struct queue_purge
     if (req->states == 0 || req->states & ~known)
         return tx_refuse(tx, CODE_INVALID, "a purge is of READY, DELAYED and FAILED tasks");
     if (req->states >> TASK_READY & 1)
-        r = block_open_ready(tx, req->queue, QUEUE_PURGE_MAX);
+        r = block_cancel(tx, req->queue, QUEUE_PURGE_MAX, &reply->purged, &reply->more);
     if (!r && req->states >> TASK_READY & 1)
-        r = move_some(tx, STMT_queue_ready_lock, &req->queue, QUEUE_PURGE_MAX, TASK_CANCEL,
-                      &reply->purged);
+        r = move_some(tx, STMT_queue_ready_lock, &req->queue, QUEUE_PURGE_MAX - reply->purged,
+                      TASK_CANCEL, &reply->purged);
     if (!r && req->states >> TASK_DELAYED & 1 && reply->purged < QUEUE_PURGE_MAX)
         r = move_some(tx, STMT_queue_delayed_lock, &req->queue, QUEUE_PURGE_MAX - reply->purged,
                       TASK_CANCEL, &reply->purged);
     if (!r && req->states >> TASK_FAILED & 1 && reply->purged < QUEUE_PURGE_MAX)
         r = forget(tx, &req->queue, QUEUE_PURGE_MAX - reply->purged, &reply->purged);
-    reply->more = reply->purged == QUEUE_PURGE_MAX;
+    reply->more |= reply->purged == QUEUE_PURGE_MAX;
     return r ? fault(r) : 0;
 }
