@@ -153,7 +153,7 @@ static void populate(struct sim *s)
         sim_worker_start(
             sim_worker_new(s, &(struct sim_worker_options){
                                   .guest = i % 2,
-                                  .slots = stream_between(s, &s->nemesis, 1, 4),
+                                  .slots = stream_between(s, &s->nemesis, 1, 6),
                                   .ttl_us = stream_between(s, &s->nemesis, 5, 30) * CLOCK_S,
                               }));
     for (size_t i = 0; i < s->clients_n; i++)

@@ -2,6 +2,8 @@
 #include "sim/model.h"
 #include "sim/sim_actors.h"
 
+#define ENQUEUE_MAX 10
+
 struct sim_client {
     struct sim *sim;
     const char *name;
@@ -99,13 +101,20 @@ static struct ask_task draw_task(struct sim_client *c)
     return t;
 }
 
+/* Of different kinds, or alike and plain, as those that travel in blocks. */
 static void enqueue_some(struct sim_client *c)
 {
-    struct ask_task tasks[4];
-    size_t n = (size_t)stream_between(c->sim, &c->chance, 1, 4);
+    struct ask_task tasks[ENQUEUE_MAX];
+    bool alike = stream_chance(c->sim, &c->chance, 300000);
+    size_t n = (size_t)stream_between(c->sim, &c->chance, alike ? 4 : 1, alike ? ENQUEUE_MAX : 4);
+    const struct ask_task plain = {
+        .priority = stream_between(c->sim, &c->chance, 0, 2),
+        .attempts = 3,
+        .backoff_us = stream_between(c->sim, &c->chance, 0, 1) * CLOCK_S,
+    };
 
     for (size_t i = 0; i < n; i++)
-        tasks[i] = draw_task(c);
+        tasks[i] = alike ? plain : draw_task(c);
     sim_client_enqueue(c, sim_client_queue(c->sim, stream_draw(c->sim, &c->chance)), tasks, n);
     c->tasks_left -= (int)n;
 }

@@ -125,8 +125,32 @@ static void send_end(struct sim_worker *w, struct lease_ref lease, enum ask_kind
     ask_send(a);
 }
 
+/* All that it has in hand succeeds at once. */
+static void finish_together(struct sim_worker *w)
+{
+    struct ask *a = ask(w, ASK_COMPLETE);
+
+    a->leases = ARENA_ARRAY(&w->sim->memory, struct lease_ref, WORKER_JOBS_MAX);
+    for (size_t i = 0; i < WORKER_JOBS_MAX; i++) {
+        struct job *j = &w->jobs[i];
+
+        if (!j->lease.token || j->ending)
+            continue;
+        j->ending = true;
+        a->leases[a->leases_n++] = j->lease;
+    }
+    a->outcome = "succeeded";
+    a->content = "{}";
+    a->tries_max = TRIES_FOR_EVER;
+    ask_send(a);
+}
+
 static void finish(struct sim_worker *w, struct job *j)
 {
+    if (!j->stop && stream_chance(w->sim, &w->chance, 300000)) {
+        finish_together(w);
+        return;
+    }
     j->ending = true;
     if (fault_now(w, SIM_WORKER_RELEASES))
         send_end(w, j->lease, ASK_RELEASE, NULL, NULL);
@@ -400,14 +424,21 @@ static void hear_claim(struct sim_worker *w, const struct ask *a, const struct a
 
 static void hear_end(struct sim_worker *w, const struct ask *a, const struct answer *answer)
 {
-    struct job *j = job_of(w, a->leases[0].token);
-    bool good = answer->code == CODE_OK && answer->n == 1 && answer->codes[0] == CODE_OK;
+    bool good = answer->code == CODE_OK && answer->n && answer->codes[0] == CODE_OK, mine = false;
 
-    w->done += good;
-    w->refused += answer->n == 1 && answer->codes[0] == CODE_LEASE_LOST;
-    if (!j)
+    for (size_t i = 0; i < answer->n; i++) {
+        w->done += answer->codes[i] == CODE_OK;
+        w->refused += answer->codes[i] == CODE_LEASE_LOST;
+    }
+    for (size_t i = 0; i < a->leases_n; i++) {
+        struct job *j = job_of(w, a->leases[i].token);
+
+        mine |= j != NULL;
+        if (j)
+            *j = (struct job){0};
+    }
+    if (!mine)
         return; /* it was said a second time, or was a lie */
-    *j = (struct job){0};
     if (good && a->outcome && fault_now(w, SIM_WORKER_TWICE))
         send_end(w, a->leases[0], ASK_COMPLETE, a->outcome, a->content);
     if (good && a->outcome && fault_now(w, SIM_WORKER_DIFFERS))
