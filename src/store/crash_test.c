@@ -45,14 +45,15 @@ static int server_setup(void **state)
     static struct server s;
     const char *source = getenv("WEFT_SOURCE");
     char path[4096];
-    int in[2], out[2];
+    int in[2] = {-1, -1}, out[2] = {-1, -1};
 
     *state = &s;
     s.missing = !getenv("WEFT_TEST_POSTGRES");
     if (s.missing)
         return 0;
     snprintf(path, sizeof(path), "%s/test/pg.py", source ? source : ".");
-    assert_false(pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC));
+    assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
     s.pid = fork();
     if (s.pid == 0) {
         dup2(in[0], STDIN_FILENO);
