@@ -6,9 +6,9 @@
  * read to their end; to follow is to go on from there, with those that its events bring.
  */
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "cli/command.h"
 #include "cli/format.h"
 #include "cli/report.h"
@@ -29,7 +29,8 @@ struct logs {
     struct arena arena;
     struct log **list;
     size_t n, max;
-    size_t last_at; /* index of the log whose text was printed last; SIZE_MAX: none */
+    struct map *known; /* that are in the list: "STREAM ATTEMPT NAME" */
+    size_t last_at;    /* index of the log whose text was printed last; SIZE_MAX: none */
     bool headings;
     bool newline; /* the text printed last ended a line */
     bool found;   /* the task that was asked for is one of the run */
@@ -42,13 +43,15 @@ struct logs {
 static void add_log(struct logs *l, struct str name, int64_t attempt, const char *stream)
 {
     struct log *log;
+    struct buf key;
+    bool is_new;
 
-    for (size_t i = 0; i < l->n; i++) {
-        const struct client_log *is = &l->list[i]->is;
-
-        if (is->attempt == attempt && str_eq(str_of(is->name), name) && !strcmp(is->stream, stream))
-            return;
-    }
+    buf_init(&key, LOGS_BYTES_MAX);
+    buf_printf(&key, "%s %" PRId64 " " STR_FMT, stream, attempt, STR_ARG(name));
+    is_new = map_add(l->known, buf_str(&key), 0);
+    buf_deinit(&key);
+    if (!is_new)
+        return;
     if (l->n == l->max) {
         size_t max = l->max ? 2 * l->max : 64;
 
@@ -366,6 +369,7 @@ int logs_command(struct cli *c)
         return status;
     l.headings = !(l.only.n && one_stream && !c->options.follow);
     l.all = json_array();
+    l.known = map_new();
     status = report_pages(c, l.run, add_page, &l);
     if (!status && l.only.n && !l.found)
         status = cli_refuse(c, CODE_TASK_NOT_FOUND, "run %" PRId64 " has no task \"" STR_FMT "\"",
@@ -382,6 +386,7 @@ int logs_command(struct cli *c)
         cli_json_list(c, "logs", l.all);
     client_problem_clear(&l.missing);
     json_decref(l.all);
+    map_free(l.known);
     arena_deinit(&l.arena);
     return status;
 }
