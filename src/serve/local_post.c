@@ -175,6 +175,9 @@ static void complete_done(struct local *l, const struct batcher_answer *answer)
     else if (l->killed && local_held_n(l) == 0)
         l->want_look = true;
     for (size_t i = 0; answer->code == CODE_OK && i < l->completed.n; i++) {
+        /* It may be tried again, and the scan tells when: a claim that finds enough does not. */
+        if (l->o.scans && l->sent.list[i].outcome != OUTCOME_SUCCEEDED)
+            l->want_scan = true;
         if (l->completed.list[i] != CODE_OK)
             log_say(LOG_WARNING, "completion_refused",
                     LOG_NUMBER("task", l->sent.list[i].lease.task),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs as a user sees them: their lines, their JSON, the picture on a terminal, what one can ask
 about them, and how they are cancelled, retried and resumed."""
+import datetime
 import fcntl
 import json
 import os
@@ -400,6 +401,24 @@ def every_kind_of_end_is_counted_and_the_next_run_is_well():
         tap.equal((status["tasks"]["failed"], status["tasks"]["running"],
                    status["tasks"]["leased"]),
                   (36, 0, 0))
+
+
+@tap.case
+def a_task_whose_time_comes_while_all_slots_are_taken_goes_next():
+    tasks = {"again": sh("[ \"$WEFT_ATTEMPT\" = 2 ]",
+                         retry={"max_attempts": 2, "backoff": {"base": "100ms", "jitter": 0}}),
+             "longer": sh("sleep 2"), "long": sh("sleep 0.3")}
+
+    def waited():
+        with World() as w:
+            run = w.json("run", w.workflow(tasks), "-j", "2")
+            attempts = {t["name"]: t["attempts"] for t in run["tasks"]}
+            free, begun = (datetime.datetime.fromisoformat(t) for t in (
+                attempts["long"][0]["ended_at"], attempts["again"][1]["started_at"]))
+            return (begun - free).total_seconds()
+
+    # The machine may be slow once.
+    assert min(waited() for _ in range(3)) < 0.3
 
 
 @tap.case
