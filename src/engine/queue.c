@@ -25,21 +25,27 @@ static const struct {
     enum queue_set bit;
     const char *name;
     size_t offset;
-    int64_t min, max;
+    int64_t min, max, unit;
+    const char *unit_text;
 } numbers[] = {
 #define NUMBER(set, field, min, max)                                                               \
     {                                                                                              \
-        set, #field, offsetof(struct queue_status, field), min, max                                \
+        set, #field, offsetof(struct queue_status, field), min, max, 1, ""                         \
+    }
+#define SPAN(set, field, min, max)                                                                 \
+    {                                                                                              \
+        set, #field, offsetof(struct queue_status, field##_us), min, max, 1000000, "s"             \
     }
     NUMBER(QUEUE_SET_TASKS_MAX, tasks_max, 0, QUEUE_TASKS_MAX),
     NUMBER(QUEUE_SET_CONCURRENCY_MAX, concurrency_max, 0, QUEUE_LEASES_MAX),
     NUMBER(QUEUE_SET_KEY_CONCURRENCY, key_concurrency, 0, QUEUE_LEASES_MAX),
     NUMBER(QUEUE_SET_RATE, rate_milli, 0, QUEUE_RATE_MILLI_MAX),
     NUMBER(QUEUE_SET_RATE_BURST, rate_burst, 0, QUEUE_LEASES_MAX),
-    NUMBER(QUEUE_SET_CLAIM_TTL, claim_ttl_us, LEASE_TTL_US_MIN, LEASE_TTL_US_MAX),
-    NUMBER(QUEUE_SET_RETENTION, retention_us, 0, QUEUE_RETENTION_MAX),
-    NUMBER(QUEUE_SET_TASK_TIMEOUT, task_timeout_us, 0, DEFINITION_TIMEOUT_US_MAX),
+    SPAN(QUEUE_SET_CLAIM_TTL, claim_ttl, LEASE_TTL_US_MIN, LEASE_TTL_US_MAX),
+    SPAN(QUEUE_SET_RETENTION, retention, 0, QUEUE_RETENTION_MAX),
+    SPAN(QUEUE_SET_TASK_TIMEOUT, task_timeout, 0, DEFINITION_TIMEOUT_US_MAX),
 #undef NUMBER
+#undef SPAN
 };
 #define NUMBERS_N (sizeof(numbers) / sizeof(*numbers))
 
@@ -64,10 +70,11 @@ static int check_put(struct tx *tx, const struct queue_put *req)
         int64_t v = number(&req->set, i);
 
         if (req->given >> numbers[i].bit & 1 && (v < numbers[i].min || v > numbers[i].max))
-            return tx_refuse(tx, CODE_INVALID,
-                             "%s lies between %" PRId64 " and %" PRId64 ", and %" PRId64
-                             " does not",
-                             numbers[i].name, numbers[i].min, numbers[i].max, v);
+            return tx_refuse(
+                tx, CODE_INVALID, "%s: %.15g%s is not within %" PRId64 "%s … %" PRId64 "%s",
+                numbers[i].name, (double)v / (double)numbers[i].unit, numbers[i].unit_text,
+                numbers[i].min / numbers[i].unit, numbers[i].unit_text,
+                numbers[i].max / numbers[i].unit, numbers[i].unit_text);
     }
     if (GIVEN(req, RETRY) && req->set.retry.n && !retry_parse(req->set.retry, &policy))
         return tx_refuse(tx, CODE_INVALID, "the retry policy is none that there is");

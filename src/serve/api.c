@@ -178,7 +178,7 @@ static int retry_outcomes(struct api *api, const Weft__V1__RetryPolicy *m, struc
         if (!retry_outcome_parse(str_of(m->retry_on[i]), &o) ||
             (o != OUTCOME_FAILED && o != OUTCOME_TIMED_OUT && o != OUTCOME_LOST))
             return api_refuse(api, CODE_INVALID,
-                              "retry_on: " STR_FMT " is none of failed, timed_out and lost",
+                              "retry.retry_on: " STR_FMT " is none of failed, timed_out and lost",
                               STR_ARG(sentence_quote(api->arena, str_of(m->retry_on[i]))));
         p->outcomes |= 1u << o;
     }
@@ -210,13 +210,13 @@ int api_retry(struct api *api, const Weft__V1__RetryPolicy *m, const struct retr
     p->factor = m->has_backoff_factor ? m->backoff_factor : p->factor;
     p->max_attempts = m->has_max_attempts ? m->max_attempts : p->max_attempts;
     *ret = p;
-    return api_int(api, "max_attempts", p->max_attempts, 1, RETRY_ATTEMPTS_MAX) ||
-           api_duration(api, "backoff_base", m->backoff_base, BACKOFF_US_MAX, BACKOFF_BASE_US,
+    return api_int(api, "retry.max_attempts", p->max_attempts, 1, RETRY_ATTEMPTS_MAX) ||
+           api_duration(api, "retry.backoff_base", m->backoff_base, BACKOFF_US_MAX, BACKOFF_BASE_US,
                         &p->base_us) ||
-           api_duration(api, "backoff_cap", m->backoff_cap, BACKOFF_US_MAX, BACKOFF_CAP_US,
+           api_duration(api, "retry.backoff_cap", m->backoff_cap, BACKOFF_US_MAX, BACKOFF_CAP_US,
                         &p->cap_us) ||
-           api_real(api, "backoff_factor", p->factor, 1, 100) ||
-           api_real(api, "jitter", p->jitter, 0, 1) || retry_outcomes(api, m, p);
+           api_real(api, "retry.backoff_factor", p->factor, 1, 100) ||
+           api_real(api, "retry.jitter", p->jitter, 0, 1) || retry_outcomes(api, m, p);
 }
 
 /* Pages. */

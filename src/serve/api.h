@@ -108,7 +108,7 @@ int api_duration(struct api *api, const char *field, const Weft__V1__Duration *d
 int api_time(struct api *api, const char *field, const Weft__V1__Timestamp *t, int64_t *ret);
 int api_json(struct api *api, const char *field, protobuf_c_boolean has, ProtobufCBinaryData data,
              size_t max, struct str *ret);
-/* NULL where it is absent. */
+/* Of the field `retry`; NULL where it is absent. */
 int api_retry(struct api *api, const Weft__V1__RetryPolicy *m, const struct retry_policy **ret);
 /* A refusal that says in which item of a list: "tasks[3].priority: …". Returns API_E_REFUSED. */
 int api_within(struct api *api, const char *list, size_t i);

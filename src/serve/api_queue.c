@@ -271,6 +271,17 @@ const struct api_action api_queue_enqueue = {
 
 /* Claim. A worker that is a number is an incarnation, another one a guest. */
 
+/* Digits are an id, also where they are too many for one: nobody is a guest by mistake. */
+static bool numeral(struct str s)
+{
+    size_t digits = 0;
+
+    s = str_sub(s, s.n && s.p[0] == '-', s.n);
+    while (digits < s.n && s.p[digits] >= '0' && s.p[digits] <= '9')
+        digits++;
+    return s.n && digits == s.n;
+}
+
 static int claim_decode(struct api *api, const void *message, void *request)
 {
     const Weft__V1__ClaimRequest *m = message;
@@ -286,9 +297,9 @@ static int claim_decode(struct api *api, const void *message, void *request)
         return API_E_REFUSED;
     if (m->ttl && c->claim.ttl_us < LEASE_TTL_US_MIN)
         return api_refuse(api, CODE_INVALID, "ttl: it is 1s at least");
-    if (!str_int64(worker, &c->claim.worker))
+    if (!numeral(worker))
         c->claim.guest = worker;
-    else if (c->claim.worker < 1)
+    else if (!str_int64(worker, &c->claim.worker) || c->claim.worker < 1)
         return api_refuse(api, CODE_INVALID, "worker: " STR_FMT " is no id", STR_ARG(worker));
     return 0;
 }
