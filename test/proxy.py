@@ -8,14 +8,18 @@
         net.refuse(); net.listen()          nobody listens; somebody does again
         net.cut()                           what is connected is reset
         net.swallow = 1                     so many replies are lost with their connection
+        net.hold = b":claim"                the next request with this is kept, until its client
+        net.deliver()                       gave up; here it comes to the server; the answer
 """
 import contextlib
+import http.client
 import socket
 import struct
 import threading
 import time
 
 PIECE_BYTES = 1 << 16
+GIVE_UP_SECONDS_MAX = 60
 
 
 def reset(s):
@@ -33,7 +37,10 @@ class Proxy:
         self.delay = lambda: 0
         self.drops = lambda n: False
         self.swallow = 0
+        self.hold = None
         self.seen = 0  # connections
+        self._held = b""
+        self._given_up = threading.Event()
         self.flowing = threading.Event()
         self.flowing.set()
         self.port = 0
@@ -72,6 +79,28 @@ class Proxy:
         for s in open_now:
             reset(s)
 
+    def deliver(self):
+        """The status and the body that the request which was held is answered with."""
+        if not self._given_up.wait(GIVE_UP_SECONDS_MAX):
+            raise AssertionError("no request was held and given up")
+        with socket.create_connection(self.target) as server:
+            server.sendall(self._held)
+            response = http.client.HTTPResponse(server)
+            response.begin()
+            return response.status, response.read()
+
+    def _holds(self, source, data):
+        with self._lock:
+            if not self.hold or self.hold not in data:
+                return False
+            self.hold = None
+        with contextlib.suppress(OSError):
+            while data:
+                self._held += data
+                data = source.recv(PIECE_BYTES)
+        self._given_up.set()
+        return True
+
     def _accept(self, listener):
         while True:
             try:
@@ -109,7 +138,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(PIECE_BYTES):
                 self.flowing.wait()
-                if self._lost(not there):
+                if self._lost(not there) or (there and self._holds(source, data)):
                     break
                 late = self.delay() if there else 0
                 if late:

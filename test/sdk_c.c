@@ -540,6 +540,31 @@ static void later(const char *argument)
     end(w, running);
 }
 
+/* The first try of its second claim waits somewhere. */
+static void late(const char *argument)
+{
+    struct weft_lease *leases[3];
+    struct weft_worker *worker;
+    struct weft *w;
+
+    (void)argument;
+    must(weft_open(NULL, &(struct weft_options){.timeout_ms = 500}, &w, &error));
+    worker = start(w, "w1", 0, NULL, 0);
+    for (size_t i = 0, held = 0, n; i < 3; i++, held += n) {
+        must(weft_worker_claim(worker, "mail", 1, 0, leases + held, &n, &error));
+        say("%zu", n);
+        if (i < 2)
+            wait_for_line();
+        else
+            assert(held + n == 2);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        must(weft_lease_complete(leases[i], NULL, 0, &error));
+        weft_lease_free(leases[i]);
+    }
+    end(w, worker);
+}
+
 static const struct {
     const char *name;
     void (*play)(const char *argument);
@@ -560,6 +585,7 @@ static const struct {
     {"results",   odd_results},
     {"run",       run        },
     {"later",     later      },
+    {"late",      late       },
 };
 
 int main(int argc, char **argv)

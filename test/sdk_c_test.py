@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+import proxy
 import server
 import tap
 
@@ -249,6 +250,22 @@ def a_queue_that_is_made_later_is_waited_for():
         s.wait_calls("queues.claim", "queue_not_found", 4)
         s.client.enqueue("later", [7])
         tap.equal(finish(p), ["7"])
+
+
+@tap.case
+def a_claim_that_comes_late_leases_nothing():
+    with running() as s, proxy.Proxy(s.port) as net:
+        s.client.enqueue("mail", [1])
+        with begin("late", url=f"http://127.0.0.1:{net.port}") as p:
+            said(p, "1")
+            net.hold = b":claim"
+            go_on(p)
+            said(p, "0")
+            s.client.enqueue("mail", [2])
+            tap.equal(net.deliver()[0], 409)
+            go_on(p)
+            tap.equal(finish(p), ["1"])
+        tap.equal(counts(s).get("succeeded"), 2)
 
 
 # As other people get it.

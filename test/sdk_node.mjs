@@ -140,6 +140,21 @@ const scenarios = {
     return [error.code, done, said.length];
   },
 
+  /** The first try of its second claim waits somewhere. */
+  async late() {
+    const worker = await new Client(process.env.WEFT_SERVER, { timeout: 0.5 }).worker({ name: 'n1' });
+    const [first] = await worker.claim('mail');
+    console.log('claimed');
+    await line();
+    console.log((await worker.claim('mail')).length);
+    await line();
+    const leases = await worker.claim('mail');
+    for (const lease of [first, ...leases]) lease.complete();
+    await worker.drain();
+    await worker.close();
+    return leases.length;
+  },
+
   async refused() {
     const error = await caught(() => new Client().queue('nowhere'));
     return [error instanceof Refused, error.code, error.status];

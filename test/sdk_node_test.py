@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 
+import proxy
 import server
 import tap
 
@@ -108,6 +109,22 @@ def work_that_ends_while_the_server_is_away_is_reported_later():
         tap.equal(p.stdout.readline(), "ended\n")
         s.start()
         tap.equal(json.loads(p.communicate(timeout=SECONDS_MAX)[0]), 2)
+
+
+@tap.case
+def a_claim_that_comes_late_leases_nothing():
+    with running() as s, proxy.Proxy(s.port) as net:
+        s.client.enqueue("mail", [1])
+        with begin("late", f"http://127.0.0.1:{net.port}") as p:
+            tap.equal(p.stdout.readline(), "claimed\n")
+            net.hold = b":claim"
+            p.stdin.write("\n")
+            p.stdin.flush()
+            tap.equal(p.stdout.readline(), "0\n")
+            s.client.enqueue("mail", [2])
+            tap.equal(net.deliver()[0], 409)
+            tap.equal(json.loads(p.communicate("\n", timeout=SECONDS_MAX)[0]), 1)
+        tap.equal(s.client.queue("mail")["counts"].get("succeeded"), 2)
 
 
 tap.main()

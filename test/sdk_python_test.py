@@ -14,6 +14,7 @@ import threading
 import time
 from unittest import mock
 
+import proxy
 import server
 import tap
 import weft
@@ -349,6 +350,58 @@ def a_queue_that_is_made_later_is_waited_for():
         thread.join(WAIT_SECONDS_MAX)
         tap.equal((thread.is_alive(), done, len(said)), (False, [7], 1), said)
         tap.contains(said[0], "later")
+
+
+def late_try(client, claim):
+    """A claim whose first try waits somewhere until its worker has been told that there is nothing."""
+    with running() as s, proxy.Proxy(s.port) as net:
+        worker = client(f"http://127.0.0.1:{net.port}").worker("w1").start()
+        s.client.enqueue("mail", [1])
+        (first,) = worker.claim("mail")
+        net.hold = b":claim"
+        tap.equal(claim(worker), [])
+        s.client.enqueue("mail", [2])
+        status, answer = net.deliver()
+        (second,) = worker.claim("mail")
+        tap.equal((second.payload, status), (2, 409))
+        tap.contains(answer.decode(), "worker_lost")
+        for lease in (first, second):
+            lease.complete()
+        worker.close()
+        tap.equal(s.client.queue("mail")["counts"].get("succeeded"), 2)
+
+
+@tap.case
+def a_claim_that_comes_late_leases_nothing():
+    late_try(lambda url: weft.Client(url, timeout=0.5), lambda worker: worker.claim("mail"))
+
+
+@tap.case
+def a_claim_that_comes_late_leases_nothing_where_its_worker_asked_again():
+    def claim(worker):
+        refused(worker.claim, "mail", kind=weft.Unavailable)
+        return worker.claim("mail")
+
+    late_try(lambda url: weft.Client(url, timeout=0.5, retry=weft.Retry(attempts=1)), claim)
+
+
+@tap.case
+def what_is_claimed_while_the_worker_registers_again_goes_back():
+    with running() as s, s.client.worker("w1") as worker:
+        s.client.enqueue("mail", [1])
+
+        def claim(*args, **options):
+            leases = weft.Client.claim(s.client, *args, **options)
+            worker._register_again(worker.id)  # pylint: disable=protected-access
+            return leases
+
+        with mock.patch.object(s.client, "claim", claim):
+            tap.equal(worker.claim("mail"), [])
+        tap.equal(worker.drain(WAIT_SECONDS_MAX), True)
+        (lease,) = worker.claim("mail")
+        lease.complete()
+        worker.drain(WAIT_SECONDS_MAX)
+        tap.equal(s.client.queue("mail")["counts"].get("succeeded"), 1)
 
 
 @tap.case

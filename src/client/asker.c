@@ -249,5 +249,7 @@ int asker_ask(struct asker *k, const struct asker_call *call, struct buf *ret_re
         if (r != WEFT_UNAVAILABLE || failures >= tries)
             return r;
         sleep_ms(asker_pause_ms(k, failures, error->retry_after_ms));
+        if (call->ret_again)
+            *call->ret_again = true;
     }
 }

@@ -369,8 +369,11 @@ int weft_claim_as(struct weft *w, const struct weft_claiming *claim, struct weft
         weft_put_ms(&body, "ttl", claim->ttl_ms);
     buf_byte(&body, '}');
     r = post(w,
-             &(struct asker_call){
-                 .path = path.p, .once = true, .key = claim->key, .wait_ms = claim->wait_ms},
+             &(struct asker_call){.path = path.p,
+                                  .once = true,
+                                  .key = claim->key,
+                                  .wait_ms = claim->wait_ms,
+                                  .ret_again = claim->ret_again},
              &body, &reply, ret_error);
     buf_deinit(&path);
     if (r)

@@ -19,7 +19,9 @@
 
 /*
  * A claim that was not answered may have been granted, and the heartbeat would keep its leases for
- * ever: so the next claim of the queue is the same once more, and gives them.
+ * ever: so the next claim of the queue is the same once more, and gives them. Where that brings
+ * nothing, an earlier try may still wait at a server and be granted later: the worker registers
+ * again, which fences it.
  */
 struct weft_asked {
     struct list link;
@@ -27,6 +29,8 @@ struct weft_asked {
     struct weft_id worker; /* the incarnation; another one has nothing of it */
     size_t max;
     int64_t wait_ms;
+    bool again;     /* it was tried more than once */
+    uint64_t joins; /* of the worker, when it was asked last */
     char key[ASKER_KEY_BYTES];
 };
 
@@ -40,11 +44,13 @@ struct weft_worker {
     void *log_context;
 
     atomic_bool stopping, local;
-    pthread_mutex_t joining; /* one thread registers at a time; taken before `lock` */
+    pthread_mutex_t
+        joining; /* one thread registers at a time, and no claim begins; before `lock` */
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
     struct weft_id id; /* of the incarnation; empty before the first */
+    uint64_t joins;    /* registrations begun */
     int64_t every_ms;
     struct list held;  /* leases that have not ended */
     struct list ended; /* those that have, in the order of their lines in the outbox */
@@ -82,8 +88,8 @@ WEFT_WITHIN int weft_join(struct weft_worker *k, unsigned tries, struct weft_err
 WEFT_WITHIN struct weft_id weft_join_id(struct weft_worker *k);
 /* Whether the error says that this incarnation is over. */
 WEFT_WITHIN bool weft_join_is_over(const struct weft_error *e);
-/* The incarnation `was` is over; the next one asks for what it held. Several threads may find out
- * at once, and the first of them is enough. */
+/* The incarnation `was` is over, or shall be; the next one asks for what it held. Several threads
+ * may want it at once, and the first of them is enough. */
 WEFT_WITHIN void weft_join_again(struct weft_worker *k, struct weft_id was);
 WEFT_WITHIN void weft_join_leave(struct weft_worker *k);
 

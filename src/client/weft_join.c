@@ -16,6 +16,7 @@ static void put_tokens(struct weft_worker *k, struct buf *body)
 
     buf_add(body, STR(",\"tokens\":["));
     weft_held_lock(k);
+    k->joins++;
     LIST_EACH(it, &k->held)
     {
         buf_printf(body, "%s\"%s\"", first ? "" : ",",
@@ -101,8 +102,6 @@ struct weft_id weft_join_id(struct weft_worker *k)
     return id;
 }
 
-/* The incarnation `was` is over; the next one asks for what it held. Several threads may find out
- * at once, and the first of them is enough. */
 void weft_join_again(struct weft_worker *k, struct weft_id was)
 {
     struct weft_error error;

@@ -46,14 +46,15 @@ void weft_asked_free(struct weft_asked *asked)
     free(asked);
 }
 
+/* Locked. */
 static struct weft_asked *ask_anew(struct weft_worker *k, const char *queue, size_t max,
-                                   int64_t wait_ms, struct weft_id worker)
+                                   int64_t wait_ms)
 {
     struct weft_asked *asked = memory_new(sizeof(*asked));
 
     list_init(&asked->link);
     asked->queue = memory_text(queue);
-    asked->worker = worker;
+    asked->worker = k->id;
     asked->max = max;
     asked->wait_ms = wait_ms;
     asker_key(k->client->asker, asked->key);
@@ -89,61 +90,99 @@ static size_t fit(struct weft_lease **given, size_t n, struct weft_lease **lease
     return n < max ? n : max;
 }
 
-/* `slots` of the worker were taken for it. */
+/* Slots for a claim, and the claim; NULL: there are none. *ret_slots are taken. */
+static struct weft_asked *begin(struct weft_worker *k, const char *queue, size_t max,
+                                int64_t wait_ms, size_t *ret_slots)
+{
+    struct weft_asked *asked = NULL;
+
+    pthread_mutex_lock(&k->joining);
+    weft_held_lock(k);
+    *ret_slots = take_slots(k, max);
+    if (*ret_slots) {
+        asked = asked_before(k, queue);
+        if (!asked)
+            asked = ask_anew(k, queue, *ret_slots, wait_ms);
+        asked->joins = k->joins;
+    }
+    weft_held_unlock(k);
+    pthread_mutex_unlock(&k->joining);
+    return asked;
+}
+
+/* The claim was answered with r and n leases. What brought nothing and was tried more than once may
+ * still be granted: not to the next incarnation. Where there is none yet, the next claim of the
+ * queue is this one. */
+static void answered(struct weft_worker *k, struct weft_asked *asked, int r, size_t n,
+                     const struct weft_error *error)
+{
+    bool over = r == WEFT_REFUSED && weft_join_is_over(error);
+    bool again = r == WEFT_UNAVAILABLE;
+
+    if (!again && (over || (asked->again && n == 0))) {
+        weft_join_again(k, asked->worker);
+        again = true;
+    }
+    weft_held_lock(k);
+    if (again && strcmp(k->id.text, asked->worker.text) == 0) {
+        asked->again = true;
+        list_add(&k->asked, &asked->link);
+    } else {
+        weft_asked_free(asked);
+    }
+    weft_held_unlock(k);
+}
+
+/* `slots` of the worker were taken for it. *ret_named: no incarnation began meanwhile, which has
+ * not asked for these leases. */
 static int ask(struct weft_worker *k, struct weft_asked *asked, size_t slots,
-               struct weft_lease **given, size_t *ret_n, struct weft_error *error)
+               struct weft_lease **given, size_t *ret_n, bool *ret_named, struct weft_error *error)
 {
     int r = weft_claim_as(k->client,
                           &(struct weft_claiming){.queue = asked->queue,
                                                   .worker = asked->worker.text,
                                                   .max = asked->max,
                                                   .wait_ms = asked->wait_ms,
-                                                  .key = asked->key},
+                                                  .key = asked->key,
+                                                  .ret_again = &asked->again},
                           given, ret_n, error);
 
+    if (r)
+        *ret_n = 0;
     weft_held_lock(k);
     k->claiming -= slots;
-    if (!r)
-        hold(k, given, *ret_n);
-    if (r == WEFT_UNAVAILABLE)
-        list_add(&k->asked, &asked->link);
+    hold(k, given, *ret_n);
+    *ret_named = asked->joins == k->joins;
     pthread_cond_broadcast(&k->changed);
     weft_held_unlock(k);
-    if (r != WEFT_UNAVAILABLE)
-        weft_asked_free(asked);
+    answered(k, asked, r, *ret_n, error);
     return r;
 }
 
-/* As weft_worker_claim(); *ret_full: there was no slot, or the worker stops. */
+/* As weft_worker_claim(); *ret_full: there was no slot, or the worker stops, or what was given went
+ * back at once. */
 static int claim(struct weft_worker *k, const char *queue, size_t max, int64_t wait_ms,
                  struct weft_lease **leases, size_t *ret_n, bool *ret_full,
                  struct weft_error *error)
 {
-    struct weft_asked *asked = NULL;
+    struct weft_asked *asked;
     struct weft_lease **given;
-    struct weft_id id;
+    bool named;
     size_t n;
     int r;
 
     *ret_n = 0;
-    weft_held_lock(k);
-    n = take_slots(k, max);
-    id = k->id;
-    if (n)
-        asked = asked_before(k, queue);
-    weft_held_unlock(k);
-    *ret_full = n == 0;
-    if (!n)
-        return WEFT_OK;
+    asked = begin(k, queue, max, wait_ms, &n);
+    *ret_full = !asked;
     if (!asked)
-        asked = ask_anew(k, queue, n, wait_ms, id);
+        return WEFT_OK;
     given = memory_new(asked->max * sizeof(struct weft_lease *));
-    r = ask(k, asked, n, given, ret_n, error);
-    *ret_n = r ? 0 : fit(given, *ret_n, leases, max);
+    r = ask(k, asked, n, given, ret_n, &named, error);
+    *ret_full = *ret_n && !named;
+    *ret_n = fit(given, *ret_n, leases, named ? max : 0);
     free(given);
     if (r != WEFT_REFUSED || !weft_join_is_over(error))
         return r;
-    weft_join_again(k, id);
     asker_clear(error);
     return WEFT_OK;
 }
@@ -217,6 +256,7 @@ static int run_batch(struct weft_worker *k, const char *queue, const struct weft
                      struct weft_lease **leases, weft_handler *handle, void *context,
                      bool *ret_idle, struct weft_error *error)
 {
+    struct weft_id was = weft_join_id(k);
     size_t n;
     bool full;
     int r = claim(k, queue, o->batch, o->wait_ms, leases, &n, &full, error);
@@ -226,7 +266,7 @@ static int run_batch(struct weft_worker *k, const char *queue, const struct weft
         return r;
     if (full)
         rest(k, FULL_MS, true);
-    *ret_idle = !full && n == 0;
+    *ret_idle = !full && n == 0 && strcmp(weft_join_id(k).text, was.text) == 0;
     for (size_t i = 0; i < n; i++) {
         if (!atomic_load(&k->stopping))
             handle_one(k, leases[i], handle, context);

@@ -86,9 +86,9 @@ export class Client {
 
   /**
    * Make a call; `once`: an idempotency key; `probe`: even while the breaker is open, which its success then half
-   * opens. Throws Refused, or Unavailable when the tries are used up.
+   * opens; `again`: called before each new try. Throws Refused, or Unavailable when the tries are used up.
    */
-  async call(verb, path, body, { query, timeout = this.timeout, retry = this.retry, once, probe = false } = {}) {
+  async call(verb, path, body, { query, timeout = this.timeout, retry = this.retry, once, probe = false, again } = {}) {
     const headers = { accept: 'application/json' };
     let data;
     if (verb === 'POST' || verb === 'PUT') {
@@ -112,6 +112,7 @@ export class Client {
         this.breaker.failed();
         if (++failures >= retry.attempts) throw error;
         await sleep(retry.pause(failures, error.retryAfter) * 1000);
+        again?.();
       }
     }
   }
@@ -144,13 +145,13 @@ export class Client {
 
   /**
    * Up to `max` leases as the API gives them. A Worker is more comfortable, and asks again with the same `once` where it did
-   * not hear the answer.
+   * not hear the answer. `again`: as in call().
    */
-  async claim(queue, worker, { max = 1, wait = 0, ttl, once = randomUUID() } = {}) {
+  async claim(queue, worker, { max = 1, wait = 0, ttl, once = randomUUID(), again } = {}) {
     if (!Number.isInteger(max) || max < 1) throw new RangeError('max is a whole number from 1 on');
     const body = { worker, max, wait: duration(wait) };
     if (ttl !== undefined) body.ttl = duration(ttl);
-    const reply = await this.call('POST', queuePath(queue, ':claim'), body, { timeout: this.timeout + wait, once });
+    const reply = await this.call('POST', queuePath(queue, ':claim'), body, { timeout: this.timeout + wait, once, again });
     return reply.leases ?? [];
   }
 

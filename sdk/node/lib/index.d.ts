@@ -122,6 +122,7 @@ export interface CallOptions {
   retry?: Retry;
   once?: string;
   probe?: boolean;
+  again?: () => void;
 }
 
 export class Client {
@@ -131,7 +132,7 @@ export class Client {
   queue(queue: string): Promise<Queue>;
   queues(): AsyncGenerator<Queue>;
   enqueue(queue: string, tasks: (Json | Task)[]): Promise<string[]>;
-  claim(queue: string, worker: string, options?: { max?: number; wait?: number; ttl?: Seconds; once?: string }): Promise<GivenLease[]>;
+  claim(queue: string, worker: string, options?: { max?: number; wait?: number; ttl?: Seconds; once?: string; again?: () => void }): Promise<GivenLease[]>;
   complete(results: Result[]): Promise<ItemResult[]>;
   release(tokens: string[]): Promise<ItemResult[]>;
   renew(

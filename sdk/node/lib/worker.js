@@ -155,7 +155,8 @@ export class Worker {
   #held = new Map();
   #asked = new Map(); // by queue: the claim that was not answered
   #outbox;
-  #joining = null; // one registration at a time
+  #joining = null; // one registration at a time, and no claim begins
+  #joins = 0; // registrations begun
   #closed = false;
   #beatTimer;
   #reporting = null;
@@ -201,6 +202,7 @@ export class Worker {
   }
 
   async #register() {
+    this.#joins++;
     const reply = await this.client.call(
       'POST',
       '/v1/workers:register',
@@ -255,7 +257,7 @@ export class Worker {
     if (isOver(error)) await this.#again(was);
   }
 
-  /** This incarnation is over; the next one asks for what the last one held. */
+  /** This incarnation is over, or shall be; the next one asks for what the last one held. */
   async #again(was) {
     if (this.id !== was) return; // somebody else found out before
     this.#joining ??= this.#register().finally(() => {
@@ -365,26 +367,50 @@ export class Worker {
   /**
    * Leases, at most as many as there are free slots; an empty list where there is nothing. A claim whose answer was lost may
    * have been granted, and the heartbeat would keep those leases for ever: so the next claim of the queue is the same once
-   * more, and gives them.
+   * more, and gives them. Where that brings nothing, an earlier try may still wait at a server and be granted later: the
+   * worker registers again, which fences it.
    */
   async claim(queue, { max = 1, wait = 0 } = {}) {
+    while (this.#joining) await this.#joining.catch(() => {});
     const free = this.slots - this.#held.size;
     if (this.stopping || free < 1 || this.#outbox.items.length >= OUTBOX_MAX) return [];
-    const asked = this.#asked.get(queue) ?? { max: Math.min(max, free), wait, once: randomUUID() };
+    const before = this.#asked.get(queue);
+    const asked = before ?? { max: Math.min(max, free), wait, once: randomUUID() };
     this.#asked.delete(queue);
     const was = this.id;
+    const joins = this.#joins;
+    let retried = before !== undefined;
+    const again = () => {
+      retried = true;
+    };
     let given;
     try {
-      given = await this.client.claim(queue, this.id, asked);
+      given = await this.client.claim(queue, was, { ...asked, again });
     } catch (error) {
-      if (error instanceof Unavailable) this.#asked.set(queue, asked);
+      if (error instanceof Unavailable) {
+        if (this.id === was) this.#asked.set(queue, asked);
+      } else if (retried || isOver(error)) {
+        await this.#fence(queue, asked, was);
+      }
       if (!isOver(error)) throw error;
-      await this.#again(was);
       return [];
     }
+    if (retried && !given.length) await this.#fence(queue, asked, was);
     const leases = given.map((g) => new Lease(this, g));
     for (const lease of leases) this.#held.set(lease.token, lease);
-    return leases;
+    if (joins === this.#joins) return leases;
+    for (const lease of leases) lease.release(); // the new incarnation did not ask for it
+    await this.#joining?.catch(() => {});
+    return [];
+  }
+
+  /**
+   * The claim brought nothing, and an earlier try of it may still be granted: not to the next incarnation. Where there is none
+   * yet, the next claim of the queue is this one.
+   */
+  async #fence(queue, asked, was) {
+    await this.#again(was);
+    if (this.id === was) this.#asked.set(queue, asked);
   }
 
   /**
@@ -394,6 +420,7 @@ export class Worker {
    */
   async run(queue, handle, { batch = Math.min(this.slots, 10), wait = 5, untilEmpty = false } = {}) {
     for (let failures = 0, missing = 0; !this.stopping; ) {
+      const was = this.id;
       let leases;
       try {
         leases = await this.claim(queue, { max: batch, wait });
@@ -409,7 +436,7 @@ export class Worker {
         }
         continue;
       }
-      if (!leases.length && untilEmpty && !this.#isFull()) break;
+      if (!leases.length && untilEmpty && this.id === was && !this.#isFull()) break;
       // What has ended holds its slot until the server knows; and nobody asks again and again without a pause.
       if (!leases.length && (wait <= 0 || this.#isFull())) await sleep(ROOM_SECONDS * 1000);
       if (this.stopping) for (const lease of leases.splice(0)) lease.release();

@@ -99,9 +99,9 @@ class Client:
             connection.close()
         self._local.connection = None
 
-    def _send(self, verb, path, body, headers, timeout):
+    def _send(self, verb, path, body, headers, timeout, again):
         """One try. A connection that the server closed while it was idle is opened once more:
-        nothing was read on it, so that nothing was done."""
+        nothing was read on it, so that as a rule nothing was done."""
         for last in (False, True):
             connection = self._connection(timeout)
             fresh = connection.sock is None
@@ -115,14 +115,15 @@ class Client:
                 self._drop()
                 if fresh or last:
                     raise
+                again()
             except Exception:
                 self._drop()
                 raise
         raise AssertionError("unreachable")
 
-    def _once(self, verb, path, body, headers, timeout):
+    def _once(self, verb, path, body, headers, timeout, again):
         try:
-            response, data = self._send(verb, path, body, headers, timeout)
+            response, data = self._send(verb, path, body, headers, timeout, again)
         except (OSError, http.client.HTTPException) as error:
             # An HTTPException is half an answer, as good as none.
             why = str(error) or type(error).__name__
@@ -157,10 +158,10 @@ class Client:
         return Unavailable(code, detail, after)
 
     def call(self, verb, path, body=None, query=None, timeout=None, retry=None, once=None,
-             probe=False):
+             probe=False, again=lambda: None):
         """Make a call; `once`: an idempotency key; `probe`: even while the breaker is open,
-        which its success then half opens. Raises Refused, or Unavailable when the tries are used
-        up; the logger "weft" hears of each try that failed."""
+        which its success then half opens; `again`: called before each new try. Raises Refused, or
+        Unavailable when the tries are used up; the logger "weft" hears of each try that failed."""
         retry = retry or self.retry
         if query:
             path += "?" + urllib.parse.urlencode(query)
@@ -178,7 +179,7 @@ class Client:
                 raise BreakerOpen(rest)
             begun = time.monotonic()
             try:
-                reply = self._once(verb, path, data, headers, timeout or self.timeout)
+                reply = self._once(verb, path, data, headers, timeout or self.timeout, again)
             except Refused:
                 self.breaker.succeeded()
                 raise
@@ -190,6 +191,7 @@ class Client:
                 if failures >= retry.attempts:
                     raise
                 time.sleep(retry.pause(failures, error.retry_after))
+                again()
             else:
                 self.breaker.succeeded()
                 return reply
@@ -225,9 +227,9 @@ class Client:
         path = self._queue(queue, ":enqueue")
         return self.call("POST", path, {"tasks": tasks}, once=unique())["ids"]
 
-    def claim(self, queue, worker, max=1, wait=0.0, ttl=None, once=None):
+    def claim(self, queue, worker, max=1, wait=0.0, ttl=None, once=None, again=lambda: None):
         """Up to `max` leases as the API gives them. A Worker is more comfortable, and asks again
-        with the same `once` where it did not hear the answer."""
+        with the same `once` where it did not hear the answer. `again`: as in call()."""
         if not isinstance(max, int) or isinstance(max, bool) or max < 1:
             raise ValueError("max is a whole number from 1 on")
         body = {"worker": worker, "max": max, "wait": duration(wait)}
@@ -235,7 +237,7 @@ class Client:
             body["ttl"] = duration(ttl)
         path = self._queue(queue, ":claim")
         reply = self.call("POST", path, body, timeout=self.timeout + wait,
-                          once=once or unique())
+                          once=once or unique(), again=again)
         return reply.get("leases", [])
 
     def complete(self, results):

@@ -274,12 +274,13 @@ class Worker:
         self._held = {}
         self._claiming = 0  # slots of claims under way
         self._asked = {}  # queue: the claim that was not answered
+        self._joins = 0  # registrations begun
         self._lock = threading.Lock()
         self._outbox = Outbox(outbox, self._log)
         self._news = threading.Event()  # something for the reporter
         self._empty = threading.Condition(self._lock)
         self._stopping = Flag()
-        self._joining = threading.Lock()  # one thread registers at a time
+        self._joining = threading.Lock()  # one thread registers at a time, and no claim begins
         self._closed = threading.Event()
         self._threads = []
         self._every = ttl / 5
@@ -304,11 +305,7 @@ class Worker:
         with self._lock:
             left = list(self._held.values())
         for lease in left:
-            try:
-                if not lease.ended:
-                    lease.release()
-            except (LeaseLost, RuntimeError):
-                pass  # it was taken back, or ended by another thread, in this moment
+            self._give_back(lease)
         with self._empty:
             self._empty.wait_for(lambda: not self._held, timeout=patience)
         self._closed.set()
@@ -321,6 +318,14 @@ class Worker:
         except WeftError as error:
             self._log(f"the worker could not take its leave: {error}")
 
+    @staticmethod
+    def _give_back(lease):
+        try:
+            if not lease.ended:
+                lease.release()
+        except (LeaseLost, RuntimeError):
+            pass  # it was taken back, or ended by another thread, in this moment
+
     def __enter__(self):
         return self.start()
 
@@ -331,11 +336,12 @@ class Worker:
     def _register(self):
         with self._lock:
             tokens = list(self._held)
+            self._joins += 1
         reply = self.client.call("POST", "/v1/workers:register", {
             "name": self.name, "slots": self.slots, "ttl": duration(self._ttl),
             "labels": self._labels, "metadata": self._metadata, "host": os.uname().nodename,
             "pid": os.getpid(), "takeover": self._takeover or self.id is not None,
-            "tokens": tokens + self._outbox.tokens(),
+            "tokens": list(dict.fromkeys(tokens + self._outbox.tokens())),
         }, once=unique())
         self.id = reply["worker"]["id"]
         self._asked = {}
@@ -369,7 +375,8 @@ class Worker:
             self._beat_as(was, retry)
         except Refused as error:
             self._log(f"the heartbeat was refused: {error}")
-            self._try_again_as_new(error, was)
+            if error.code in OVER:
+                self._register_again(was)
 
     def _beat_as(self, worker, retry):
         path = f"/v1/workers/{worker}:heartbeat"
@@ -380,11 +387,9 @@ class Worker:
         for lease in leases:
             lease.stop.set()
 
-    def _try_again_as_new(self, error, was):
-        """The incarnation `was` is over; the next one asks for what it held. Several threads may
-        find out at once, and the first of them is enough."""
-        if error.code not in OVER:
-            return
+    def _register_again(self, was):
+        """The incarnation `was` is over, or shall be; the next one asks for what it held. Several
+        threads may want it at once, and the first of them is enough."""
         with self._joining:
             if self.id != was:
                 return
@@ -506,6 +511,8 @@ class Worker:
 
         A claim whose answer was lost may have been granted, and the heartbeat would keep those
         leases for ever: so the next claim of the queue is the same once more, and gives them.
+        Where that brings nothing, an earlier try may still wait at a server and be granted later:
+        the worker registers again, which fences it.
         """
         return self._claim(queue, max, wait)[0]
 
@@ -513,28 +520,47 @@ class Worker:
         """The leases, and whether there was a slot for any."""
         if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
             raise ValueError("max is a whole number from 1 on")
-        slots, was, leases = self._take_slots(wanted), self.id, []
+        slots, leases = self._take_slots(wanted), []
         if not slots:
             return [], False
-        with self._lock:
+        with self._joining, self._lock:
+            was, joins = self.id, self._joins
             asked = self._asked.pop(queue, None)
-        if not asked or asked["worker"] != was:
+        tries = [] if not asked or asked["worker"] != was else [asked]
+        if not tries:
             asked = {"worker": was, "max": slots, "wait": wait, "once": unique()}
         try:
-            leases = [Lease(self, g) for g in self.client.claim(queue, **asked)]
+            given = self.client.claim(queue, again=lambda: tries.append(asked), **asked)
+            leases = [Lease(self, g) for g in given]
+            if tries and not leases:
+                self._fence(queue, asked)
         except Unavailable:
             with self._lock:
                 self._asked[queue] = asked
             raise
         except Refused as error:
+            if tries or error.code in OVER:
+                self._fence(queue, asked)
             if error.code not in OVER:
                 raise
-            self._try_again_as_new(error, was)
         finally:
             with self._lock:
                 self._claiming -= slots
                 self._held.update((lease.token, lease) for lease in leases)
+                named = joins == self._joins
+        if leases and not named:
+            for lease in leases:
+                self._give_back(lease)  # the new incarnation did not ask for it
+            return [], False
         return leases, True
+
+    def _fence(self, queue, asked):
+        """The claim brought nothing, and an earlier try of it may still be granted: not to the next
+        incarnation. Where there is none yet, the next claim of the queue is this one."""
+        self._register_again(asked["worker"])
+        with self._lock:
+            if self.id == asked["worker"]:
+                self._asked[queue] = asked
 
     def _wait_for_room(self):
         """Until a slot may be free: what has ended holds one until the server knows."""
@@ -556,6 +582,7 @@ class Worker:
         says so once. Who goes on until there is nothing hears the refusal instead."""
         failures = missing = 0
         while not self._stopping.is_set():
+            was = self.id
             try:
                 leases, room = self._claim(queue, batch or min(self.slots, 10), wait)
                 failures = missing = 0
@@ -574,7 +601,7 @@ class Worker:
             if not room:
                 self._wait_for_room()
                 continue
-            if not leases and until_empty:
+            if not leases and until_empty and self.id == was:
                 return
             if not leases and wait <= 0:
                 self._stopping.wait(self._every)
