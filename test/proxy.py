@@ -10,6 +10,7 @@
         net.swallow = 1                     so many replies are lost with their connection
         net.hold = b":claim"                the next request with this is kept, until its client
         net.deliver()                       gave up; here it comes to the server; the answer
+        net.hold_and_reset = True           the client is reset, and need not give up
 """
 import contextlib
 import http.client
@@ -38,6 +39,7 @@ class Proxy:
         self.drops = lambda n: False
         self.swallow = 0
         self.hold = None
+        self.hold_and_reset = False
         self.seen = 0  # connections
         self._held = b""
         self._given_up = threading.Event()
@@ -97,7 +99,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data:
                 self._held += data
-                data = source.recv(PIECE_BYTES)
+                data = None if self.hold_and_reset else source.recv(PIECE_BYTES)
         self._given_up.set()
         return True
 

@@ -252,9 +252,9 @@ def a_queue_that_is_made_later_is_waited_for():
         tap.equal(finish(p), ["7"])
 
 
-@tap.case
-def a_claim_that_comes_late_leases_nothing():
+def late_try(reset):
     with running() as s, proxy.Proxy(s.port) as net:
+        net.hold_and_reset = reset
         s.client.enqueue("mail", [1])
         with begin("late", url=f"http://127.0.0.1:{net.port}") as p:
             said(p, "1")
@@ -266,6 +266,16 @@ def a_claim_that_comes_late_leases_nothing():
             go_on(p)
             tap.equal(finish(p), ["1"])
         tap.equal(counts(s).get("succeeded"), 2)
+
+
+@tap.case
+def a_claim_that_comes_late_leases_nothing():
+    late_try(reset=False)
+
+
+@tap.case
+def a_claim_that_comes_late_over_a_connection_that_was_reset_leases_nothing():
+    late_try(reset=True)
 
 
 # As other people get it.

@@ -352,9 +352,10 @@ def a_queue_that_is_made_later_is_waited_for():
         tap.contains(said[0], "later")
 
 
-def late_try(client, claim):
+def late_try(client, claim, reset=False):
     """A claim whose first try waits somewhere until its worker has been told that there is nothing."""
     with running() as s, proxy.Proxy(s.port) as net:
+        net.hold_and_reset = reset
         worker = client(f"http://127.0.0.1:{net.port}").worker("w1").start()
         s.client.enqueue("mail", [1])
         (first,) = worker.claim("mail")
@@ -383,6 +384,11 @@ def a_claim_that_comes_late_leases_nothing_where_its_worker_asked_again():
         return worker.claim("mail")
 
     late_try(lambda url: weft.Client(url, timeout=0.5, retry=weft.Retry(attempts=1)), claim)
+
+
+@tap.case
+def a_claim_that_comes_late_over_a_connection_that_was_reset_leases_nothing():
+    late_try(weft.Client, lambda worker: worker.claim("mail"), reset=True)
 
 
 @tap.case

@@ -183,8 +183,8 @@ static void sleep_ms(int64_t ms)
 }
 
 /* One try. */
-static int try(struct asker *k, const struct remote_ask *ask, bool probe, struct buf *ret_reply,
-               struct weft_error *ret_error)
+static int try(struct asker *k, const struct remote_ask *ask, const struct asker_call *call,
+               struct buf *ret_reply, struct weft_error *ret_error)
 {
     struct remote *remote = take(k);
     struct remote_answer answer;
@@ -193,7 +193,9 @@ static int try(struct asker *k, const struct remote_ask *ask, bool probe, struct
     int result = WEFT_OK;
 
     give_back(k, remote);
-    tell(k, probe, !r || !answer.passing);
+    tell(k, call->probe, !r || !answer.passing);
+    if (call->sent)
+        *call->sent += answer.sent;
     if (r) {
         result = answer.passing ? WEFT_UNAVAILABLE : WEFT_REFUSED;
         asker_refuse(ret_error, result, code_text(problem.code).p, "%s", problem.text);
@@ -245,11 +247,9 @@ int asker_ask(struct asker *k, const struct asker_call *call, struct buf *ret_re
             error->retry_after_ms = ms;
             return WEFT_UNAVAILABLE;
         }
-        r = try(k, &ask, call->probe, ret_reply, error);
+        r = try(k, &ask, call, ret_reply, error);
         if (r != WEFT_UNAVAILABLE || failures >= tries)
             return r;
         sleep_ms(asker_pause_ms(k, failures, error->retry_after_ms));
-        if (call->ret_again)
-            *call->ret_again = true;
     }
 }

@@ -35,7 +35,7 @@ struct asker_call {
     unsigned tries;     /* 0: as the client was opened */
     int64_t timeout_ms; /* 0: as the client was opened */
     int64_t wait_ms;    /* the server may take so long beside */
-    bool *ret_again;    /* set where it was tried more than once; NULL: of no interest */
+    unsigned *sent;     /* grows by how often it went to the server; NULL: of no interest */
 };
 
 /* A new key, for a call that may have to be made again later. */

@@ -49,6 +49,7 @@ struct exchange {
     CURLcode result;
     long status;
     curl_off_t retry_after_s;
+    unsigned sent;
 };
 
 static size_t receive(char *bytes, size_t size, size_t n, void *context)
@@ -75,6 +76,16 @@ static struct curl_slist *headers_of(const struct exchange *e)
     return list;
 }
 
+/* The request is sent now, for the first time or again. */
+static int count_sent(void *context, char *a, char *b, int c, int d)
+{
+    struct exchange *e = context;
+
+    (void)a, (void)b, (void)c, (void)d;
+    e->sent++;
+    return CURL_PREREQFUNC_OK;
+}
+
 static void exchange(struct remote *r, struct exchange *e)
 {
     struct arena a = {0};
@@ -87,6 +98,8 @@ static void exchange(struct remote *r, struct exchange *e)
     curl_easy_setopt(r->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, e->error);
     curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, &e->reply);
+    curl_easy_setopt(r->curl, CURLOPT_PREREQFUNCTION, count_sent);
+    curl_easy_setopt(r->curl, CURLOPT_PREREQDATA, e);
     curl_easy_setopt(r->curl, CURLOPT_TIMEOUT_MS, (long)e->ask.timeout_ms);
     if (e->ask.body) {
         curl_easy_setopt(r->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(e->ask.body));
@@ -300,8 +313,10 @@ int remote_ask(struct remote *r, const struct remote_ask *ask, struct remote_ans
     buf_init(&e.reply, REMOTE_REPLY_BYTES_MAX);
     exchange(r, &e);
     result = check(r, &e, ret_problem);
-    *ret = (struct remote_answer){
-        .reply = e.reply, .passing = passing(&e), .retry_after_ms = e.retry_after_s * 1000};
+    *ret = (struct remote_answer){.reply = e.reply,
+                                  .passing = passing(&e),
+                                  .retry_after_ms = e.retry_after_s * 1000,
+                                  .sent = e.sent};
     return result;
 }
 

@@ -46,6 +46,7 @@ struct remote_answer {
     struct buf reply;       /* the caller's, who empties it with buf_deinit(), also of a refusal */
     bool passing;           /* of a refusal: another try may do */
     int64_t retry_after_ms; /* 0: nothing is said */
+    unsigned sent;          /* 2 where a kept connection turned out to be closed */
 };
 
 /* As remote_connect(). */

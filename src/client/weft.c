@@ -373,7 +373,7 @@ int weft_claim_as(struct weft *w, const struct weft_claiming *claim, struct weft
                                   .once = true,
                                   .key = claim->key,
                                   .wait_ms = claim->wait_ms,
-                                  .ret_again = claim->ret_again},
+                                  .sent = claim->sent},
              &body, &reply, ret_error);
     buf_deinit(&path);
     if (r)

@@ -29,7 +29,7 @@ struct weft_asked {
     struct weft_id worker; /* the incarnation; another one has nothing of it */
     size_t max;
     int64_t wait_ms;
-    bool again;     /* it was tried more than once */
+    unsigned sent;  /* so often it went to the server */
     uint64_t joins; /* of the worker, when it was asked last */
     char key[ASKER_KEY_BYTES];
 };

@@ -110,7 +110,7 @@ static struct weft_asked *begin(struct weft_worker *k, const char *queue, size_t
     return asked;
 }
 
-/* The claim was answered with r and n leases. What brought nothing and was tried more than once may
+/* The claim was answered with r and n leases. What brought nothing and was sent more than once may
  * still be granted: not to the next incarnation. Where there is none yet, the next claim of the
  * queue is this one. */
 static void answered(struct weft_worker *k, struct weft_asked *asked, int r, size_t n,
@@ -119,13 +119,12 @@ static void answered(struct weft_worker *k, struct weft_asked *asked, int r, siz
     bool over = r == WEFT_REFUSED && weft_join_is_over(error);
     bool again = r == WEFT_UNAVAILABLE;
 
-    if (!again && (over || (asked->again && n == 0))) {
+    if (!again && (over || (asked->sent > 1 && n == 0))) {
         weft_join_again(k, asked->worker);
         again = true;
     }
     weft_held_lock(k);
     if (again && strcmp(k->id.text, asked->worker.text) == 0) {
-        asked->again = true;
         list_add(&k->asked, &asked->link);
     } else {
         weft_asked_free(asked);
@@ -144,7 +143,7 @@ static int ask(struct weft_worker *k, struct weft_asked *asked, size_t slots,
                                                   .max = asked->max,
                                                   .wait_ms = asked->wait_ms,
                                                   .key = asked->key,
-                                                  .ret_again = &asked->again},
+                                                  .sent = &asked->sent},
                           given, ret_n, error);
 
     if (r)

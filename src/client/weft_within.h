@@ -62,7 +62,7 @@ struct weft_claiming {
     size_t max;
     int64_t wait_ms, ttl_ms;
     const char *key; /* of the claim, which may have been made before; NULL: a new one */
-    bool *ret_again; /* set where it was tried more than once; NULL: of no interest */
+    unsigned *sent;  /* as of struct asker_call */
 };
 
 /* Make a claim; new leases go to `leases`, which has room for max. */
