@@ -158,7 +158,7 @@ static void cancel(struct model *m, const struct model_op *op)
                     !r                    ? CODE_RUN_NOT_FOUND
                     : run_final(r->state) ? CODE_RUN_ENDED
                                           : CODE_OK) ||
-        op->code != CODE_OK)
+        !r || op->code != CODE_OK)
         return;
     r->state = RUN_CANCELLING;
     for (size_t i = 0; i < MODEL_NODES; i++) {
@@ -185,7 +185,7 @@ static void retry(struct model *m, const struct model_op *op)
                     : r->state == RUN_SUCCEEDED ? CODE_RUN_ENDED
                     : !run_final(r->state)      ? CODE_RUN_ACTIVE
                                                 : CODE_OK) ||
-        op->code != CODE_OK)
+        !r || op->code != CODE_OK)
         return;
     /* One that was cancelled in its last moment has nothing to give back, and stays as it is. */
     if (count(r, TASK_SUCCEEDED) < MODEL_NODES)

@@ -131,12 +131,11 @@ static bool await(struct sweep *w, const sigset_t *events)
 
     while (left) {
         int status;
-        pid_t pid;
 
         /* Ctrl-C: they end what they are at, and what was met is told. */
         if (sigtimedwait(events, NULL, &pause) == SIGINT)
             stop(w);
-        while (left && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        while (left && waitpid(-1, &status, WNOHANG) > 0) {
             left--;
             good &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
             if (!good)
@@ -188,9 +187,11 @@ static void tell(const struct simulator_flags *f, const struct sim_options *o,
                 o->seed, o->profile.name, r->steps, r->check, r->text);
     else
         fprintf(f->out,
-                "seed %" PRIu64 ", profile %s: at rest after %" PRIu64
+                "seed %" PRIu64 ", profile %s: %s after %" PRIu64
                 " steps and %.3f simulated seconds; %zu things went wrong, every check held\n",
-                o->seed, o->profile.name, r->steps, (double)r->us / (double)CLOCK_S, r->faults_n);
+                o->seed, o->profile.name,
+                o->steps_max && r->steps >= o->steps_max ? "cut off" : "at rest", r->steps,
+                (double)r->us / (double)CLOCK_S, r->faults_n);
 }
 
 static int save(const struct simulator_flags *f, const struct sim_options *o,
@@ -291,9 +292,10 @@ static int run_many(struct sweep *w)
     return conclude(w);
 }
 
+/* There is one at least. */
 static size_t count_profiles(void)
 {
-    size_t n = 0;
+    size_t n = 1;
 
     while (sim_profiles[n].name)
         n++;
