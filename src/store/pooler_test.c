@@ -69,6 +69,7 @@ static void write_settings(struct store_testing *t, const char *path, int port,
  * behind the change of user, which forgets it; so pgbouncer is not asked to change (-u). */
 static _Noreturn void pooler_be(const char *path, pid_t parent)
 {
+    /* cppcheck-suppress getpwnamCalled */
     const struct passwd *nobody = geteuid() ? NULL : getpwnam("nobody");
 
     if (nobody && (setgroups(0, NULL) || setgid(nobody->pw_gid) || setuid(nobody->pw_uid)))
