@@ -131,6 +131,8 @@ static void room(char **bytes, size_t *max, size_t n)
 
 static void put(struct image *m, size_t at, const char *bytes, size_t n)
 {
+    if (n == 0)
+        return;
     room(&m->bytes, &m->max, at + n);
     memcpy(m->bytes + at, bytes, n);
     if (at + n > m->n)
@@ -249,7 +251,7 @@ static bool survive(struct cut *c, const struct image *m, enum survival how, str
     }
     if (!m->there && (how == NOTHING || m->since_n == 0 || (how == ANYTHING && toss(c))))
         return false;
-    put(ret, 0, m->bytes ? m->bytes : "", m->n);
+    put(ret, 0, m->bytes, m->n);
     for (size_t i = 0; i < n; i++) {
         if (how == ANYTHING)
             apply_torn(c, ret, m->since[i]);
