@@ -72,7 +72,9 @@ class Client(threading.Thread):
             numbers = list(range(n, n + self.random.randint(1, 20)))
             n = numbers[-1] + 1
             try:
-                tasks = [weft.Task({"n": i}, priority=i % 3) for i in numbers]
+                # Tasks that are alike share a row of the store, those of a mixed batch do not.
+                mixed = self.random.random() < 0.5
+                tasks = [weft.Task({"n": i}, priority=i % 3 if mixed else 1) for i in numbers]
                 ids = self.random.choice(clients).enqueue(QUEUE, tasks)
                 self.promised.update(zip(numbers, ids))
             except weft.Unavailable:
