@@ -14,6 +14,7 @@
 """
 import contextlib
 import http.client
+import re
 import socket
 import struct
 import threading
@@ -30,6 +31,13 @@ def reset(s):
     with contextlib.suppress(OSError):
         s.shutdown(socket.SHUT_RDWR)  # wakes who reads it
     s.close()
+
+
+def whole(request):
+    """Whether these bytes are a request with its body, which may come in a piece of its own."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    return bool(end) and len(body) >= int(length[1] if length else 0)
 
 
 class Proxy:
@@ -99,7 +107,9 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data:
                 self._held += data
-                data = None if self.hold_and_reset else source.recv(PIECE_BYTES)
+                if self.hold_and_reset and whole(self._held):
+                    break
+                data = source.recv(PIECE_BYTES)
         self._given_up.set()
         return True
 
