@@ -33,6 +33,7 @@ enum {
     MODEL_LOCAL_BEAT,
     MODEL_LOCAL_LOSE,
     MODEL_LOCAL_COMPLETE,
+    MODEL_KINDS_N,
 };
 
 struct model *model_new(struct sim *s);

@@ -80,6 +80,17 @@ struct m_task *model_task_of(const struct model *m, int64_t id);
 struct m_grant *model_grant_of(const struct model *m, int64_t token);
 struct m_worker *model_worker_of(const struct model *m, int64_t incarnation);
 
+static inline bool model_over(const struct m_task *t)
+{
+    return t->state == TASK_SUCCEEDED || t->state == TASK_CANCELLED || t->state == TASK_SKIPPED;
+}
+static inline bool model_held(const struct m_task *t)
+{
+    return t->state == TASK_RUNNING;
+}
+
+/* Time never goes back between transactions that have written: this one has. */
+void model_check_time(struct model *m);
 /* Leases that the worker holds. */
 int64_t model_busy(const struct model *m, int64_t incarnation);
 /* A move of the machine, for the coverage and the transcript. */
@@ -106,6 +117,9 @@ void model_lose_nodes(struct model *m, int64_t incarnation);
 size_t model_nodes_held(const struct model *m, int64_t incarnation, bool cancelled);
 
 /* The files' parts. */
+void model_queue_op(struct model *m, const struct model_op *op);
+void model_claim(struct model *m, const struct model_op *op);
+void model_lease_op(struct model *m, const struct model_op *op);
 void model_run_op(struct model *m, const struct model_op *op);
 void model_worker_op(struct model *m, const struct model_op *op);
 void model_reaper(struct model *m, const struct reaper_reply *r);
