@@ -5,19 +5,26 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
+
+#define TASKS_MAX    1000000
+#define RUNS_MAX     1000000
+#define STORM_US_MAX (366 * 86400 * CLOCK_S)
+
 /* The world's numbers, by their names. */
 static const struct number {
     const char *name;
     size_t offset;
+    int64_t least, most;
     bool wide; /* an int64_t, else an int */
 } numbers[] = {
-    {"servers",  offsetof(struct sim_profile, servers),  false},
-    {"workers",  offsetof(struct sim_profile, workers),  false},
-    {"clients",  offsetof(struct sim_profile, clients),  false},
-    {"queues",   offsetof(struct sim_profile, queues),   false},
-    {"tasks",    offsetof(struct sim_profile, tasks),    false},
-    {"runs",     offsetof(struct sim_profile, runs),     false},
-    {"storm_us", offsetof(struct sim_profile, storm_us), true },
+    {"servers",  offsetof(struct sim_profile, servers),  1, SIM_SERVERS_MAX, false},
+    {"workers",  offsetof(struct sim_profile, workers),  1, SIM_WORKERS_MAX, false},
+    {"clients",  offsetof(struct sim_profile, clients),  1, SIM_CLIENTS_MAX, false},
+    {"queues",   offsetof(struct sim_profile, queues),   1, SIM_QUEUES_MAX,  false},
+    {"tasks",    offsetof(struct sim_profile, tasks),    0, TASKS_MAX,       false},
+    {"runs",     offsetof(struct sim_profile, runs),     0, RUNS_MAX,        false},
+    {"storm_us", offsetof(struct sim_profile, storm_us), 0, STORM_US_MAX,    true },
 };
 #define NUMBERS_N (sizeof(numbers) / sizeof(*numbers))
 
@@ -38,9 +45,19 @@ static void set(struct sim_profile *p, const struct number *n, int64_t v)
         *(int *)at = (int)v;
 }
 
+/* A line is a line. */
+static void write_text(FILE *out, const char *text)
+{
+    fputs("# ", out);
+    for (; *text; text++)
+        fputc(*text == '\n' ? ' ' : *text, out);
+    fputc('\n', out);
+}
+
 void sim_case_write(FILE *out, const struct sim_options *o, const char *text)
 {
-    fprintf(out, "# %s\nseed %" PRIu64 "\nprofile %s\n", text, o->seed, o->profile.name);
+    write_text(out, text);
+    fprintf(out, "seed %" PRIu64 "\nprofile %s\n", o->seed, o->profile.name);
     for (size_t i = 0; i < NUMBERS_N; i++)
         fprintf(out, "%s %" PRId64 "\n", numbers[i].name, get(&o->profile, &numbers[i]));
     if (o->steps_max)
@@ -59,79 +76,95 @@ struct reader {
     size_t cap;
 };
 
-static bool read_occasion(struct reader *r, const char *rest)
+/* The word before the next blank, which is taken from the line. */
+static struct str word(struct str *line)
 {
-    struct sim_occasion x;
+    struct str w;
+    size_t end;
 
-    if (sscanf(rest, "%" SCNu32 " %" SCNu32, &x.whose, &x.number) != 2)
+    *line = str_trim(*line);
+    end = line->n;
+    str_find(*line, ' ', &end);
+    w = str_sub(*line, 0, end);
+    *line = str_sub(*line, end, line->n);
+    return w;
+}
+
+static bool read_in(struct str text, int64_t least, int64_t most, int64_t *ret)
+{
+    return str_int64(text, ret) && *ret >= least && *ret <= most;
+}
+
+static bool read_occasion(struct reader *r, struct str *rest)
+{
+    int64_t whose, number;
+
+    if (!read_in(word(rest), 0, UINT32_MAX, &whose) || !read_in(word(rest), 0, UINT32_MAX, &number))
         return false;
     ARENA_ROOM(r->arena, r->left, r->o->left_n, r->cap, 16);
     assert(r->left);
-    r->left[r->o->left_n++] = x;
+    r->left[r->o->left_n++] =
+        (struct sim_occasion){.whose = (uint32_t)whose, .number = (uint32_t)number};
     r->o->left = r->left;
     return true;
 }
 
-static bool read_number(struct reader *r, const char *name, const char *rest)
+static bool read_number(struct reader *r, struct str name, struct str value)
 {
     int64_t v;
 
-    if (sscanf(rest, "%" SCNd64, &v) != 1)
-        return false;
-    if (strcmp(name, "seed") == 0)
-        r->o->seed = (uint64_t)v;
-    else if (strcmp(name, "steps") == 0)
-        r->o->steps_max = (uint64_t)v;
-    else
-        for (size_t i = 0;; i++) {
-            if (i == NUMBERS_N)
+    if (str_eq(name, STR("seed")) || str_eq(name, STR("steps"))) {
+        if (!read_in(value, 1, INT64_MAX, &v))
+            return false;
+        *(str_eq(name, STR("seed")) ? &r->o->seed : &r->o->steps_max) = (uint64_t)v;
+        return true;
+    }
+    /* The profile has numbers of its own, and stands before those that differ. */
+    for (size_t i = 0; r->o->profile.name && i < NUMBERS_N; i++)
+        if (str_eq(name, str_of(numbers[i].name))) {
+            if (!read_in(value, numbers[i].least, numbers[i].most, &v))
                 return false;
-            if (strcmp(numbers[i].name, name) == 0) {
-                set(&r->o->profile, &numbers[i], v);
-                break;
-            }
+            set(&r->o->profile, &numbers[i], v);
+            return true;
         }
-    return true;
+    return false;
 }
 
-static bool read_profile(struct reader *r, const char *rest)
+static bool read_profile(struct reader *r, struct str name)
 {
-    char name[64];
-    const struct sim_profile *p;
+    const struct sim_profile *p = sim_profile(str_cstr(r->arena, name));
 
-    if (sscanf(rest, "%63s", name) != 1)
-        return false;
-    p = sim_profile(name);
     if (p)
         r->o->profile = *p;
     return p;
 }
 
-static bool read_line(struct reader *r, const char *line)
+static bool read_line(struct reader *r, struct str line)
 {
-    char name[64];
-    int at = 0;
+    struct str name = word(&line);
+    bool good;
 
-    if (line[0] == '#' || sscanf(line, "%63s%n", name, &at) != 1)
+    if (!name.n || name.p[0] == '#')
         return true;
-    if (strcmp(name, "profile") == 0)
-        return read_profile(r, line + at);
-    if (strcmp(name, "occasion") == 0)
-        return read_occasion(r, line + at);
-    if (strcmp(name, "only") != 0)
-        return read_number(r, name, line + at);
-    r->o->only = true;
-    return true;
+    if (str_eq(name, STR("only")))
+        good = r->o->only = true;
+    else if (str_eq(name, STR("occasion")))
+        good = read_occasion(r, &line);
+    else if (str_eq(name, STR("profile")))
+        good = read_profile(r, word(&line));
+    else
+        good = read_number(r, name, word(&line));
+    return good && !str_trim(line).n;
 }
 
-bool sim_case_read(FILE *in, struct arena *a, struct sim_options *ret)
+size_t sim_case_read(FILE *in, struct arena *a, struct sim_options *ret)
 {
     struct reader r = {.arena = a, .o = ret};
     char line[SIM_FAILURE_BYTES + 100];
 
     *ret = (struct sim_options){0};
-    while (fgets(line, sizeof(line), in))
-        if (!read_line(&r, line))
-            return false;
-    return ret->profile.name;
+    for (size_t n = 1; fgets(line, sizeof(line), in); n++)
+        if (!*line || !read_line(&r, str_of(line)))
+            return n;
+    return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sim_case: a history as a file, for whoever runs it again: the tests of test/sim.
+ * sim_case: a history as a file, for whoever runs it again: `weft sim FILE`, and
+ * the tests of test/sim.
  *
  *     # fence: the end of task 41 was answered OK
  *     seed 7
@@ -16,9 +17,10 @@
 #include "base/arena.h"
 #include "sim/sim.h"
 
-/* `text` stands in its first line. */
+/* `text` stands in its first line, whatever is in it. */
 void sim_case_write(FILE *out, const struct sim_options *o, const char *text);
-/* Its occasions live in the arena. False: it is no such file, or of another profile. */
-bool sim_case_read(FILE *in, struct arena *a, struct sim_options *ret);
+/* Its occasions live in the arena. Returns 0, or the number of the line that is none of such a
+ * file, or is beyond what a world can hold. A file without a profile leaves none in `ret`. */
+size_t sim_case_read(FILE *in, struct arena *a, struct sim_options *ret);
 
 #endif
