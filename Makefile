@@ -36,7 +36,7 @@ test: ## install what is missing, build, and run all tests
 sim: ## simulate on all cores until Ctrl-C; SEED=7 from that one on, RUNS=1 so many, PROFILE=storm
 	@scripts/deps run
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/weft sim --profile $(or $(PROFILE),all) --seed $(or $(SEED),1) --runs $(or $(RUNS),1000000000) --jobs $(shell nproc)
+	@$(BUILD)/weft sim --profile $(or $(PROFILE),all) --seed $(or $(SEED),1) --runs $(or $(RUNS),1000000000)
 
 lint: ## check format, layers, symbols, words, and what clang-tidy and cppcheck find
 	@scripts/deps lint

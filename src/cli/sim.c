@@ -2,26 +2,49 @@
 /*
  * sim: the simulator, by the options of a line.
  */
+#include <unistd.h>
+
 #include "cli/command.h"
+
+/* What a saved history says itself. */
+static int refuse_beside_file(struct cli *c)
+{
+    const struct options *o = &c->options;
+    const char *given = o->seed      ? "seed"
+                        : o->runs    ? "runs"
+                        : o->steps   ? "steps"
+                        : o->profile ? "profile"
+                                     : NULL;
+
+    return given ? cli_refuse(c, CODE_INVALID, "--%s cannot be given with a file, which says it",
+                              given)
+                 : 0;
+}
 
 int sim_command(struct cli *c)
 {
     const struct options *o = &c->options;
+    struct client_problem problem = {.code = CODE_OK};
     const struct simulator_flags flags = {
         .seed = (uint64_t)o->seed,
         .runs = o->runs,
         .steps = o->steps,
         .jobs = o->jobs,
         .profile = o->profile,
+        .file = c->args_n ? c->args[0] : NULL,
         .save = o->save,
         .trace = o->trace,
         .minimize = o->minimize,
-        .progress = !o->quiet && c->terminal,
+        .progress = !o->quiet && isatty(fileno(c->err)),
         .out = c->out,
         .err = c->err,
     };
+    int status = flags.file ? refuse_beside_file(c) : 0;
 
+    if (status)
+        return status;
     if (!c->simulate)
         return cli_refuse(c, CODE_UNAVAILABLE, "this program has no simulator");
-    return c->simulate(&flags);
+    status = c->simulate(&flags, &problem);
+    return status == SIMULATOR_E_REFUSED ? cli_problem(c, &problem, NULL) : status;
 }

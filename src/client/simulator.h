@@ -9,19 +9,24 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "client/client.h"
+
 struct simulator_flags {
     uint64_t seed;       /* the first; 0: 1 */
     int64_t runs;        /* so many seeds from there on; 0: 1 */
     int64_t steps;       /* of a history at most; 0: until it rests */
-    int64_t jobs;        /* processes; 0: 1 */
+    int64_t jobs;        /* processes; 0: as many as there are processors */
     const char *profile; /* NULL: "storm"; "all": all of them in turns */
-    const char *save;    /* the file that a failure is written to, as a test; NULL: none */
+    const char *file;    /* a history that was saved, in place of all of the above; NULL: none */
+    const char *save;    /* the file that a history is written to, as a test; NULL: none */
     bool trace, minimize, progress;
     FILE *out, *err;
 };
 
-/* Returns the exit status: 0 where every check held, 1 where one failed, 2 for what cannot be
- * meant. */
-typedef int simulate(const struct simulator_flags *flags);
+enum { SIMULATOR_E_FAILED = 1, SIMULATOR_E_REFUSED };
+
+/* Returns 0 where every check held, SIMULATOR_E_FAILED where one failed, both told to `out`, and
+ * SIMULATOR_E_REFUSED and a problem for what could not be done. */
+typedef int simulate(const struct simulator_flags *flags, struct client_problem *ret_problem);
 
 #endif

@@ -15,19 +15,19 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "sim/coverage.h"
-#include "sim/minimize.h"
-#include "sim/sim_case.h"
+#include "sim/sim_look.h"
 
 #define PROGRESS_MS 500
 
 /* What a process tells of its histories. */
 struct job {
     pid_t pid;
-    uint64_t histories, steps;
+    uint64_t histories, cut, steps;
     struct sim_coverage coverage;
+    uint64_t seed; /* of the history that it is at, or that failed */
     bool failed;
-    uint64_t seed;
-    size_t profile;
+    bool over; /* the process has ended, so: */
+    int status;
 };
 
 /* Shared by all of them. */
@@ -37,6 +37,7 @@ struct sweep {
     size_t profiles_n;
     int64_t begun_us;
     bool stop; /* by stopped() and stop() */
+    bool interrupted;
     size_t jobs_n;
     struct job jobs[SIM_SWEEP_JOBS_MAX];
     uint8_t states[SIM_STATES_BYTES];
@@ -83,12 +84,13 @@ static void work(struct sweep *w, struct job *j)
         struct sim_result r;
 
         o.states = w->states;
+        j->seed = o.seed;
         sim_run(&o, &r);
         j->histories++;
+        j->cut += sim_look_cut(&o, &r);
         j->steps += r.steps;
         coverage_add(&j->coverage, &r.coverage);
         if (r.check) {
-            j->seed = o.seed;
             j->failed = true;
             stop(w);
         }
@@ -114,43 +116,86 @@ static void progress(const struct sweep *w, const char *end)
         histories += w->jobs[i].histories;
         steps += w->jobs[i].steps;
     }
+    /* Within 80 columns, and with blanks over what a longer line has left. */
     fprintf(w->f->err,
-            "\r%" PRIu64 " histories, %.0f a second; %" PRIu64
-            " steps, %.0f a second and core; %zu states%s",
+            "\r%" PRIu64 " seeds, %.0f/s; %" PRIu64 " steps, %.0f/s a core; %zu states   %s",
             histories, (double)histories / s, steps, (double)steps / s / (double)w->jobs_n,
             states_met(w), end);
     fflush(w->f->err);
 }
 
-/* Until all processes have ended. False: one of them died. */
-static bool await(struct sweep *w, const sigset_t *events)
+static bool well(int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* A process has ended. */
+static void reaped(struct sweep *w, pid_t pid, int status)
+{
+    for (size_t i = 0; i < w->jobs_n; i++)
+        if (w->jobs[i].pid == pid) {
+            w->jobs[i].over = true;
+            w->jobs[i].status = status;
+        }
+    if (!well(status))
+        stop(w);
+}
+
+/* Until all processes have ended. */
+static void await(struct sweep *w, const sigset_t *events)
 {
     const struct timespec pause = {.tv_nsec = PROGRESS_MS * 1000000L};
     size_t left = w->jobs_n;
-    bool good = true;
 
     while (left) {
         int status;
+        pid_t pid;
 
         /* Ctrl-C: they end what they are at, and what was met is told. */
-        if (sigtimedwait(events, NULL, &pause) == SIGINT)
+        if (sigtimedwait(events, NULL, &pause) == SIGINT) {
+            w->interrupted = true;
             stop(w);
-        while (left && waitpid(-1, &status, WNOHANG) > 0) {
+        }
+        while (left && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
             left--;
-            good &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
-            if (!good)
-                stop(w);
+            reaped(w, pid, status);
         }
         if (w->f->progress)
             progress(w, "");
     }
-    return good;
 }
 
-static bool run_jobs(struct sweep *w)
+/* Returns 0, or the errno of a process that could not be started; then it is stopped. */
+static int start_jobs(struct sweep *w)
+{
+    pid_t parent = getpid();
+
+    for (size_t i = 0; i < w->jobs_n; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() == parent)
+                work(w, &w->jobs[i]);
+            _exit(0);
+        }
+        if (pid < 0) {
+            int e = errno;
+
+            w->jobs_n = i;
+            stop(w);
+            return e;
+        }
+        w->jobs[i].pid = pid;
+    }
+    return 0;
+}
+
+/* Returns as start_jobs() does. */
+static int run_jobs(struct sweep *w)
 {
     sigset_t events, before;
-    bool good;
+    int e;
 
     sigemptyset(&events);
     sigaddset(&events, SIGCHLD);
@@ -158,90 +203,12 @@ static bool run_jobs(struct sweep *w)
     sigprocmask(SIG_BLOCK, &events, &before);
     w->begun_us = clock_monotonic();
     fflush(NULL);
-    for (size_t i = 0; i < w->jobs_n; i++) {
-        pid_t pid = fork();
-
-        if (pid == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            work(w, &w->jobs[i]);
-            _exit(0);
-        }
-        if (pid < 0) {
-            w->jobs_n = i;
-            stop(w);
-        }
-    }
-    good = await(w, &events) && w->jobs_n;
+    e = start_jobs(w);
+    await(w, &events);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (w->f->progress)
         progress(w, "\n");
-    return good;
-}
-
-/* What a history came to, in words. */
-static void tell(const struct simulator_flags *f, const struct sim_options *o,
-                 const struct sim_result *r)
-{
-    if (r->check)
-        fprintf(f->out, "seed %" PRIu64 ", profile %s: FAILED after %" PRIu64 " steps: %s: %s\n",
-                o->seed, o->profile.name, r->steps, r->check, r->text);
-    else
-        fprintf(f->out,
-                "seed %" PRIu64 ", profile %s: %s after %" PRIu64
-                " steps and %.3f simulated seconds; %zu things went wrong, every check held\n",
-                o->seed, o->profile.name,
-                o->steps_max && r->steps >= o->steps_max ? "cut off" : "at rest", r->steps,
-                (double)r->us / (double)CLOCK_S, r->faults_n);
-}
-
-static int save(const struct simulator_flags *f, const struct sim_options *o,
-                const struct sim_result *r)
-{
-    FILE *file = fopen(f->save, "w");
-    char text[SIM_FAILURE_BYTES + 64];
-
-    if (!file) {
-        fprintf(f->err, "%s cannot be written: %s\n", f->save, strerror(errno));
-        return 2;
-    }
-    snprintf(text, sizeof(text), "%s: %s", r->check ? r->check : "nothing", r->text);
-    sim_case_write(file, o, text);
-    fclose(file);
-    fprintf(f->out, "saved as %s\n", f->save);
-    return 0;
-}
-
-/* One history, looked at closely. */
-static int run_one(const struct simulator_flags *f, struct sim_options *o)
-{
-    struct minimize_told told;
-    struct sim_result r;
-    struct arena a = {0};
-    int status;
-
-    sim_run(&(struct sim_options){.seed = o->seed,
-                                  .profile = o->profile,
-                                  .steps_max = o->steps_max,
-                                  .trace = f->trace && !f->minimize ? f->out : NULL},
-            &r);
-    tell(f, o, &r);
-    if (r.check && f->minimize) {
-        minimize_history(o, r.check, &a, &told);
-        fprintf(f->out,
-                "%" PRIu64 " runs have left %zu of %zu things that go wrong, %d servers, %d "
-                "workers, %d clients and %d tasks:\n",
-                told.runs, told.faults_after, told.faults_before, o->profile.servers,
-                o->profile.workers, o->profile.clients, o->profile.tasks);
-        sim_result_clear(&r);
-        o->trace = f->out;
-        sim_run(o, &r);
-    }
-    status = r.check ? 1 : 0;
-    if (f->save && save(f, o, &r))
-        status = 2;
-    sim_result_clear(&r);
-    arena_deinit(&a);
-    return status;
+    return e;
 }
 
 /* The failure of the lowest seed that was met. */
@@ -255,40 +222,74 @@ static const struct job *failure(const struct sweep *w)
     return first;
 }
 
+/* A process that did not come to its end; NULL: there is none. */
+static const struct job *dead(const struct sweep *w)
+{
+    for (size_t i = 0; i < w->jobs_n; i++)
+        if (!well(w->jobs[i].status))
+            return &w->jobs[i];
+    return NULL;
+}
+
+/* An assertion that fails, or worse. */
+static int refuse_dead(const struct sweep *w, const struct job *j, struct client_problem *p)
+{
+    const struct sim_options o = options_of(w, j->seed);
+    char how[100];
+
+    if (WIFSIGNALED(j->status))
+        snprintf(how, sizeof(how), "by signal %d (%s)", WTERMSIG(j->status),
+                 strsignal(WTERMSIG(j->status)));
+    else
+        snprintf(how, sizeof(how), "with status %d", WEXITSTATUS(j->status));
+    return sim_look_refuse(p, CODE_INTERNAL,
+                           "the process that simulated seed %" PRIu64
+                           ", profile %s, ended %s; weft sim --seed %" PRIu64
+                           " --profile %s --trace shows what came before",
+                           o.seed, o.profile.name, how, o.seed, o.profile.name);
+}
+
 static int conclude(struct sweep *w)
 {
     struct sim_coverage *sum = calloc(1, sizeof(*sum));
-    uint64_t histories = 0;
+    uint64_t histories = 0, cut = 0;
     size_t missed;
 
     for (size_t i = 0; i < w->jobs_n; i++) {
         coverage_add(sum, &w->jobs[i].coverage);
         histories += w->jobs[i].histories;
+        cut += w->jobs[i].cut;
     }
     missed = coverage_print(sum, w->f->out);
     free(sum);
-    fprintf(w->f->out, "%" PRIu64 " histories from seed %" PRIu64 " on: every check held\n",
-            histories, first_seed(w->f));
+    fprintf(w->f->out, "%s%" PRIu64 " histories from seed %" PRIu64 " on",
+            w->interrupted ? "interrupted: " : "", histories, first_seed(w->f));
+    if (cut)
+        fprintf(w->f->out, ", %" PRIu64 " of them cut off", cut);
+    fprintf(w->f->out, ": every check held\n");
     if (!missed || histories < SIM_SWEEP_LONG || w->profiles_n == 1)
         return 0;
     fprintf(w->f->out, "%zu rows above were never met, which so long a sweep has to\n", missed);
-    return 1;
+    return SIMULATOR_E_FAILED;
 }
 
-static int run_many(struct sweep *w)
+static int run_many(struct sweep *w, struct client_problem *ret_problem)
 {
-    const struct job *failed;
+    int e = run_jobs(w);
+    const struct job *j = failure(w);
 
-    if (!run_jobs(w) && !failure(w)) {
-        fprintf(w->f->err, "a process of the sweep died\n");
-        return 1;
-    }
-    failed = failure(w);
-    if (failed) {
-        struct sim_options o = options_of(w, failed->seed);
+    if (j) {
+        struct sim_options o = options_of(w, j->seed);
 
-        return run_one(w->f, &o);
+        return sim_look(w->f, &o, ret_problem);
     }
+    j = dead(w);
+    if (j)
+        return refuse_dead(w, j, ret_problem);
+    if (e)
+        return sim_look_refuse(ret_problem, CODE_UNAVAILABLE,
+                               "process %zu of the sweep cannot be started: %s", w->jobs_n + 1,
+                               strerror(e));
     return conclude(w);
 }
 
@@ -314,43 +315,90 @@ static bool choose(struct sweep *w, const char *name)
     return w->profiles;
 }
 
-static int no_profile(const struct simulator_flags *f)
+static int refuse_profile(const struct simulator_flags *f, struct client_problem *ret_problem)
 {
-    fprintf(f->err, "there is no profile \"%s\"; there are:\n", f->profile);
-    for (const struct sim_profile *p = sim_profiles; p->name; p++)
-        fprintf(f->err, "  %-11s %s\n", p->name, p->help);
-    fprintf(f->err, "  %-11s %s\n", "all", "all of them in turns");
-    return 2;
+    char names[200];
+    size_t n = 0;
+
+    for (const struct sim_profile *p = sim_profiles; p->name && n < sizeof(names); p++)
+        n += (size_t)snprintf(names + n, sizeof(names) - n, "%s, ", p->name);
+    return sim_look_refuse(ret_problem, CODE_INVALID,
+                           "there is no profile \"%s\": there are %sand all, which is all of them "
+                           "in turns",
+                           f->profile, names);
 }
 
-int sim_sweep(const struct simulator_flags *flags)
+/* As many as are asked for, or as there are processors; and none without a seed. */
+static size_t count_jobs(const struct simulator_flags *f)
+{
+    int64_t n = f->jobs ? f->jobs : sysconf(_SC_NPROCESSORS_ONLN);
+
+    n = n < 1 ? 1 : n > SIM_SWEEP_JOBS_MAX ? SIM_SWEEP_JOBS_MAX : n;
+    return (size_t)(n < f->runs ? n : f->runs);
+}
+
+static int check_flags(const struct simulator_flags *f, struct client_problem *ret_problem)
+{
+    uint64_t first = first_seed(f);
+
+    if (f->jobs > SIM_SWEEP_JOBS_MAX)
+        return sim_look_refuse(ret_problem, CODE_INVALID,
+                               "--jobs of weft sim is at most %d, not %" PRId64, SIM_SWEEP_JOBS_MAX,
+                               f->jobs);
+    if (f->runs > 1 && (uint64_t)f->runs - 1 > INT64_MAX - first)
+        return sim_look_refuse(ret_problem, CODE_INVALID,
+                               "from seed %" PRIu64 " on there are not %" PRId64
+                               " histories: the last seed is %" PRId64,
+                               first, f->runs, INT64_MAX);
+    return sim_look_save(f, ret_problem);
+}
+
+static int run_file(const struct simulator_flags *f, struct client_problem *ret_problem)
+{
+    struct arena a = {0};
+    struct sim_options o;
+    int status = sim_look_read(f, &a, &o, ret_problem);
+
+    if (!status)
+        status = sim_look(f, &o, ret_problem);
+    arena_deinit(&a);
+    return status;
+}
+
+static int run_seeds(struct sweep *w, struct client_problem *ret_problem)
+{
+    struct sim_options o;
+
+    if (!choose(w, w->f->profile))
+        return refuse_profile(w->f, ret_problem);
+    if (w->f->runs > 1)
+        return run_many(w, ret_problem);
+    o = options_of(w, first_seed(w->f));
+    return sim_look(w->f, &o, ret_problem);
+}
+
+int sim_sweep(const struct simulator_flags *flags, struct client_problem *ret_problem)
 {
     struct simulator_flags f = *flags;
     struct sweep *w;
     int status;
 
-    /* cppcheck-suppress invalidFunctionArg */
-    w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (w == MAP_FAILED) {
-        fprintf(f.err, "no memory to share: %s\n", strerror(errno));
-        return 2;
-    }
+    f.runs = f.runs ? f.runs : 1;
+    status = check_flags(&f, ret_problem);
+    if (status)
+        return status;
     /* What goes wrong is meant to. */
     log_setup(LOG_ERROR + 1, LOG_PLAIN);
-    f.runs = f.runs ? f.runs : 1;
+    if (f.file)
+        return run_file(&f, ret_problem);
+    /* cppcheck-suppress invalidFunctionArg */
+    w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (w == MAP_FAILED)
+        return sim_look_refuse(ret_problem, CODE_UNAVAILABLE, "no memory to share: %s",
+                               strerror(errno));
     w->f = &f;
-    w->jobs_n = (size_t)(f.jobs < 1                    ? 1
-                         : f.jobs > SIM_SWEEP_JOBS_MAX ? SIM_SWEEP_JOBS_MAX
-                                                       : f.jobs);
-    if (!choose(w, f.profile)) {
-        status = no_profile(&f);
-    } else if (f.runs == 1) {
-        struct sim_options o = options_of(w, first_seed(&f));
-
-        status = run_one(&f, &o);
-    } else {
-        status = run_many(w);
-    }
+    w->jobs_n = count_jobs(&f);
+    status = run_seeds(w, ret_problem);
     munmap(w, sizeof(*w));
     return status;
 }
