@@ -1,0 +1,85 @@
+-- Work plans (docs/plans.md): runs that grow until they are sealed, checks and stages, runners that are called.
+
+ALTER TABLE run ADD COLUMN growing    INTEGER NOT NULL DEFAULT 0;    -- 1: tasks may be added, and it does not end
+ALTER TABLE run ADD COLUMN metadata   TEXT    NOT NULL DEFAULT '{}'; -- a JSON object of its creator's
+ALTER TABLE run ADD COLUMN request_id TEXT    NOT NULL DEFAULT '';   -- its creator's: the same one again is the same run
+CREATE UNIQUE INDEX run_request ON run (request_id) WHERE request_id <> '';
+
+-- Of tasks, `gate` says who may take it when it is READY: 0 to 2 a claimer of its queue or an executor (0002), 3 a
+-- runner that is called, 4 whoever claims from its run, 5 nobody: a check, whose results others write. Of gate 3, `key` is
+-- the demand: what a runner must offer, as JSON with sorted keys.
+ALTER TABLE task ADD COLUMN version INTEGER NOT NULL DEFAULT 1; -- grows with each change of its state or content
+CREATE INDEX task_push ON task (key, run, priority DESC, id) WHERE state = 'READY' AND gate = 3;
+CREATE INDEX task_pull ON task (run, priority DESC, id) WHERE state = 'READY' AND gate = 4;
+
+-- What only checks and stages have.
+CREATE TABLE plan_task (
+    task           INTEGER PRIMARY KEY,
+    check_kind     TEXT    NOT NULL DEFAULT '', -- of a check: what it asks
+    parent         INTEGER NOT NULL DEFAULT 0,  -- the stage that added it while it ran
+    accept_us      INTEGER NOT NULL DEFAULT 0,  -- a runner must accept it within this time; 0: the default
+    progress_us    INTEGER NOT NULL DEFAULT 0,  -- its holder promised progress so often; 0: it did not
+    refusals       INTEGER NOT NULL DEFAULT 0,  -- runners that did not take it, in a row
+    results        INTEGER NOT NULL DEFAULT 0,  -- of a check: its rows in check_result …
+    results_failed INTEGER NOT NULL DEFAULT 0   -- … and of these those with a failure
+) STRICT;
+
+-- What a group is for: 'start' its task waits for it, 'plan' a check is edited until it is met, 'spawned' a stage
+-- awaits what it added, 'final' a check is concluded when it is met.
+ALTER TABLE dep_group ADD COLUMN role        TEXT    NOT NULL DEFAULT 'start';
+ALTER TABLE dep_group ADD COLUMN cancel_rest INTEGER NOT NULL DEFAULT 0;  -- 1: when it is met, what has not ended is cancelled
+ALTER TABLE dep_group ADD COLUMN satisfied   TEXT    NOT NULL DEFAULT ''; -- where fewer than all sufficed: the names that met it, JSON
+
+-- Edges to tasks that nobody has written yet. Their groups count them in `total`.
+CREATE TABLE dep_wanted (
+    run  INTEGER NOT NULL,
+    name TEXT    NOT NULL,
+    grp  INTEGER NOT NULL,
+    PRIMARY KEY (run, name, grp)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX dep_wanted_group ON dep_wanted (grp);
+
+-- Results of checks, in the order in which they came.
+CREATE TABLE check_result (
+    id      INTEGER PRIMARY KEY,
+    run     INTEGER NOT NULL,
+    task    INTEGER NOT NULL,               -- the check
+    owner   TEXT    NOT NULL,               -- 'STAGE:ATTEMPT', or who wrote it
+    token   INTEGER NOT NULL,               -- of that attempt; 0: none
+    data    TEXT    NOT NULL,               -- JSON
+    code    TEXT    NOT NULL DEFAULT '',    -- of its failure; '' and no message: none
+    message TEXT    NOT NULL DEFAULT '',
+    at      INTEGER NOT NULL,
+    final   INTEGER NOT NULL                -- 1: it concluded the check
+) STRICT;
+CREATE INDEX check_result_task ON check_result (task, id);
+
+-- What an attempt's holder told while it ran, in order.
+CREATE TABLE progress (
+    token   INTEGER NOT NULL,
+    n       INTEGER NOT NULL,               -- from 1
+    at      INTEGER NOT NULL,
+    percent INTEGER NOT NULL,               -- -1: not told
+    message TEXT    NOT NULL,
+    details TEXT    NOT NULL,               -- JSON, or ''
+    PRIMARY KEY (token, n)
+) WITHOUT ROWID, STRICT;
+
+-- One decision of the dispatcher: whom it gave a task to, and why not to others. How it was answered is the attempt
+-- of that token.
+CREATE TABLE dispatch (
+    token      INTEGER PRIMARY KEY,
+    task       INTEGER NOT NULL,
+    run        INTEGER NOT NULL,
+    worker     INTEGER NOT NULL,            -- the chosen incarnation
+    at         INTEGER NOT NULL,
+    candidates TEXT    NOT NULL             -- JSON: [{"runner", "load", "slots", "verdict"}, …]
+) STRICT;
+CREATE INDEX dispatch_task ON dispatch (task, token);
+
+-- Runners are workers that are called.
+ALTER TABLE worker ADD COLUMN type    TEXT NOT NULL DEFAULT ''; -- '': no runner
+ALTER TABLE worker ADD COLUMN address TEXT NOT NULL DEFAULT ''; -- 'host:port', 'https://host:port'
+ALTER TABLE worker ADD COLUMN modes   TEXT NOT NULL DEFAULT ''; -- 'sync', 'async', 'sync,async'
+ALTER TABLE worker ADD COLUMN version TEXT NOT NULL DEFAULT ''; -- of its program, as it says
+CREATE INDEX worker_runner ON worker (type, incarnation) WHERE type <> '' AND state NOT IN ('LOST', 'GONE');
