@@ -38,11 +38,13 @@ static const ProtobufCMessage *put_queue(const struct ask *k, struct arena *a)
     return &m->base;
 }
 
-static Weft__V1__NewTask *new_task(const struct ask_task *t, struct arena *a)
+/* Each task has a payload of its own, so that it is seen whose a lease brings. */
+static Weft__V1__NewTask *new_task(const struct ask *k, size_t i, struct arena *a)
 {
+    const struct ask_task *t = &k->tasks[i];
     Weft__V1__NewTask *m = NEW(a, NewTask, new_task);
 
-    SET(m, payload, json(a, "{}"));
+    SET(m, payload, json(a, str_printf(a, "{\"of\":\"%" PRId64 ".%zu\"}", k->number, i).p));
     SET(m, priority, (int32_t)t->priority);
     if (t->delay_us)
         m->delay = codec_duration(a, t->delay_us);
@@ -66,7 +68,7 @@ static const ProtobufCMessage *enqueue(const struct ask *k, struct arena *a)
     m->n_tasks = k->tasks_n;
     m->tasks = ARENA_ARRAY(a, Weft__V1__NewTask *, k->tasks_n);
     for (size_t i = 0; i < k->tasks_n; i++)
-        m->tasks[i] = new_task(&k->tasks[i], a);
+        m->tasks[i] = new_task(k, i, a);
     return &m->base;
 }
 

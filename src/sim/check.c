@@ -9,6 +9,7 @@
 #include "engine/doctor.h"
 #include "engine/queue.h"
 #include "engine/run.h"
+#include "sim/check_tasks.h"
 #include "sim/model.h"
 #include "sim/sim_actors.h"
 
@@ -82,7 +83,7 @@ static void check_runs(struct sim *s, struct check *c)
     }
 }
 
-void check_store(struct sim *s, struct check *c)
+void check_store(struct sim *s, struct check *c, bool all)
 {
     int r;
 
@@ -96,6 +97,7 @@ void check_store(struct sim *s, struct check *c)
     for (uint64_t i = 0; i < (uint64_t)s->o.profile.queues; i++)
         check_counts(s, c, str_of(sim_client_queue(s, i)));
     check_runs(s, c);
+    check_tasks(s, &c->tx, all);
     tx_rollback(&c->tx);
 }
 

@@ -13,7 +13,8 @@ struct check;
 struct check *check_new(struct sim *s);
 struct check *check_free(struct check *c);
 
-/* The doctor's checks, and that the store counts what the model knows. Between transactions. */
-void check_store(struct sim *s, struct check *c);
+/* The doctor's checks, and that the store has and counts what the model knows: all tasks, or those
+ * that may still change. Between transactions. */
+void check_store(struct sim *s, struct check *c, bool all);
 
 #endif

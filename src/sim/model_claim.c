@@ -64,6 +64,7 @@ static void claim_one(struct model *m, const struct m_queue *q, const struct tas
         model_grant(m, t, req->worker, l);
         if (!req->worker)
             t->expires_at = m->now + (req->ttl_us ? req->ttl_us : q->claim_ttl_us);
+        model_told_lease(m, t, l);
     }
 }
 
@@ -111,4 +112,6 @@ void model_claim(struct model *m, const struct model_op *op)
         first_ready(m, q))
         model_fail(m, "withheld", "task %" PRId64 " is READY and was not given to who asked",
                    first_ready(m, q)->id);
+    if (!leases->n)
+        model_told_due(m, q, leases->next_due_at);
 }

@@ -106,6 +106,11 @@ static uint64_t hash_text(uint64_t h, struct str s)
     return h;
 }
 
+uint64_t model_content(struct str message, struct str output)
+{
+    return hash_text(hash_text(1, message), output);
+}
+
 /* What an ended lease answers to a completion. */
 static enum code stale_code(const struct m_grant *g, int64_t task, enum outcome o, uint64_t content)
 {
@@ -150,9 +155,8 @@ static void complete(struct model *m, const struct model_op *op)
         return;
     for (size_t i = 0; i < req->n && !m->sim->result->check; i++) {
         const struct task_result *t = &req->list[i];
-        uint64_t content = hash_text(hash_text(1, t->message), t->output);
 
-        end_one(m, t->lease, t->outcome, content, codes->list[i]);
+        end_one(m, t->lease, t->outcome, model_content(t->message, t->output), codes->list[i]);
     }
 }
 
@@ -160,7 +164,7 @@ static void release(struct model *m, const struct model_op *op)
 {
     const struct task_release *req = op->request;
     const struct task_codes *codes = op->reply;
-    uint64_t nothing = hash_text(hash_text(1, STR("")), STR(""));
+    uint64_t nothing = model_content(STR(""), STR(""));
 
     if (!model_code(m, op, CODE_OK))
         return;
@@ -194,6 +198,8 @@ static void renew(struct model *m, const struct model_op *op)
 
             t->expires_at = until > t->expires_at ? until : t->expires_at;
         }
+        if (t)
+            model_told_renewed(m, t, reply->list[i].expires_at);
     }
 }
 

@@ -76,6 +76,7 @@ static void add_task(struct model *m, struct m_queue *q, const struct task_new *
         .timeout_us = n->timeout_us,
         .key = str_copy(&m->memory, n->key),
         .unique = str_copy(&m->memory, n->unique_key),
+        .payload = str_copy(&m->memory, n->payload),
     };
     ARENA_ROOM(&m->memory, m->tasks, m->tasks_n, m->tasks_cap, 64);
     m->tasks[m->tasks_n++] = t;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * model_rows: what the model keeps, shared by its files only.
+ * model_rows: what the model keeps, shared by its files and check_tasks.c, which compares it.
  */
 #ifndef SIM_MODEL_ROWS_H
 #define SIM_MODEL_ROWS_H
@@ -25,7 +25,7 @@ struct m_task {
     int64_t token, worker; /* while it is held */
     int64_t expires_at;    /* of a guest's lease; 0: a heartbeat keeps it */
     bool cancel;
-    struct str key, unique;
+    struct str key, unique, payload;
     bool node; /* of a run, and of no queue */
     bool
         freed; /* it has ended, and its unique key with it: giving it back does not take it again */
@@ -104,8 +104,16 @@ void model_fail(struct model *m, const char *check, const char *format, ...)
 /* That the code is the one expected. */
 bool model_code(struct model *m, const struct model_op *op, enum code expected);
 
+/* What a completion has told, as a number. */
+uint64_t model_content(struct str message, struct str output);
 /* A lease is given: tokens grow, attempts are counted without a gap. */
 void model_grant(struct model *m, struct m_task *t, int64_t worker, const struct task_lease *l);
+/* What answers say beside that: of a lease that was given or renewed, of the state of a worker, and
+ * when the next task of the queue (NULL: of any) is due. */
+void model_told_lease(struct model *m, const struct m_task *t, const struct task_lease *l);
+void model_told_renewed(struct model *m, const struct m_task *t, int64_t expires_at);
+void model_told_state(struct model *m, const struct m_worker *w, enum worker_state told);
+void model_told_due(struct model *m, const struct m_queue *q, int64_t next_due_at);
 /* LOST or GONE, and what it held is lost. */
 void model_worker_end(struct model *m, struct m_worker *w, enum worker_event event);
 void model_worker_beat(struct model *m, struct m_worker *w);

@@ -291,6 +291,7 @@ static void claim_one(struct model *m, const struct run_claim *req, const struct
         model_fail(m, "ids", "task %" PRId64 " was task %" PRId64, l->task, r->nodes[i].id);
     r->nodes[i].id = l->task;
     model_grant(m, &r->nodes[i], req->worker, l);
+    model_told_lease(m, &r->nodes[i], l);
 }
 
 /* The lease with the least token above `after`. */
@@ -342,6 +343,7 @@ static void beat(struct model *m, const struct model_op *op)
         op->code != CODE_OK)
         return;
     model_worker_beat(m, w);
+    model_told_state(m, w, reply->state);
     if (stops != reply->stop_n)
         model_fail(m, "cancel", "worker %" PRId64 " was told to stop %zu tasks, and not %zu",
                    w->incarnation, reply->stop_n, stops);

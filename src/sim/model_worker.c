@@ -2,7 +2,14 @@
 /* The model's workers, and what the reaper does. */
 #include <inttypes.h>
 
+#include "serve/duties.h"
 #include "sim/model_rows.h"
+
+/* What is left of a storm when it is over, such as a disk that is full, or the duty of a server
+ * that died, has gone by then; … */
+#define QUIET_US (60 * CLOCK_S)
+/* … and then nothing waits longer for the reaper than its period, and a moment for the store. */
+#define LATE_US (DUTIES_RENEW_US + CLOCK_S)
 
 static void worker_move_to(struct model *m, struct m_worker *w, enum worker_event event,
                            enum worker_state to)
@@ -114,6 +121,7 @@ static void beat(struct model *m, const struct model_op *op)
         op->code != CODE_OK || !w)
         return;
     model_worker_beat(m, w);
+    model_told_state(m, w, reply->state);
     MODEL_EACH_TASK(m, t)
     stops += t->worker == w->incarnation && t->cancel;
     if (stops != reply->stop_n)
@@ -163,12 +171,23 @@ static void compare(struct model *m, const char *what, int64_t did, int64_t shou
         model_fail(m, "reaper", "%" PRId64 " %s, and should have been %" PRId64, did, what, should);
 }
 
+/* That it comes in time. */
+static void check_late(struct model *m, const char *what, int64_t id, int64_t due_at)
+{
+    bool quiet = m->sim->calm && world_now(m->sim) > m->sim->calm_at + QUIET_US;
+
+    if (quiet && m->now - due_at > LATE_US)
+        model_fail(m, "late", "the reaper comes to %s %" PRId64 " %.3f s late", what, id,
+                   (double)(m->now - due_at) / CLOCK_S);
+}
+
 static int64_t promote(struct model *m)
 {
     int64_t n = 0;
 
     for (size_t i = m->open_from; i < m->tasks_n; i++)
         if (m->tasks[i]->state == TASK_DELAYED && m->tasks[i]->due_at <= m->now) {
+            check_late(m, "delayed task", m->tasks[i]->id, m->tasks[i]->due_at);
             m->tasks[i]->due_at = 0;
             model_move(m, m->tasks[i], TASK_DUE, TASK_READY);
             n++;
@@ -185,6 +204,7 @@ static int64_t take_back(struct model *m, int64_t (*of)(const struct m_task *t),
         struct m_task *t = m->tasks[i];
 
         if (t->token && of(t) && of(t) <= m->now) {
+            check_late(m, "the lease of task", t->id, of(t));
             model_end(m, t, o, false, 0);
             n++;
         }
@@ -212,6 +232,7 @@ static int64_t watch_workers(struct model *m)
         if (worker_over(w->state) || (w->local && silent(m, w, w->ttl_us)))
             continue; /* whoever is on its machine has the proof of its death */
         if (silent(m, w, w->ttl_us)) {
+            check_late(m, "worker", w->incarnation, w->beat_at + w->ttl_us);
             model_worker_end(m, w, WORKER_EVENT_EXPIRE);
             n++;
         } else if (w->state == WORKER_READY && silent(m, w, w->ttl_us / 5 * 2)) {
@@ -227,4 +248,5 @@ void model_reaper(struct model *m, const struct reaper_reply *r)
     compare(m, "attempts timed out", r->timed_out, take_back(m, deadline, OUTCOME_TIMED_OUT));
     compare(m, "leases expired", r->expired, take_back(m, expiry, OUTCOME_LOST));
     compare(m, "workers were lost", r->lost, watch_workers(m));
+    model_told_due(m, NULL, r->next_due_at);
 }

@@ -84,7 +84,7 @@ int64_t script_count(const struct script *t, enum task_state state)
 void script_end(struct script *t)
 {
     if (!t->result.check)
-        check_store(t->sim, ((struct sim_cluster *)t->sim)->check);
+        check_store(t->sim, ((struct sim_cluster *)t->sim)->check, true);
     sim_cluster_free((struct sim_cluster *)t->sim);
     sim_result_clear(&t->result);
 }

@@ -167,7 +167,7 @@ void sim_cluster_look(struct sim_cluster *c)
     if (c->sim.steps - c->checked < CHECK_STEPS)
         return;
     c->checked = c->sim.steps;
-    check_store(&c->sim, c->check);
+    check_store(&c->sim, c->check, false);
 }
 
 static bool rests(const struct sim *s)
@@ -200,7 +200,7 @@ void sim_run(const struct sim_options *o, struct sim_result *ret)
         cut_short = o->steps_max && s->steps >= o->steps_max;
     }
     if (!ret->check)
-        check_store(s, c->check);
+        check_store(s, c->check, true);
     sim_cluster_free(c);
 }
 

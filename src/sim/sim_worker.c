@@ -389,7 +389,8 @@ static void renew_next(struct sim *s, void *what, int64_t life)
         return;
     a = ask(w, ASK_RENEW);
     a->leases = leases_of(w, &a->leases_n);
-    a->ttl_us = w->o.ttl_us;
+    /* It may ask for less than it has. */
+    a->ttl_us = stream_chance(w->sim, &w->chance, 300000) ? w->o.ttl_us / 2 : w->o.ttl_us;
     a->tries_max = 2;
     a->timeout_us = w->o.ttl_us / 5;
     if (a->leases_n)
