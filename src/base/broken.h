@@ -10,27 +10,35 @@
 
 #include <stdbool.h>
 
+/* Its name, the check of the simulator that finds it, and what it is. */
 #define BROKEN_RULES(X)                                                                            \
-    X(TOKEN, "a completion's token is not compared")                                               \
-    X(CONFLICT, "a second completion with another content is acknowledged")                        \
-    X(RENEWAL, "a renewal is acknowledged and not kept: the lease is given to another while its "  \
-               "holder lives")                                                                     \
-    X(EXPIRY, "a lease expires a second early")                                                    \
-    X(SILENCE, "a worker is lost when it is only late")                                            \
-    X(PROMOTION, "the first of several delayed tasks is not promoted")                             \
-    X(COUNTS, "counts are written in a transaction of their own")                                  \
-    X(ANSWER, "a commit's failure is not looked at: the answer comes before it")                   \
-    X(DOUBT, "a commit of which nobody knows is run again without asking")                         \
-    X(KEY, "a request with a key is done again")                                                   \
-    X(SLOTS, "what a worker holds already is not counted")                                         \
-    X(LIMIT, "a queue's limit on leases is passed by one")                                         \
-    X(ORDER, "the last task that was found is given first")                                        \
-    X(LIVES, "what an earlier life of a worker held stays with it")                                \
-    X(CANCEL, "who holds a task is not told that it is cancelled")                                 \
-    X(BUDGET, "a lost attempt is not counted")                                                     \
-    X(EARLY, "a task of a run goes as soon as one of those that it waits for has ended")           \
-    X(STUCK, "of several tasks of a run that may go, the last is forgotten")
-#define BROKEN_ENUM(name, text) BROKEN_##name,
+    X(TOKEN, "fence", "a completion's token is not compared")                                      \
+    X(CONFLICT, "fence", "a second completion with another content is acknowledged")               \
+    X(RENEWAL, "rows",                                                                             \
+      "a renewal is acknowledged and not kept: the lease is given to another while its holder "    \
+      "lives")                                                                                     \
+    X(EXPIRY, "reaper", "a lease expires a second early")                                          \
+    X(SILENCE, "reaper", "a worker is lost when it is only late")                                  \
+    X(PROMOTION, "reaper", "the first of several delayed tasks is not promoted")                   \
+    X(COUNTS, "doctor", "counts are written in a transaction of their own")                        \
+    X(ANSWER, "acknowledged", "a commit's failure is not looked at: the answer comes before it")   \
+    X(DOUBT, "once", "a commit of which nobody knows is run again without asking")                 \
+    X(KEY, "once", "a request with a key is done again")                                           \
+    X(SLOTS, "slots", "what a worker holds already is not counted")                                \
+    X(LIMIT, "slots", "a queue's limit on leases is passed by one")                                \
+    X(ORDER, "fifo", "the last task that was found is given first")                                \
+    X(LIVES, "answer", "what an earlier life of a worker held stays with it")                      \
+    X(CANCEL, "rows", "who holds a task is not told that it is cancelled")                         \
+    X(BUDGET, "rows", "a lost attempt is not counted")                                             \
+    X(EARLY, "early", "a task of a run goes as soon as one of those that it waits for has ended")  \
+    X(STUCK, "withheld", "of several tasks of a run that may go, the last is forgotten")           \
+    X(PAYLOAD, "told", "all tasks of a block bring the payload of the first that is left")         \
+    X(TOLD, "told", "a lease is said to end later than it does")                                   \
+    X(SHORTER, "told", "a renewal may bring the end of a lease closer")                            \
+    X(OUTCOME, "rows", "an attempt that was lost is written down as failed")                       \
+    X(OUTPUT, "rows", "what a completion brings is not kept")                                      \
+    X(LATE, "late", "the reaper comes once in ten minutes")
+#define BROKEN_ENUM(name, check, text) BROKEN_##name,
 enum broken_rule { BROKEN_RULES(BROKEN_ENUM) BROKEN_N };
 
 #ifdef WEFT_BROKEN

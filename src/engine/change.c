@@ -192,17 +192,19 @@ static void note_attempt(struct change *c, const struct task_row *row, enum task
                          const struct task_result *res, struct str digest)
 {
     bool started = from == TASK_RUNNING;
+    enum outcome outcome =
+        BROKEN(OUTCOME) && res->outcome == OUTCOME_LOST ? OUTCOME_FAILED : res->outcome;
     int64_t start = (started ? row->started_at : row->leased_at) + res->start_wait_us;
     int64_t end = change_end_at(start, res->run_us, c->tx->now);
 
     SETS_ADD(&c->attempts, c->tx->arena, INT(row->token), INT(row->id), INT(row->run),
              TEXT(row->queue), INT(started ? row->task.attempts : 0), INT(row->worker),
-             TEXT(retry_outcome_text(res->outcome)), TEXT(task_reason_text(res->reason)),
+             TEXT(retry_outcome_text(outcome)), TEXT(task_reason_text(res->reason)),
              TEXT(res->message), res->exit_code < 0 ? NIL : INT(res->exit_code),
              res->signal == 0 ? NIL : INT(res->signal), INT(row->leased_at), INT(start), INT(end),
              INT(queue_wait(row) + res->start_wait_us), INT(res->run_us), INT(res->cpu_us),
              INT(res->max_rss_bytes), TEXT(res->stderr_tail), TEXT(digest),
-             res->output.n ? TEXT(res->output) : NIL);
+             res->output.n && !BROKEN(OUTPUT) ? TEXT(res->output) : NIL);
 }
 
 int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,

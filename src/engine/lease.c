@@ -94,7 +94,7 @@ static void renew(struct held *h, const struct lease_progress *p, int64_t ttl_us
 {
     int64_t until = now + (ttl_us ? ttl_us : h->claim_ttl_us);
 
-    if (h->guest && until > h->expires_at) {
+    if (h->guest && (until > h->expires_at || BROKEN(SHORTER))) {
         h->expires_at = until;
         h->told = !BROKEN(RENEWAL);
     }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/broken.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "engine/block.h"
 #include "engine/change.h"
@@ -514,7 +515,7 @@ static void take_of_block(struct deal *d, const struct task_claim *req, struct b
         .queue_wait_us = tx->now > b->created_at ? tx->now - b->created_at : 0,
         .priority = b->priority,
         .queue = b->queue,
-        .payload = b->payloads[b->taken],
+        .payload = b->payloads[BROKEN(PAYLOAD) ? b->was_taken : b->taken],
     };
     block_take(&d->blocks, b, token, t->incarnation, expires_at);
 }
@@ -540,7 +541,7 @@ static int take(struct deal *d, const struct task_claim *req, size_t at, struct 
         .attempt = row.task.attempts,
         .timeout_us = row.timeout_us,
         .deadline_at = row.timeout_us ? tx->now + row.timeout_us : 0,
-        .expires_at = expires_at,
+        .expires_at = expires_at + (BROKEN(TOLD) ? CLOCK_S : 0),
         .started_at = tx->now,
         .queue_wait_us = tx->now > row.ready_at ? tx->now - row.ready_at : 0,
         .priority = row.priority,
