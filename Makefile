@@ -10,10 +10,14 @@ BUILD ?= build$(if $(filter gcc cc,$(CC)),,-$(notdir $(firstword $(CC))))
 PREFIX ?= /usr/local
 export CC
 
-.PHONY: all run test sim lint bench fmt fuzz scenarios install clean help
+.PHONY: all program run test sim lint bench fmt fuzz scenarios install clean help
 
 all: $(BUILD)/build.ninja ## build the program: build/weft
 	@ninja -C $(BUILD)
+
+# Without what tests and benchmarks need.
+program: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) weft
 
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) $(MESONFLAGS)
@@ -24,7 +28,7 @@ $(BUILD)/.tests: $(BUILD)/build.ninja
 
 run: ## install what is missing, build, run the example workflow and show its report
 	@scripts/deps run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory program
 	@$(BUILD)/weft run examples/etl/etl.yaml
 	@cat examples/etl/out/report.txt
 
@@ -35,7 +39,7 @@ test: ## install what is missing, build, and run all tests
 
 sim: ## simulate on all cores until Ctrl-C; SEED=7 from that one on, RUNS=1 so many, PROFILE=storm
 	@scripts/deps run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory program
 	@$(BUILD)/weft sim --profile $(or $(PROFILE),all) --seed $(or $(SEED),1) --runs $(or $(RUNS),1000000000)
 
 lint: ## check format, layers, symbols, words, and what clang-tidy and cppcheck find
