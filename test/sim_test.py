@@ -83,6 +83,31 @@ def a_history_that_does_not_fit_on_the_disk_is_not_said_to_be_saved():
 
 
 @tap.case
+def a_long_sweep_must_meet_every_row():
+    done = sim("--runs", "2000", "--profile", "all", "--steps", "1")
+    tap.equal(done.returncode, 1)
+    *rows, held, missed = done.stdout.splitlines()
+    tap.contains(held, "2000 histories from seed 1 on, 2000 of them cut off: every check held")
+    tap.equal(missed, f"{sum(row.endswith('(never)') for row in rows)} rows above were never met, "
+                      "which so long a sweep has to")
+
+
+@tap.case
+def programs_get_an_object():
+    one = sim("--seed", "3", "--profile", "calm", "-o", "json")
+    told = json.loads(one.stdout)
+    tap.equal((one.returncode, told["seed"], told["profile"], told["outcome"], told["faults"]),
+              (0, "3", "calm", "at_rest", "0"))
+    many = sim("--runs", "3", "--steps", "9", "-o", "jsonl")
+    told = json.loads(many.stdout)
+    tap.equal((many.returncode, told["seed"], told["histories"], told["cut_off"], told["outcome"]),
+              (0, "1", "3", "3", "every_check_held"))
+    tap.contains([row["row"] for row in told["rows"]], "worker READY --DRAIN--> DRAINING")
+    both = sim("--trace", "-o", "json")
+    tap.equal((both.returncode, json.loads(both.stderr)["detail"]), (2, "--trace prints a text, which is no JSON"))
+
+
+@tap.case
 def a_process_that_dies_is_told_with_its_seed():
     with subprocess.Popen([WEFT, "sim", "--runs", "1000000", "--jobs", "2"], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as sweep:

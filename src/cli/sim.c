@@ -36,15 +36,23 @@ int sim_command(struct cli *c)
         .trace = o->trace,
         .minimize = o->minimize,
         .progress = !o->quiet && isatty(fileno(c->err)),
-        .out = c->out,
+        .out = cli_wants_table(c) ? c->out : NULL,
         .err = c->err,
     };
+    json_t *report = NULL;
     int status = flags.file ? refuse_beside_file(c) : 0;
 
     if (status)
         return status;
+    if (o->trace && !flags.out)
+        return cli_refuse(c, CODE_INVALID, "--trace prints a text, which is no JSON");
     if (!c->simulate)
         return cli_refuse(c, CODE_UNAVAILABLE, "this program has no simulator");
-    status = c->simulate(&flags, &problem);
-    return status == SIMULATOR_E_REFUSED ? cli_problem(c, &problem, NULL) : status;
+    status = c->simulate(&flags, &report, &problem);
+    if (status == SIMULATOR_E_REFUSED)
+        return cli_problem(c, &problem, NULL);
+    if (!flags.out)
+        cli_json(c, report);
+    json_decref(report);
+    return status;
 }

@@ -20,13 +20,17 @@ struct simulator_flags {
     const char *file;    /* a history that was saved, in place of all of the above; NULL: none */
     const char *save;    /* the file that a history is written to, as a test; NULL: none */
     bool trace, minimize, progress;
-    FILE *out, *err;
+    FILE *out; /* what is told; NULL: nothing is, the report says it */
+    FILE *err;
 };
 
 enum { SIMULATOR_E_FAILED = 1, SIMULATOR_E_REFUSED };
 
-/* Returns 0 where every check held, SIMULATOR_E_FAILED where one failed, both told to `out`, and
- * SIMULATOR_E_REFUSED and a problem for what could not be done. */
-typedef int simulate(const struct simulator_flags *flags, struct client_problem *ret_problem);
+/* Returns 0 where every check held, SIMULATOR_E_FAILED where one failed, both with a report, and
+ * SIMULATOR_E_REFUSED and a problem for what could not be done. The report is owned by the caller:
+ * one history is {seed, profile, outcome, steps, duration, faults, …}, a sweep that none fails
+ * {seed, histories, outcome, rows: [{row, met, can_be}], …}. */
+typedef int simulate(const struct simulator_flags *flags, json_t **ret_report,
+                     struct client_problem *ret_problem);
 
 #endif

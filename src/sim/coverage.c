@@ -17,15 +17,19 @@ void coverage_add(struct sim_coverage *sum, const struct sim_coverage *one)
 
 struct printing {
     FILE *out;
+    json_t *rows;
     size_t missed;
 };
 
 static void row(struct printing *p, uint64_t n, bool can_be, const char *what)
 {
-    fprintf(p->out, "%12" PRIu64 "  %s%s\n", n, what,
-            n        ? ""
-            : can_be ? "  (never)"
-                     : "  (not in this simulation)");
+    if (p->out)
+        fprintf(p->out, "%12" PRIu64 "  %s%s\n", n, what,
+                n        ? ""
+                : can_be ? "  (never)"
+                         : "  (not in this simulation)");
+    json_array_append_new(p->rows, json_pack("{s:s, s:o, s:b}", "row", what, "met",
+                                             json_sprintf("%" PRIu64, n), "can_be", can_be));
     p->missed += !n && can_be;
 }
 
@@ -119,13 +123,14 @@ static void print_workers(struct printing *p, const struct sim_coverage *c)
         }
 }
 
-size_t coverage_print(const struct sim_coverage *c, FILE *out)
+size_t coverage_tell(const struct sim_coverage *c, FILE *out, json_t *rows)
 {
-    struct printing p = {.out = out};
+    struct printing p = {.out = out, .rows = rows};
 
     print_faults(&p, c);
     print_tasks(&p, c);
     print_workers(&p, c);
-    fprintf(out, "%12" PRIu64 "  calls\n%12" PRIu64 "  transactions\n", c->calls, c->commits);
+    if (out)
+        fprintf(out, "%12" PRIu64 "  calls\n%12" PRIu64 "  transactions\n", c->calls, c->commits);
     return p.missed;
 }

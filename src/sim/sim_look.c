@@ -27,9 +27,33 @@ bool sim_look_cut(const struct sim_options *o, const struct sim_result *r)
     return !r->check && o->steps_max && r->steps >= o->steps_max;
 }
 
-/* What a history came to, in words. */
+json_t *sim_look_count(uint64_t n)
+{
+    return json_sprintf("%" PRIu64, n);
+}
+
+static const char *outcome_of(const struct sim_options *o, const struct sim_result *r)
+{
+    return r->check ? "failed" : sim_look_cut(o, r) ? "cut_off" : "at_rest";
+}
+
+/* What a history came to. */
+static json_t *report_of(const struct sim_options *o, const struct sim_result *r)
+{
+    return json_pack("{s:o, s:s, s:s, s:s*, s:s*, s:o, s:o, s:o}", "seed", sim_look_count(o->seed),
+                     "profile", o->profile.name, "outcome", outcome_of(o, r), "check", r->check,
+                     "detail", r->check ? r->text : NULL, "steps", sim_look_count(r->steps),
+                     "duration",
+                     json_sprintf("%" PRId64 ".%06" PRId64 "s", (int64_t)(r->us / CLOCK_S),
+                                  (int64_t)(r->us % CLOCK_S)),
+                     "faults", sim_look_count(r->faults_n));
+}
+
+/* The same in words. */
 static void tell(FILE *out, const struct sim_options *o, const struct sim_result *r)
 {
+    if (!out)
+        return;
     if (r->check)
         fprintf(out, "seed %" PRIu64 ", profile %s: FAILED after %" PRIu64 " steps: %s: %s\n",
                 o->seed, o->profile.name, r->steps, r->check, r->text);
@@ -44,7 +68,7 @@ static void tell(FILE *out, const struct sim_options *o, const struct sim_result
 /* What to do about a failure. */
 static void tell_how_on(const struct simulator_flags *f, const struct sim_options *o)
 {
-    if (f->save)
+    if (f->save || !f->out)
         return;
     fprintf(f->out, "a test of it: weft sim ");
     if (f->file)
@@ -94,8 +118,21 @@ static int save(const struct simulator_flags *f, const struct sim_options *o,
     /* A full disk may show at the end only. */
     if (fclose(file) || bad)
         return refuse_file(ret_problem, f->save);
-    fprintf(f->out, "saved as %s\n", f->save);
+    if (f->out)
+        fprintf(f->out, "saved as %s\n", f->save);
     return 0;
+}
+
+static void tell_shortest(FILE *out, const struct sim_profile *p, const struct minimize_told *told)
+{
+    if (!out)
+        return;
+    fprintf(out,
+            "%" PRIu64 " runs have left %zu of %zu things that go wrong, %d servers, %d workers, "
+            "%d clients, %d tasks and %d runs:\n",
+            told->runs, told->faults_after, told->faults_before, p->servers, p->workers, p->clients,
+            p->tasks, p->runs);
+    fflush(out);
 }
 
 /* The shortest history that fails so, and its transcript. */
@@ -105,17 +142,13 @@ static void look_at_shortest(const struct simulator_flags *f, struct sim_options
     struct minimize_told told;
 
     minimize_history(o, r->check, a, &told);
-    fprintf(f->out,
-            "%" PRIu64 " runs have left %zu of %zu things that go wrong, %d servers, %d "
-            "workers, %d clients and %d tasks:\n",
-            told.runs, told.faults_after, told.faults_before, o->profile.servers,
-            o->profile.workers, o->profile.clients, o->profile.tasks);
+    tell_shortest(f->out, &o->profile, &told);
     sim_result_clear(r);
     o->trace = f->out;
     sim_run(o, r);
 }
 
-int sim_look(const struct simulator_flags *f, struct sim_options *o,
+int sim_look(const struct simulator_flags *f, struct sim_options *o, json_t **ret_report,
              struct client_problem *ret_problem)
 {
     struct sim_options first = *o;
@@ -126,15 +159,21 @@ int sim_look(const struct simulator_flags *f, struct sim_options *o,
     first.trace = f->trace && !f->minimize ? f->out : NULL;
     sim_run(&first, &r);
     tell(f->out, o, &r);
+    *ret_report = report_of(&first, &r);
     if (r.check && f->minimize) {
-        fflush(f->out);
+        if (f->out)
+            fflush(f->out);
         look_at_shortest(f, o, &r, &a);
+        json_object_set_new(*ret_report, "shortest", report_of(o, &r));
     }
     status = r.check ? SIMULATOR_E_FAILED : 0;
     if (r.check)
         tell_how_on(f, &first);
-    if (f->save && save(f, o, &r, ret_problem))
+    if (f->save && save(f, o, &r, ret_problem)) {
         status = SIMULATOR_E_REFUSED;
+        json_decref(*ret_report);
+        *ret_report = NULL;
+    }
     sim_result_clear(&r);
     arena_deinit(&a);
     return status;

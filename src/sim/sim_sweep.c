@@ -249,31 +249,57 @@ static int refuse_dead(const struct sweep *w, const struct job *j, struct client
                            o.seed, o.profile.name, how, o.seed, o.profile.name);
 }
 
-static int conclude(struct sweep *w)
-{
-    struct sim_coverage *sum = calloc(1, sizeof(*sum));
-    uint64_t histories = 0, cut = 0;
-    size_t missed;
+/* What a sweep without a failure came to. */
+struct sum {
+    struct sim_coverage coverage;
+    uint64_t histories, cut;
+    size_t missed; /* rows that could have been met, and were not */
+    bool incomplete;
+};
 
-    for (size_t i = 0; i < w->jobs_n; i++) {
-        coverage_add(sum, &w->jobs[i].coverage);
-        histories += w->jobs[i].histories;
-        cut += w->jobs[i].cut;
-    }
-    missed = coverage_print(sum, w->f->out);
-    free(sum);
-    fprintf(w->f->out, "%s%" PRIu64 " histories from seed %" PRIu64 " on",
-            w->interrupted ? "interrupted: " : "", histories, first_seed(w->f));
-    if (cut)
-        fprintf(w->f->out, ", %" PRIu64 " of them cut off", cut);
-    fprintf(w->f->out, ": every check held\n");
-    if (!missed || histories < SIM_SWEEP_LONG || w->profiles_n == 1)
-        return 0;
-    fprintf(w->f->out, "%zu rows above were never met, which so long a sweep has to\n", missed);
-    return SIMULATOR_E_FAILED;
+static json_t *report_of(const struct sweep *w, const struct sum *sum, json_t *rows)
+{
+    return json_pack("{s:o, s:o, s:o, s:b, s:s, s:o, s:o}", "seed",
+                     sim_look_count(first_seed(w->f)), "histories", sim_look_count(sum->histories),
+                     "cut_off", sim_look_count(sum->cut), "interrupted", w->interrupted, "outcome",
+                     sum->incomplete ? "rows_missed" : "every_check_held", "rows_missed",
+                     sim_look_count(sum->missed), "rows", rows);
 }
 
-static int run_many(struct sweep *w, struct client_problem *ret_problem)
+static void tell(const struct sweep *w, const struct sum *sum)
+{
+    fprintf(w->f->out, "%s%" PRIu64 " histories from seed %" PRIu64 " on",
+            w->interrupted ? "interrupted: " : "", sum->histories, first_seed(w->f));
+    if (sum->cut)
+        fprintf(w->f->out, ", %" PRIu64 " of them cut off", sum->cut);
+    fprintf(w->f->out, ": every check held\n");
+    if (sum->incomplete)
+        fprintf(w->f->out, "%zu rows above were never met, which so long a sweep has to\n",
+                sum->missed);
+}
+
+static int conclude(struct sweep *w, json_t **ret_report)
+{
+    struct sum *sum = calloc(1, sizeof(*sum));
+    json_t *rows = json_array();
+    bool incomplete;
+
+    for (size_t i = 0; i < w->jobs_n; i++) {
+        coverage_add(&sum->coverage, &w->jobs[i].coverage);
+        sum->histories += w->jobs[i].histories;
+        sum->cut += w->jobs[i].cut;
+    }
+    sum->missed = coverage_tell(&sum->coverage, w->f->out, rows);
+    sum->incomplete = incomplete =
+        sum->missed && sum->histories >= SIM_SWEEP_LONG && w->profiles_n > 1;
+    if (w->f->out)
+        tell(w, sum);
+    *ret_report = report_of(w, sum, rows);
+    free(sum);
+    return incomplete ? SIMULATOR_E_FAILED : 0;
+}
+
+static int run_many(struct sweep *w, json_t **ret_report, struct client_problem *ret_problem)
 {
     int e = run_jobs(w);
     const struct job *j = failure(w);
@@ -281,7 +307,7 @@ static int run_many(struct sweep *w, struct client_problem *ret_problem)
     if (j) {
         struct sim_options o = options_of(w, j->seed);
 
-        return sim_look(w->f, &o, ret_problem);
+        return sim_look(w->f, &o, ret_report, ret_problem);
     }
     j = dead(w);
     if (j)
@@ -290,7 +316,7 @@ static int run_many(struct sweep *w, struct client_problem *ret_problem)
         return sim_look_refuse(ret_problem, CODE_UNAVAILABLE,
                                "process %zu of the sweep cannot be started: %s", w->jobs_n + 1,
                                strerror(e));
-    return conclude(w);
+    return conclude(w, ret_report);
 }
 
 /* There is one at least. */
@@ -353,36 +379,39 @@ static int check_flags(const struct simulator_flags *f, struct client_problem *r
     return sim_look_save(f, ret_problem);
 }
 
-static int run_file(const struct simulator_flags *f, struct client_problem *ret_problem)
+static int run_file(const struct simulator_flags *f, json_t **ret_report,
+                    struct client_problem *ret_problem)
 {
     struct arena a = {0};
     struct sim_options o;
     int status = sim_look_read(f, &a, &o, ret_problem);
 
     if (!status)
-        status = sim_look(f, &o, ret_problem);
+        status = sim_look(f, &o, ret_report, ret_problem);
     arena_deinit(&a);
     return status;
 }
 
-static int run_seeds(struct sweep *w, struct client_problem *ret_problem)
+static int run_seeds(struct sweep *w, json_t **ret_report, struct client_problem *ret_problem)
 {
     struct sim_options o;
 
     if (!choose(w, w->f->profile))
         return refuse_profile(w->f, ret_problem);
     if (w->f->runs > 1)
-        return run_many(w, ret_problem);
+        return run_many(w, ret_report, ret_problem);
     o = options_of(w, first_seed(w->f));
-    return sim_look(w->f, &o, ret_problem);
+    return sim_look(w->f, &o, ret_report, ret_problem);
 }
 
-int sim_sweep(const struct simulator_flags *flags, struct client_problem *ret_problem)
+int sim_sweep(const struct simulator_flags *flags, json_t **ret_report,
+              struct client_problem *ret_problem)
 {
     struct simulator_flags f = *flags;
     struct sweep *w;
     int status;
 
+    *ret_report = NULL;
     f.runs = f.runs ? f.runs : 1;
     status = check_flags(&f, ret_problem);
     if (status)
@@ -390,7 +419,7 @@ int sim_sweep(const struct simulator_flags *flags, struct client_problem *ret_pr
     /* What goes wrong is meant to. */
     log_setup(LOG_ERROR + 1, LOG_PLAIN);
     if (f.file)
-        return run_file(&f, ret_problem);
+        return run_file(&f, ret_report, ret_problem);
     /* cppcheck-suppress invalidFunctionArg */
     w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (w == MAP_FAILED)
@@ -398,7 +427,7 @@ int sim_sweep(const struct simulator_flags *flags, struct client_problem *ret_pr
                                strerror(errno));
     w->f = &f;
     w->jobs_n = count_jobs(&f);
-    status = run_seeds(w, ret_problem);
+    status = run_seeds(w, ret_report, ret_problem);
     munmap(w, sizeof(*w));
     return status;
 }

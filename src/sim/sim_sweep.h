@@ -13,6 +13,7 @@
 #define SIM_SWEEP_LONG 2000
 
 /* As simulate() in client/simulator.h. */
-int sim_sweep(const struct simulator_flags *flags, struct client_problem *ret_problem);
+int sim_sweep(const struct simulator_flags *flags, json_t **ret_report,
+              struct client_problem *ret_problem);
 
 #endif
