@@ -31,6 +31,14 @@
     X(CANCEL, "rows", "who holds a task is not told that it is cancelled")                         \
     X(BUDGET, "rows", "a lost attempt is not counted")                                             \
     X(EARLY, "early", "a task of a run goes as soon as one of those that it waits for has ended")  \
+    X(PLACE, "key", "a key gets more places than it has")                                          \
+    X(NEXT, "doctor", "who waits for a place of its key is forgotten when one is free")            \
+    X(AWAY, "key", "a task that waits to be tried again gives its place away")                     \
+    X(KEPT, "withheld", "a queue that limits its keys gives nothing while it has a lease")         \
+    X(JUDGE, "doctor", "tasks that wait are not judged anew when the settings of keys change")     \
+    X(TURN, "fifo", "keys of a fair queue do not take turns")                                      \
+    X(RATE, "rate", "of the tasks that are given at once, one is not counted for the rate")        \
+    X(SLOW, "withheld", "a rate allows half of what it should")                                    \
     X(STUCK, "withheld", "of several tasks of a run that may go, the last is forgotten")           \
     X(PAYLOAD, "told", "all tasks of a block bring the payload of the first that is left")         \
     X(TOLD, "told", "a lease is said to end later than it does")                                   \

@@ -76,16 +76,17 @@ static void note_queue(struct change *c, struct task_row *row)
 {
     struct arena *a = c->tx->arena;
     bool final = task_final(row->task.state);
+    bool leaves = final || (BROKEN(AWAY) && row->task.state == TASK_DELAYED);
     const struct lane_entry e = {row->id,       row->queue, row->key,
                                  row->priority, row->turn,  LANE_FREE};
 
     if (final && row->unique_key.n)
         SETS_ADD(&c->uniques, a, TEXT(row->queue), TEXT(row->unique_key), INT(row->id));
-    if (final && row->gate == LANE_PLACE) {
+    if (leaves && row->gate == LANE_PLACE) {
         ARENA_ROOM(a, c->leaves, c->leaves_n, c->leaves_cap, 32);
         c->leaves[c->leaves_n++] = e;
     }
-    if (final)
+    if (leaves)
         row->gate = LANE_FREE;
     if (row->task.state == TASK_READY && row->gate == LANE_FREE && (row->key.n || !row->turn)) {
         ARENA_ROOM(a, c->enters, c->enters_n, c->enters_cap, 32);

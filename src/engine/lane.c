@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/fault.h"
 #include "engine/sets.h"
 #include "engine/task.h"
@@ -82,7 +83,7 @@ static int assign_turns(struct tx *tx, const struct queue_rules *rules, struct l
         struct lane key = {list[i].queue, list[i].key, list[i].priority, 0, 0};
 
         if (wants_turn(rules, &list[i]))
-            list[i].turn = lane_of(lanes, lanes_n, &key)->turn++;
+            list[i].turn = BROKEN(TURN) ? 1 : lane_of(lanes, lanes_n, &key)->turn++;
     }
     return 0;
 }
@@ -165,7 +166,8 @@ static int assign_places(struct tx *tx, const struct queue_rules *rules, struct 
     for (size_t i = 0; i < limited; i++) {
         struct lane key = {order[i]->queue, order[i]->key, 0, 0, 0};
         struct lane *lane = lane_of(lanes, lanes_n, &key);
-        bool room = lane->places < queue_rules_of(rules, order[i]->queue)->key_concurrency;
+        int64_t limit = queue_rules_of(rules, order[i]->queue)->key_concurrency;
+        bool room = lane->places < limit + BROKEN(PLACE);
 
         order[i]->gate = room ? LANE_PLACE : LANE_WAITS;
         lane->places += room;
@@ -229,7 +231,7 @@ static int open_next(struct tx *tx, const struct queue_rules *rules, struct lane
                      INT(limit - lanes[i].places));
     }
     r = sets_run(&sets, tx, STMT_lane_next, 3, &rows);
-    for (size_t i = 0; !r && i < rows.n; i++) {
+    for (size_t i = 0; !r && !BROKEN(NEXT) && i < rows.n; i++) {
         struct lane key = {row_text(&rows, i, 1), row_text(&rows, i, 2), 0, 0, 0};
 
         lane_of(lanes, n, &key)->places++;

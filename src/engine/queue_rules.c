@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/fault.h"
 #include "core/bucket.h"
 #include "engine/queue.h"
@@ -185,7 +186,7 @@ int queue_rules_lock(struct tx *tx, struct queue_rules *rules)
 
 static struct bucket_limit limit_of(const struct queue_rule *rule)
 {
-    return (struct bucket_limit){rule->rate_milli, rule->rate_burst};
+    return (struct bucket_limit){rule->rate_milli / (1 + BROKEN(SLOW)), rule->rate_burst};
 }
 
 int64_t queue_rules_tokens(const struct queue_rule *rule, int64_t now)
@@ -210,7 +211,7 @@ void queue_rules_spend(struct queue_rule *rule, int64_t now, int64_t n)
     struct bucket b = {rule->bucket, rule->bucket_at};
 
     bucket_fill(&b, &limit, now);
-    bucket_take(&b, n);
+    bucket_take(&b, n - BROKEN(RATE));
     rule->bucket = b.level;
     rule->bucket_at = b.at;
 }

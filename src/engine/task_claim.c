@@ -176,6 +176,8 @@ static int look_at_queue(struct deal *d, struct scope *s)
                                        STR_ARG(s->queue)),
                              &s->problem);
     s->room = rule->paused ? 0 : queue_rules_tokens(rule, d->tx->now);
+    if (BROKEN(KEPT) && rule->key_concurrency && rule->held)
+        s->room = 0;
     if (rule->concurrency_max && rule->concurrency_max - rule->held < s->room)
         s->room = rule->concurrency_max - rule->held + BROKEN(LIMIT);
     s->room = s->room < 0 ? 0 : s->room;

@@ -44,6 +44,12 @@ struct ask_task {
     const char *key, *unique; /* NULL: none */
 };
 
+/* Settings of a queue; 0: no limit. */
+struct ask_queue {
+    int64_t concurrency, key_concurrency, rate_milli, burst;
+    bool fair;
+};
+
 /* What a lease was given for. */
 struct given {
     struct lease_ref lease;
@@ -93,8 +99,8 @@ struct ask {
     int64_t slots;
     struct ask_task *tasks;
     size_t tasks_n;
-    int64_t concurrency, key_concurrency; /* of a queue that is put */
-    const char *source;                   /* of a workflow */
+    struct ask_queue put; /* of a queue that is put */
+    const char *source;   /* of a workflow */
 };
 
 /* A new one, to be filled in; it lives as long as the world. */

@@ -31,8 +31,11 @@ static const ProtobufCMessage *put_queue(const struct ask *k, struct arena *a)
     Weft__V1__PutQueueRequest *m = NEW(a, PutQueueRequest, put_queue_request);
 
     m->queue = text(a, k->queue);
-    SET(m, concurrency_max, k->concurrency);
-    SET(m, key_concurrency, k->key_concurrency);
+    SET(m, concurrency_max, k->put.concurrency);
+    SET(m, key_concurrency, k->put.key_concurrency);
+    SET(m, rate, (double)k->put.rate_milli / 1000);
+    SET(m, rate_burst, k->put.burst);
+    SET(m, fair, k->put.fair);
     if (k->ttl_us)
         m->claim_ttl = codec_duration(a, k->ttl_us);
     return &m->base;

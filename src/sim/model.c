@@ -96,6 +96,8 @@ void model_move(struct model *m, struct m_task *t, enum task_event event, enum t
                   task_state_text(to).p);
     t->state = to;
     t->freed |= to == TASK_FAILED;
+    if (!t->node)
+        model_lane_moved(m, t);
     while (m->open_from < m->tasks_n && model_over(m->tasks[m->open_from]))
         m->open_from++;
 }
@@ -170,6 +172,11 @@ void model_ran(struct model *m, int64_t now, const struct model_op *op)
     if (parts[op->kind])
         parts[op->kind](m, op);
     note_state(m);
+}
+
+void model_settle(struct model *m)
+{
+    model_lane_settle(m);
 }
 
 /* Views. */

@@ -41,6 +41,8 @@ struct model *model_free(struct model *m);
 
 /* A request of a transaction that was committed. */
 void model_ran(struct model *m, int64_t now, const struct model_op *op);
+/* Whatever took effect at the same moment has been told. */
+void model_settle(struct model *m);
 
 /* What is to be seen of a queue, for comparison with the store. */
 void model_counts(const struct model *m, struct str queue, int64_t counts[TASK_STATE_N]);

@@ -28,13 +28,14 @@ static int64_t live_of_key(const struct model *m, const struct m_task *of)
     return n;
 }
 
-/* The first one in the queue's order. */
+/* The first one in the queue's order that need not wait for a place. */
 static struct m_task *first_ready(const struct model *m, const struct m_queue *q)
 {
     struct m_task *first = NULL;
 
     MODEL_EACH_TASK(m, t)
-    if (t->queue == q && t->state == TASK_READY && (!first || t->priority > first->priority))
+    if (t->queue == q && t->state == TASK_READY && t->gate != LANE_WAITS &&
+        (!first || model_lane_before(t, first)))
         first = t;
     return first;
 }
@@ -55,11 +56,11 @@ static void claim_one(struct model *m, const struct m_queue *q, const struct tas
     } else if (t->state != TASK_READY) {
         model_fail(m, "lease", "task %" PRId64 " was given while it is %s", t->id,
                    task_state_text(t->state).p);
-    } else if (q->key_concurrency == 0 && t != first) {
-        model_fail(m, "fifo", "task %" PRId64 " was given before task %" PRId64, t->id, first->id);
-    } else if (q->key_concurrency && t->key.n && t->id > q->key_since &&
-               live_of_key(m, t) >= q->key_concurrency) {
+    } else if (t->gate == LANE_WAITS || (q->key_concurrency && t->key.n && t->id > q->key_since &&
+                                         live_of_key(m, t) >= q->key_concurrency)) {
         model_fail(m, "key", "task %" PRId64 " was given while its key has no place", t->id);
+    } else if (t != first) {
+        model_fail(m, "fifo", "task %" PRId64 " was given before task %" PRId64, t->id, first->id);
     } else {
         model_grant(m, t, req->worker, l);
         if (!req->worker)
@@ -92,26 +93,42 @@ static enum code claim_code(struct model *m, const struct m_queue *q, const stru
     return w && worker_over(w->state) ? CODE_WORKER_LOST : CODE_OK;
 }
 
+/* That none was withheld that could be given. */
+static void check_number(struct model *m, struct m_queue *q, const struct task_claim *req, size_t n,
+                         int64_t least_claims, int64_t room)
+{
+    const struct m_task *first = first_ready(m, q);
+
+    if (first && (int64_t)n < least(room, least_claims))
+        model_fail(m, "withheld",
+                   "task %" PRId64 " is READY and was not given to who asked for %" PRId64,
+                   first->id, req->max);
+}
+
 void model_claim(struct model *m, const struct model_op *op)
 {
     const struct task_claim *req = op->request;
     const struct task_leases *leases = op->reply;
     struct m_queue *q = model_queue_of(m, req->queue);
-    int64_t room;
+    int64_t room, most, at_least;
 
     if (!model_code(m, op, claim_code(m, q, req)) || op->code != CODE_OK)
         return;
     room = room_of(m, q, req);
+    model_rate_look(q, m->now, &most, &at_least);
     if ((int64_t)leases->n > room)
         model_fail(m, "slots",
                    "%zu tasks of " STR_FMT " were given where there is room for %" PRId64,
                    leases->n, STR_ARG(q->name), room);
+    else if ((int64_t)leases->n > most)
+        model_fail(m, "rate", "%zu tasks of " STR_FMT " were given, and the rate allows %" PRId64,
+                   leases->n, STR_ARG(q->name), most);
     for (size_t i = 0; i < leases->n && !m->sim->result->check; i++)
         claim_one(m, q, req, &leases->list[i]);
-    if (!m->sim->result->check && (int64_t)leases->n < room && !q->key_concurrency &&
-        first_ready(m, q))
-        model_fail(m, "withheld", "task %" PRId64 " is READY and was not given to who asked",
-                   first_ready(m, q)->id);
+    if (m->sim->result->check)
+        return;
+    model_rate_spend(q, (int64_t)leases->n);
+    check_number(m, q, req, leases->n, at_least, room);
     if (!leases->n)
         model_told_due(m, q, leases->next_due_at);
 }

@@ -21,19 +21,26 @@ static struct m_queue *queue_need(struct model *m, struct str name)
 static void put_queue(struct model *m, const struct model_op *op)
 {
     const struct queue_put *put = op->request;
-    struct m_queue *q;
+    struct m_queue *q, was;
 
     if (!model_code(m, op, CODE_OK))
         return;
     q = queue_need(m, put->name);
+    was = *q;
     if (put->given & 1u << QUEUE_SET_CONCURRENCY_MAX)
         q->concurrency = put->set.concurrency_max;
-    if (put->set.key_concurrency != q->key_concurrency && m->tasks_n)
-        q->key_since = m->tasks[m->tasks_n - 1]->id;
     if (put->given & 1u << QUEUE_SET_KEY_CONCURRENCY)
         q->key_concurrency = put->set.key_concurrency;
+    if (put->given & 1u << QUEUE_SET_FAIR)
+        q->fair = put->set.fair;
     if (put->given & 1u << QUEUE_SET_CLAIM_TTL)
         q->claim_ttl_us = put->set.claim_ttl_us;
+    if (put->given & 1u << QUEUE_SET_RATE)
+        model_rate_set(q, put->set.rate_milli, put->set.rate_burst);
+    if (was.key_concurrency != q->key_concurrency && m->tasks_n)
+        q->key_since = m->tasks[m->tasks_n - 1]->id;
+    if (was.key_concurrency != q->key_concurrency || was.fair != q->fair)
+        model_lane_judge(m, q);
 }
 
 static void pause(struct model *m, const struct model_op *op, bool paused)
@@ -80,6 +87,7 @@ static void add_task(struct model *m, struct m_queue *q, const struct task_new *
     };
     ARENA_ROOM(&m->memory, m->tasks, m->tasks_n, m->tasks_cap, 64);
     m->tasks[m->tasks_n++] = t;
+    model_lane_moved(m, t);
     m->sim->result->coverage.tasks[TASK_BLOCKED][TASK_MET][t->state]++;
     world_say(m->sim, "    task %" PRId64 " %s", id, task_state_text(t->state).p);
 }

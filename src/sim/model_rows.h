@@ -6,6 +6,7 @@
 #define SIM_MODEL_ROWS_H
 
 #include "core/run.h"
+#include "engine/lane.h"
 #include "sim/model.h"
 
 struct m_queue {
@@ -13,7 +14,10 @@ struct m_queue {
     int64_t concurrency, key_concurrency, claim_ttl_us;
     int64_t key_since; /* tasks up to this one were added before key_concurrency was changed: their
                           places are kept until they end, however few there are now */
-    bool paused;
+    bool paused, fair;
+    int64_t rate_milli, burst;
+    /* What the rate has left lies between these, at that time. */
+    int64_t rate_most, rate_least, rate_at;
 };
 
 struct m_task {
@@ -26,7 +30,9 @@ struct m_task {
     int64_t expires_at;    /* of a guest's lease; 0: a heartbeat keeps it */
     bool cancel;
     struct str key, unique, payload;
-    bool node; /* of a run, and of no queue */
+    int64_t turn;        /* among the keys of a fair queue; 0: it has none */
+    enum lane_gate gate; /* where its key has so many places */
+    bool node;           /* of a run, and of no queue */
     bool
         freed; /* it has ended, and its unique key with it: giving it back does not take it again */
 };
@@ -73,6 +79,9 @@ struct model {
     size_t workers_n, workers_cap;
     struct m_run **runs;
     size_t runs_n, runs_cap;
+    /* What became READY, and what ended, since the lanes were settled. */
+    struct m_task **entering, **leaving;
+    size_t entering_n, entering_cap, leaving_n, leaving_cap;
 };
 
 struct m_queue *model_queue_of(struct model *m, struct str name);
@@ -117,6 +126,21 @@ void model_told_due(struct model *m, const struct m_queue *q, int64_t next_due_a
 /* LOST or GONE, and what it held is lost. */
 void model_worker_end(struct model *m, struct m_worker *w, enum worker_event event);
 void model_worker_beat(struct model *m, struct m_worker *w);
+
+/* Places and turns: it has moved; … */
+void model_lane_moved(struct model *m, struct m_task *t);
+/* … what has moved takes places and turns, or gives them to others; … */
+void model_lane_settle(struct model *m);
+/* … and the settings of the queue have changed. */
+void model_lane_judge(struct model *m, const struct m_queue *q);
+/* The order in which a queue gives its tasks. */
+bool model_lane_before(const struct m_task *a, const struct m_task *b);
+
+/* The rate of a queue: 0: it has none. */
+void model_rate_set(struct m_queue *q, int64_t rate_milli, int64_t burst);
+/* How many claims it allows now, at most and at least. */
+void model_rate_look(struct m_queue *q, int64_t now, int64_t *ret_most, int64_t *ret_least);
+void model_rate_spend(struct m_queue *q, int64_t n);
 
 /* Tasks of runs. */
 struct m_task *model_node_of(const struct model *m, int64_t task);

@@ -181,17 +181,27 @@ static void check_late(struct model *m, const char *what, int64_t id, int64_t du
                    (double)(m->now - due_at) / CLOCK_S);
 }
 
+/* Whoever was to wait for the shorter time comes first. */
+static struct m_task *first_due(const struct model *m)
+{
+    struct m_task *first = NULL;
+
+    MODEL_EACH_TASK(m, t)
+    if (t->state == TASK_DELAYED && t->due_at <= m->now && (!first || t->due_at < first->due_at))
+        first = t;
+    return first;
+}
+
 static int64_t promote(struct model *m)
 {
     int64_t n = 0;
 
-    for (size_t i = m->open_from; i < m->tasks_n; i++)
-        if (m->tasks[i]->state == TASK_DELAYED && m->tasks[i]->due_at <= m->now) {
-            check_late(m, "delayed task", m->tasks[i]->id, m->tasks[i]->due_at);
-            m->tasks[i]->due_at = 0;
-            model_move(m, m->tasks[i], TASK_DUE, TASK_READY);
-            n++;
-        }
+    for (struct m_task *t; (t = first_due(m)); n++) {
+        check_late(m, "delayed task", t->id, t->due_at);
+        t->due_at = 0;
+        model_move(m, t, TASK_DUE, TASK_READY);
+    }
+    model_lane_settle(m);
     return n;
 }
 
@@ -209,6 +219,7 @@ static int64_t take_back(struct model *m, int64_t (*of)(const struct m_task *t),
             n++;
         }
     }
+    model_lane_settle(m);
     return n;
 }
 

@@ -107,8 +107,15 @@ static void calm(struct sim *s, void *what, int64_t number)
 
 void sim_cluster_settle(struct sim *s)
 {
+    static const struct ask_queue settings[SIM_QUEUES_MAX] = {
+        {0                   },
+        {.concurrency = 3,     .rate_milli = 1500, .burst = 4},
+        {.key_concurrency = 1         },
+        {.fair = true},
+    };
+
     for (uint64_t i = 0; i < (uint64_t)s->o.profile.queues; i++)
-        sim_client_put_queue(s->clients[0], sim_client_queue(s, i), i == 1 ? 3 : 0, i == 2 ? 1 : 0);
+        sim_client_put_queue(s->clients[0], sim_client_queue(s, i), &settings[i]);
     if (s->o.profile.runs)
         sim_client_put_workflow(s->clients[0]);
 }

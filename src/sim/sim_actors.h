@@ -40,8 +40,7 @@ struct sim_client *sim_client_new(struct sim *s);
 void sim_client_start(struct sim_client *c);
 void sim_client_enqueue(struct sim_client *c, const char *queue, const struct ask_task *tasks,
                         size_t n);
-void sim_client_put_queue(struct sim_client *c, const char *queue, int64_t concurrency,
-                          int64_t key_concurrency);
+void sim_client_put_queue(struct sim_client *c, const char *queue, const struct ask_queue *put);
 /* The workflow of model.h. */
 void sim_client_put_workflow(struct sim_client *c);
 /* One of the others, of a queue, or of a task or run by its id. */

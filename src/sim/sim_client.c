@@ -55,14 +55,12 @@ void sim_client_enqueue(struct sim_client *c, const char *queue, const struct as
     ask_send(a);
 }
 
-void sim_client_put_queue(struct sim_client *c, const char *queue, int64_t concurrency,
-                          int64_t key_concurrency)
+void sim_client_put_queue(struct sim_client *c, const char *queue, const struct ask_queue *put)
 {
     struct ask *a = ask(c, ASK_PUT_QUEUE);
 
     a->queue = queue;
-    a->concurrency = concurrency;
-    a->key_concurrency = key_concurrency;
+    a->put = *put;
     a->ttl_us = 30 * CLOCK_S;
     a->tries_max = 1000;
     ask_send(a);
@@ -129,6 +127,24 @@ static void drain_one(struct sim_client *c)
         sim_client_do(c, ASK_DRAIN, NULL, incarnation);
 }
 
+/* Other settings of a queue, while its tasks wait and run. */
+static void settle_otherwise(struct sim_client *c, const char *queue)
+{
+    struct sim *s = c->sim;
+    struct ask_queue put = {
+        .key_concurrency = stream_between(s, &c->chance, 0, 2),
+        .fair = stream_chance(s, &c->chance, 500000),
+    };
+
+    if (stream_chance(s, &c->chance, 300000))
+        put.concurrency = stream_between(s, &c->chance, 2, 5);
+    if (stream_chance(s, &c->chance, 300000))
+        put.rate_milli = stream_between(s, &c->chance, 300, 3000);
+    if (put.rate_milli)
+        put.burst = stream_between(s, &c->chance, 0, 4);
+    sim_client_put_queue(c, queue, &put);
+}
+
 /* What operators do. */
 static void operate(struct sim_client *c)
 {
@@ -140,7 +156,7 @@ static void operate(struct sim_client *c)
         drain_one(c);
         return;
     }
-    switch (stream_below(s, &c->chance, 8)) {
+    switch (stream_below(s, &c->chance, 9)) {
     case 0:
         sim_client_do(c, ASK_PAUSE, queue, 0);
         break;
@@ -150,6 +166,9 @@ static void operate(struct sim_client *c)
         break;
     case 3:
         sim_client_do(c, ASK_REQUEUE, queue, 0);
+        break;
+    case 4:
+        settle_otherwise(c, queue);
         break;
     default:
         if (task)

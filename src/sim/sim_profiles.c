@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "sim/sim.h"
 
-#define WORLD .servers = 2, .workers = 4, .clients = 2, .queues = 3, .tasks = 60, .runs = 4
+#define WORLD .servers = 2, .workers = 4, .clients = 2, .queues = 4, .tasks = 60, .runs = 4
 
 const struct sim_profile sim_profiles[] = {
     {.name = "storm",

@@ -268,6 +268,8 @@ static void on_ran(void *context, struct batcher_request *const *list, size_t n,
             tell_of_call(v, c, list[i], now);
         else
             tell_of_own(v, list[i], now);
+        if (i + 1 == n || !list[i]->shared || list[i]->shared != list[i + 1]->shared)
+            model_settle(v->sim->model);
     }
 }
 
