@@ -53,6 +53,11 @@ static bool retries_now(const struct step *s)
     return s->retries;
 }
 
+static bool put_off(const struct step *s)
+{
+    return s->end && s->end->put_off_us > 0;
+}
+
 static void wait_start(struct step *s)
 {
     s->t->reason = TASK_REASON_NOT_BEFORE;
@@ -69,11 +74,21 @@ static void wait_groups(struct step *s)
     s->t->budget_from = s->t->attempts;
 }
 
+static void wait_until(struct step *s, enum task_reason reason, int64_t wait_us)
+{
+    s->t->reason = reason;
+    if (__builtin_add_overflow(s->now, wait_us, &s->t->due_at))
+        s->t->due_at = INT64_MAX;
+}
+
 static void wait_backoff(struct step *s)
 {
-    s->t->reason = TASK_REASON_BACKOFF;
-    if (__builtin_add_overflow(s->now, s->wait_us, &s->t->due_at))
-        s->t->due_at = INT64_MAX;
+    wait_until(s, TASK_REASON_BACKOFF, s->wait_us);
+}
+
+static void wait_refused(struct step *s)
+{
+    wait_until(s, TASK_REASON_REFUSALS, s->end->put_off_us);
 }
 
 static void retry(struct step *s)
@@ -85,6 +100,12 @@ static void retry(struct step *s)
 static void forgive(struct step *s)
 {
     s->t->reason = TASK_REASON_WORKER;
+    s->t->budget_from++;
+}
+
+static void forgive_late(struct step *s)
+{
+    wait_refused(s);
     s->t->budget_from++;
 }
 
@@ -169,6 +190,7 @@ static const struct move moves[] = {
 
     {TASK_LEASED,    TASK_START,    NULL,          TASK_RUNNING,   count,        "its worker started an attempt"},
     {TASK_LEASED,    TASK_RELEASE,  cancel_asked,  TASK_CANCELLED, cancel,       "its worker gave it back, and it was cancelled"},
+    {TASK_LEASED,    TASK_RELEASE,  put_off,       TASK_DELAYED,   wait_refused, "all who could take it refused, and it waits before they are asked again"},
     {TASK_LEASED,    TASK_RELEASE,  NULL,          TASK_READY,     wait_worker,  "its worker gave it back before it started"},
     {TASK_LEASED,    TASK_LOSE,     cancel_asked,  TASK_CANCELLED, cancel,       "its worker went silent, and it was cancelled"},
     {TASK_LEASED,    TASK_LOSE,     NULL,          TASK_READY,     wait_worker,  "its worker went silent before it started"},
@@ -189,6 +211,7 @@ static const struct move moves[] = {
     {TASK_RUNNING,   TASK_LOSE,     retries_now,   TASK_READY,     retry,        "its worker went silent, and it may try again"},
     {TASK_RUNNING,   TASK_LOSE,     NULL,          TASK_FAILED,    fail,         "its worker went silent for the last time"},
     {TASK_RUNNING,   TASK_RELEASE,  cancel_asked,  TASK_CANCELLED, cancel,       "its worker gave it back, and it was cancelled"},
+    {TASK_RUNNING,   TASK_RELEASE,  put_off,       TASK_DELAYED,   forgive_late, "all who could take it refused, and it waits before they are asked again"},
     {TASK_RUNNING,   TASK_RELEASE,  NULL,          TASK_READY,     forgive,      "its worker gave it back, and the attempt is not held against it"},
     {TASK_RUNNING,   TASK_STOP,     NULL,          TASK_CANCELLED, cancel,       "its worker stopped it"},
     {TASK_RUNNING,   TASK_CANCEL,   NULL,          TASK_RUNNING,   ask_cancel,   "it is to be cancelled, and its worker is told"},
@@ -203,9 +226,15 @@ static const struct move moves[] = {
 /* clang-format on */
 #define MOVES_N (sizeof(moves) / sizeof(moves[0]))
 
+/* The end of such a wait is no start time that anybody asked for. */
+static bool waits_to_try_again(const struct task *t)
+{
+    return t->reason == TASK_REASON_BACKOFF || t->reason == TASK_REASON_REFUSALS;
+}
+
 bool task_sound(const struct task *t)
 {
-    bool waits = t->reason == TASK_REASON_NOT_BEFORE || t->reason == TASK_REASON_BACKOFF;
+    bool waits = t->reason == TASK_REASON_NOT_BEFORE || waits_to_try_again(t);
 
     return t->budget_from >= 0 && t->budget_from <= t->attempts &&
            (!t->cancel || task_held(t->state)) &&
@@ -247,8 +276,7 @@ int task_move(struct task *t, enum task_event event, int64_t now, const struct t
     m = find(event, &s);
     if (!m)
         return TASK_E_REFUSED;
-    /* The end of a backoff is no start time that anybody asked for. */
-    if (t->reason == TASK_REASON_BACKOFF)
+    if (waits_to_try_again(t))
         t->due_at = 0;
     t->state = m->next;
     if (m->action)

@@ -6,7 +6,7 @@
  *      |   |            ^ ^                |                 |
  *      |  met       due | +----release-----+-----------------+
  *      |   |            |                                    |
- *      |   +-------> DELAYED <--it may try again, later------+--fail, time_out, lose--> FAILED
+ *      |   +-------> DELAYED <--again, but later-------------+--fail, time_out, lose--> FAILED
  *      |                                                     |
  *      +--skip--> SKIPPED                                    +--stop--> CANCELLED
  *
@@ -63,6 +63,7 @@ enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
     X(DEPENDENCIES, "waiting_for_dependencies")                                                    \
     X(NOT_BEFORE, "waiting_for_start_time")                                                        \
     X(BACKOFF, "waiting_for_backoff")                                                              \
+    X(REFUSALS, "waiting_after_refusals")                                                          \
     X(WORKER, "waiting_for_worker")                                                                \
     X(RUN_LIMIT, "waiting_for_run_limit")                                                          \
     X(PAUSED, "queue_paused")                                                                      \
@@ -79,11 +80,16 @@ enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
     X(OUTPUT_LARGE, "output_too_large")                                                            \
     X(REFERENCE, "reference_unresolved")                                                           \
     X(LOG_WRITE, "log_write_failed")                                                               \
+    X(BAD_REPORT, "bad_report")                                                                    \
+    X(NO_PROGRESS, "no_progress")                                                                  \
     X(TIMED_OUT, "timed_out")                                                                      \
     X(LOST, "worker_lost")                                                                         \
     X(CANCELLED, "cancelled")                                                                      \
     X(REQUEUED, "requeued")                                                                        \
-    X(WORKER_ERROR, "worker_reported_error")
+    X(WORKER_ERROR, "worker_reported_error")                                                       \
+    X(REFUSED, "runner_refused")                                                                   \
+    X(UNREACHABLE, "runner_unreachable")                                                           \
+    X(NOT_ACCEPTED, "not_accepted_in_time")
 #define TASK_REASON_ENUM(name, text) TASK_REASON_##name,
 enum task_reason { TASK_REASONS(TASK_REASON_ENUM) TASK_REASON_N };
 
@@ -105,6 +111,7 @@ struct task_end {
     enum outcome outcome;
     enum task_reason reason; /* NONE, or one that explains no failure: the outcome's own */
     int exit_code;           /* -1 where there is none */
+    int64_t put_off_us;      /* of RELEASE: not given out again before so long; 0: at once */
 };
 
 enum { TASK_E_REFUSED = 1 }; /* the machine has no such move */

@@ -11,17 +11,17 @@ static struct task_end end_by(enum task_event e)
 {
     switch (e) {
     case TASK_SUCCEED:
-        return (struct task_end){OUTCOME_SUCCEEDED, TASK_REASON_NONE, 0};
+        return (struct task_end){OUTCOME_SUCCEEDED, TASK_REASON_NONE, 0, 0};
     case TASK_FAIL:
-        return (struct task_end){OUTCOME_FAILED, TASK_REASON_COMMAND_FAILED, 1};
+        return (struct task_end){OUTCOME_FAILED, TASK_REASON_COMMAND_FAILED, 1, 0};
     case TASK_TIME_OUT:
-        return (struct task_end){OUTCOME_TIMED_OUT, TASK_REASON_TIMED_OUT, -1};
+        return (struct task_end){OUTCOME_TIMED_OUT, TASK_REASON_TIMED_OUT, -1, 0};
     case TASK_LOSE:
-        return (struct task_end){OUTCOME_LOST, TASK_REASON_LOST, -1};
+        return (struct task_end){OUTCOME_LOST, TASK_REASON_LOST, -1, 0};
     case TASK_STOP:
-        return (struct task_end){OUTCOME_CANCELLED, TASK_REASON_CANCELLED, -1};
+        return (struct task_end){OUTCOME_CANCELLED, TASK_REASON_CANCELLED, -1, 0};
     default:
-        return (struct task_end){OUTCOME_REJECTED, TASK_REASON_NONE, -1};
+        return (struct task_end){OUTCOME_REJECTED, TASK_REASON_NONE, -1, 0};
     }
 }
 
@@ -187,6 +187,42 @@ static void it_is_not_due_before_its_time(void **state)
     assert_int_equal(task_move(&t, TASK_DUE, 10 * S, NULL, NULL, NULL), 0);
 }
 
+/* When nobody is left to ask, it waits; it costs no budget, and what is cancelled does not wait. */
+static void a_release_may_put_it_off(void **state)
+{
+    static const struct {
+        const char *name;
+        enum task_state from, to;
+        int64_t put_off_us, due_at, budget_from;
+        enum task_reason reason;
+        bool cancel;
+    } rows[] = {
+  /* clang-format off */
+        {"unstarted",            TASK_LEASED,  TASK_DELAYED,   4 * S,     14 * S,    0, TASK_REASON_REFUSALS,  false},
+        {"started",              TASK_RUNNING, TASK_DELAYED,   4 * S,     14 * S,    1, TASK_REASON_REFUSALS,  false},
+        {"beyond all time",      TASK_LEASED,  TASK_DELAYED,   INT64_MAX, INT64_MAX, 0, TASK_REASON_REFUSALS,  false},
+        {"not put off",          TASK_LEASED,  TASK_READY,     0,         0,         0, TASK_REASON_WORKER,    false},
+        {"unstarted, cancelled", TASK_LEASED,  TASK_CANCELLED, 4 * S,     0,         0, TASK_REASON_CANCELLED, true},
+        {"started, cancelled",   TASK_RUNNING, TASK_CANCELLED, 4 * S,     0,         0, TASK_REASON_CANCELLED, true},
+  /* clang-format on */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct task_end end = {OUTCOME_REJECTED, TASK_REASON_REFUSED, -1, rows[i].put_off_us};
+        struct task t = task_in(rows[i].from);
+
+        t.cancel = rows[i].cancel;
+        CHECK_ROW(rows[i].name, task_move(&t, TASK_RELEASE, 10 * S, &end, NULL, NULL) == 0);
+        CHECK_ROW(rows[i].name, t.state == rows[i].to && t.reason == rows[i].reason);
+        CHECK_ROW(rows[i].name, t.due_at == rows[i].due_at && t.budget_from == rows[i].budget_from);
+        if (t.state != TASK_DELAYED || t.due_at == INT64_MAX)
+            continue;
+        CHECK_ROW(rows[i].name, task_move(&t, TASK_DUE, 14 * S, NULL, NULL, NULL) == 0);
+        CHECK_ROW(rows[i].name, t.due_at == 0);
+    }
+}
+
 /* The end of a backoff is no start time: given back, the task does not wait for it. */
 static void a_backoff_leaves_no_start_time(void **state)
 {
@@ -241,7 +277,7 @@ static void the_reason_of_a_failure_explains_it(void **state)
     for (int r = 0; r < TASK_REASON_N; r++) {
         bool explains = (r >= TASK_REASON_COMMAND_FAILED && r <= TASK_REASON_LOST) ||
                         r == TASK_REASON_WORKER_ERROR;
-        struct task_end end = {OUTCOME_FAILED, (enum task_reason)r, 1};
+        struct task_end end = {OUTCOME_FAILED, (enum task_reason)r, 1, 0};
         struct task t = task_in(TASK_RUNNING);
 
         t.retry = policy(1, 0);
@@ -278,6 +314,7 @@ struct walk {
     int64_t charged; /* starts since the budget was given, without those that were given back */
     bool asked;      /* cancelled while somebody held it */
     int64_t cap_us;
+    int64_t put_off_us; /* of releases */
     struct prng prng;
 };
 
@@ -340,6 +377,7 @@ static void walk(struct walk w, struct task before, int64_t now, int depth)
         struct task t = before;
         struct walk next = w;
 
+        end.put_off_us = w.put_off_us;
         /* What is refused changes nothing, so that the history goes on as one without it. */
         if (task_move(&t, (enum task_event)e, now, &end, &next.prng, NULL)) {
             CHECK_ROW(w.policy, same(&t, &before));
@@ -390,7 +428,8 @@ static void every_history_of_eight_events(void **state)
     rows[6].retry.exit_codes_n = 1;
     rows[6].retry.exit_codes[0] = 75;
     for (size_t i = 0; i < ROWS_N(rows); i++) {
-        struct walk w = {.policy = rows[i].name, .cap_us = rows[i].retry.cap_us};
+        struct walk w = {
+            .policy = rows[i].name, .cap_us = rows[i].retry.cap_us, .put_off_us = i % 2 ? S : 0};
         struct task t = task_in(TASK_BLOCKED);
 
         prng_seed(&w.prng, i);
@@ -454,6 +493,7 @@ int main(void)
         cmocka_unit_test(every_event_in_every_state),
         cmocka_unit_test(moves),
         cmocka_unit_test(it_is_not_due_before_its_time),
+        cmocka_unit_test(a_release_may_put_it_off),
         cmocka_unit_test(a_backoff_leaves_no_start_time),
         cmocka_unit_test(a_wait_beyond_all_time_ends_with_it),
         cmocka_unit_test(other_moves_do_without_a_policy),

@@ -211,7 +211,8 @@ static void note_attempt(struct change *c, const struct task_row *row, enum task
 int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,
                        const struct task_result *result, struct str digest)
 {
-    const struct task_end end = {result->outcome, result->reason, result->exit_code};
+    const struct task_end end = {result->outcome, result->reason, result->exit_code,
+                                 result->put_off_us};
     enum task_state from = row->task.state;
     int64_t token = row->token;
     struct buf more;

@@ -89,6 +89,7 @@ struct task_result {
     struct str message;
     int exit_code;         /* -1: none */
     int signal;            /* 0: none */
+    int64_t put_off_us;    /* REJECTED: not to be given out again before so long; 0: at once */
     int64_t start_wait_us; /* from the claim to the start, where its holder made it wait */
     int64_t run_us, cpu_us, max_rss_bytes;
     struct str stderr_tail;

@@ -199,6 +199,9 @@ static void say_delayed(struct buf *b, const struct task_view *t)
     if (str_eq(t->reason, task_reason_text(TASK_REASON_BACKOFF)))
         buf_printf(b, "it tries again at %.*s, after attempt %" PRId64 " failed", STR_ARG(when),
                    t->attempts_n ? t->attempts[t->attempts_n - 1].number : 0);
+    else if (str_eq(t->reason, task_reason_text(TASK_REASON_REFUSALS)))
+        buf_printf(b, "all runners that could take it refused; they are asked again at %.*s",
+                   STR_ARG(when));
     else
         buf_printf(b, "it starts at %.*s and not before", STR_ARG(when));
     if (t->detail.n)
