@@ -35,6 +35,9 @@ struct hub_place {
     int64_t due_us;   /* one is woken then; 0: nobody knows of anything */
     int64_t net_us;   /* likewise */
     int64_t until_us; /* somebody wants to be woken then; 0: nobody does */
+    /* Of events: */
+    int64_t crowd_us; /* all were last woken */
+    int64_t all_us;   /* there are news, and all are to be woken then; 0: none */
 };
 
 struct hub {
@@ -181,6 +184,38 @@ static void place_all(struct hub *h, struct hub_place *p)
     LIST_EACH(link, &p->looking) wait_of(link)->news = true;
 }
 
+static bool watched(const struct hub_place *p)
+{
+    return p->topic == HUB_RUN_EVENTS || p->topic == HUB_EVENTS;
+}
+
+/* Have a timer look at the places: a commit is told of on a store's thread. */
+static void rearm(struct hub_place *p)
+{
+    struct hub_seat *seat = wait_of(p->asleep.next)->seat;
+
+    seat->rearm = true;
+    loop_wake(&seat->wake);
+}
+
+/* News of events are for all who watch: a crowd of them rests in between, so that what is watched has the
+ * machine. */
+static void place_events(struct hub *h, struct hub_place *p)
+{
+    int64_t now = clock_monotonic();
+    int64_t free_at = p->crowd_us + (int64_t)p->waits * HUB_WATCHER_US;
+
+    if (p->waits < HUB_CROWD || free_at <= now) {
+        p->crowd_us = now;
+        p->all_us = 0;
+        place_all(h, p);
+    } else if (!p->all_us) {
+        p->all_us = free_at;
+        if (!list_empty(&p->asleep))
+            rearm(p);
+    }
+}
+
 static void tell(struct hub *h, const struct hub_news *news)
 {
     struct hub_place *p = place_find(h, news->topic, news->queue, news->run);
@@ -189,6 +224,8 @@ static void tell(struct hub *h, const struct hub_news *news)
         return;
     if (news->topic == HUB_QUEUE && news->n != HUB_ALL)
         place_give(h, p, news->n);
+    else if (watched(p))
+        place_events(h, p);
     else
         place_all(h, p);
 }
@@ -207,7 +244,7 @@ static int64_t sooner(int64_t a, int64_t b)
 
 static int64_t place_next(const struct hub_place *p)
 {
-    return sooner(sooner(p->due_us, p->net_us), p->until_us);
+    return sooner(sooner(p->due_us, p->net_us), sooner(p->until_us, p->all_us));
 }
 
 /* When the first place wants to be looked at; 0: none. */
@@ -244,6 +281,8 @@ static void place_time(struct hub *h, struct hub_place *p, int64_t now)
 {
     if (p->until_us && p->until_us <= now)
         place_until(h, p, now);
+    if (p->all_us && p->all_us <= now)
+        place_events(h, p);
     if (p->due_us && p->due_us <= now) {
         p->due_us = 0;
         place_give(h, p, 1);
@@ -442,12 +481,8 @@ void hub_forget(struct hub_wait *w, int64_t took)
     h->stats.waiting--;
     if (rest > 0)
         place_give(h, p, rest);
-    if (!list_empty(&p->asleep) && wait_of(p->asleep.next)->seat != w->seat) {
-        struct hub_seat *other = wait_of(p->asleep.next)->seat;
-
-        other->rearm = true;
-        loop_wake(&other->wake);
-    }
+    if (!list_empty(&p->asleep) && wait_of(p->asleep.next)->seat != w->seat)
+        rearm(p);
     place_leave(h, p);
     pthread_mutex_unlock(&h->lock);
 }

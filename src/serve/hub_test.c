@@ -274,6 +274,50 @@ static void events_wake_who_watches_them(void **state)
     assert_string_equal(woken(f), "4 ");
 }
 
+#define CROWD (3 * HUB_CROWD)
+
+static size_t crowd_woken;
+
+static void count_woken(struct hub_wait *w)
+{
+    (void)w;
+    crowd_woken++;
+}
+
+static void crowd_sleep(struct hub_wait *crowd)
+{
+    for (size_t i = 0; i < CROWD; i++) {
+        hub_look(&crowd[i]);
+        hub_sleep(&crowd[i], NULL);
+    }
+}
+
+static void a_crowd_that_watches_rests_between_news_and_misses_none(void **state)
+{
+    struct event event = {.run = 7};
+    struct tx tx = {.events = &event, .events_n = 1};
+    struct fixture *f = *state;
+    struct hub_wait crowd[CROWD] = {0};
+    int64_t begun;
+
+    for (size_t i = 0; i < CROWD; i++)
+        crowd[i] = (struct hub_wait){
+            .seat = f->seat, .topic = HUB_RUN_EVENTS, .run = 7, .woken = count_woken};
+    crowd_woken = 0;
+    crowd_sleep(crowd);
+    begun = clock_monotonic();
+    hub_committed(f->hub, &tx);
+    woken(f);
+    assert_int_equal(crowd_woken, CROWD);
+    crowd_sleep(crowd);
+    hub_committed(f->hub, &tx);
+    while (crowd_woken < 2 * (size_t)CROWD)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_true(clock_monotonic() - begun >= CROWD * HUB_WATCHER_US);
+    for (size_t i = 0; i < CROWD; i++)
+        hub_forget(&crowd[i], 0);
+}
+
 static void many_runs_in_a_commit_are_all_told(void **state)
 {
     struct event events[1000];
@@ -510,6 +554,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(settings_wake_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_wake_who_watches_them, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_crowd_that_watches_rests_between_news_and_misses_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_runs_in_a_commit_are_all_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_hear_of_what_is_committed_here, set_up, tear_down),
         cmocka_unit_test(the_net_wakes_who_sleeps_long),
