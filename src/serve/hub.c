@@ -198,8 +198,8 @@ static void rearm(struct hub_place *p)
     loop_wake(&seat->wake);
 }
 
-/* News of events are for all who watch: a crowd of them rests in between, so that what is watched has the
- * machine. */
+/* News of events are for all who watch: a crowd of them rests in between, so that what is watched
+ * has the machine. */
 static void place_events(struct hub *h, struct hub_place *p)
 {
     int64_t now = clock_monotonic();

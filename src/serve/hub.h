@@ -20,8 +20,8 @@
  * Nobody is woken for nothing: news of a queue are a number of tasks, each promised to one of those
  * that wait, the longest asleep first, as many as it wants. Who leaves with less than it was
  * promised gives the rest back, and the next is woken. Who waits for events is woken by each commit
- * that has some, all of them; a crowd that waits for the same is woken together and then rests for a
- * while that grows with their number, so that watching does not slow what is watched.
+ * that has some, all of them; a crowd that waits for the same is woken together and then rests for
+ * a while that grows with their number, so that watching does not slow what is watched.
  *
  *     static void claim_once(struct claim *c)
  *     {
@@ -65,8 +65,8 @@ struct hub_options {
 };
 
 #define HUB_NET_US (10LL * 1000000)
-/* So many that watch the same are a crowd; a thousand of them are told five times a second. What one costs was measured
- * at 30 to 60 us. */
+/* So many that watch the same are a crowd; a thousand of them are told five times a second. What
+ * one costs was measured at 30 to 60 us. */
 #define HUB_CROWD      32u
 #define HUB_WATCHER_US 200
 

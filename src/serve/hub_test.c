@@ -554,8 +554,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(settings_wake_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_wake_who_watches_them, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_crowd_that_watches_rests_between_news_and_misses_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_crowd_that_watches_rests_between_news_and_misses_none,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_runs_in_a_commit_are_all_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_hear_of_what_is_committed_here, set_up, tear_down),
         cmocka_unit_test(the_net_wakes_who_sleeps_long),

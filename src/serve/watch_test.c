@@ -46,6 +46,38 @@ static void a_run_is_watched_to_its_end(void **state)
     calls_testing_deinit(&c);
 }
 
+static void a_watcher_may_ask_for_kinds_and_tasks(void **state)
+{
+    struct calls_testing_call watch;
+    struct calls_testing c;
+    const char *run;
+
+    calls_testing_init(&c, state);
+    run = start_run(&c);
+    calls_testing_start(
+        &c, &watch, "runs.watch",
+        REQUEST(&c, "{\"id\": \"%s\", \"kinds\": [\"run_*\", \"task_CANCELLED\"]}", run));
+    calls_testing_wait_messages(&watch, 1);
+    calls_testing_ok(&c, "runs.cancel", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    calls_testing_wait(&watch);
+    HAS(watch.history.p, "\"kind\":\"run_RUNNING\"");
+    HAS(watch.history.p, "\"kind\":\"task_CANCELLED\"");
+    assert_null(strstr(watch.history.p, "task_READY"));
+    HAS(watch.reply, "\"kind\":\"run_CANCELLED\"");
+    calls_testing_end(&watch);
+    calls_testing_start(&c, &watch, "runs.watch",
+                        REQUEST(&c, "{\"id\": \"%s\", \"tasks\": [\"b\"]}", run));
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.messages, 0);
+    calls_testing_end(&watch);
+    calls_testing_start(&c, &watch, "runs.watch",
+                        REQUEST(&c, "{\"id\": \"%s\", \"tasks\": [\"\"]}", run));
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_INVALID);
+    calls_testing_end(&watch);
+    calls_testing_deinit(&c);
+}
+
 static void who_does_not_pull_gets_no_more(void **state)
 {
     struct calls_testing_call watch = {.call.deadline_us = INT64_MAX, .holds = true};
@@ -141,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TESTS(a_run_is_watched_to_its_end),
+        STORE_TESTS(a_watcher_may_ask_for_kinds_and_tasks),
         STORE_TESTS(who_does_not_pull_gets_no_more),
         STORE_TESTS(a_log_is_followed_while_it_is_written),
     };
