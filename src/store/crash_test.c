@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "store/store_testing.h"
+#include "store/proxy_testing.h"
 
 #define ATTEMPTS_MAX 5
 #define BURNED_MAX   100
@@ -155,11 +155,51 @@ static void a_number_that_is_given_out_again_is_not_taken_for_ours(void **state)
     store_free(s);
 }
 
+/* The answer to a commit is lost, and before anybody asks the server crashes, too: what it had
+ * acknowledged to nobody is there, with its receipt. */
+static void a_commit_that_a_crash_followed_is_found(void **state)
+{
+    struct server *server = *state;
+    struct store_options options = {.mode = STORE_WRITE, .connect_ms = 500};
+    struct store_testing t = {.backend = STORE_POSTGRES, .url = server->url};
+    struct store *s = NULL;
+    struct proxy *p;
+
+    if (server->missing) {
+        print_message("there is no Postgres server to test with\n");
+        skip();
+    }
+    p = proxy_new(&t);
+    p->word = "weft COMMIT";
+    options.url = str_of(p->url);
+    STORE_OK(s, store_open(&options, &s));
+    for (int more = 0; more < 2;
+         more++) { /* with a new row for the receipt, and with the old one */
+        store_testing_begin(s);
+        store_testing_set(s, more ? "second" : "first", 1);
+        atomic_store(&p->countdown, 0);
+        atomic_store(&p->trouble, DOWN);
+        assert_int_equal(store_commit(s), -EHOSTUNREACH);
+        server_ask(server, "kill");
+        server_ask(server, "start");
+        atomic_store(&p->trouble, PASS);
+        STORE_OK(s, store_settle(s));
+        store_testing_begin(s);
+        assert_int_equal(store_testing_get(s, more ? "second" : "first"), 1);
+        store_testing_commit(s);
+    }
+    store_free(s);
+    proxy_end(p);
+    arena_deinit(&t.a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_number_that_is_given_out_again_is_not_taken_for_ours,
                                         server_setup, server_teardown),
+        cmocka_unit_test_setup_teardown(a_commit_that_a_crash_followed_is_found, server_setup,
+                                        server_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

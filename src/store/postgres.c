@@ -79,7 +79,7 @@ static int begin_send(struct postgres *p, bool write)
     if (!r && p->store.pooled)
         r = wire_send(&p->wire, &(struct call){.name = "begin", .text = p->begin_text});
     if (!r && write)
-        r = postgres_receipt_send(p);
+        r = postgres_receipt_hold(p);
     else if (!r && !p->store.pooled)
         r = postgres_own_send(p, OWN_NOW);
     return r ? fault(r) : 0;
@@ -97,21 +97,13 @@ static int postgres_begin(struct store *s, int64_t *ret_now)
     r = begin_send(p, write);
     if (!r)
         r = wire_answers(&p->wire, &result);
-    /* Our row has gone: nothing was written for a day, or the table was rewritten. */
-    if (!r && PQntuples(result) == 0) {
-        PQclear(result);
-        p->receipt.at[0] = '\0';
-        r = postgres_receipt_send(p);
-        if (!r)
-            r = wire_answers(&p->wire, &result);
-    }
     if (r) {
         wire_close(&p->wire);
         return fault(r);
     }
     *ret_now = postgres_int(result, 0, 0);
     if (write)
-        postgres_receipt_keep(&p->receipt, result);
+        postgres_receipt_held(p, result);
     PQclear(result);
     return 0;
 }
@@ -223,6 +215,9 @@ static int64_t rows_changed(PGresult *result)
     return n;
 }
 
+/* The mark that it may release and set, itself, and the receipt and COMMIT behind it. */
+#define SENT_SPARE 5
+
 /* Send a statement with its parameters. */
 static int send_run(struct postgres *p, enum statement_id id, const struct cell *params,
                     size_t sets)
@@ -234,7 +229,7 @@ static int send_run(struct postgres *p, enum statement_id id, const struct cell 
     char *at;
     int r = kinds_check(p, id, params, sets, &size);
 
-    if (!r && p->wire.sent_n + 4 > WIRE_SENT_MAX)
+    if (!r && p->wire.sent_n + SENT_SPARE > WIRE_SENT_MAX)
         r = settle_sent(p);
     if (r)
         return fault(r);
@@ -407,23 +402,37 @@ static void postgres_rollback(struct store *s)
     s->error = kept;
 }
 
+/* The receipt and COMMIT go in one round trip. After a statement that failed the server runs
+ * neither, so that there is no commit without its receipt, and no receipt without its commit. */
+static int commit_send(struct postgres *p, PGresult *ret[static 2], size_t *ret_n)
+{
+    int r = 0;
+
+    *ret_n = p->store.options.mode == STORE_WRITE ? 2 : 1;
+    if (*ret_n == 2)
+        r = postgres_receipt_send(p);
+    if (!r)
+        r = postgres_own_send(p, OWN_COMMIT);
+    if (!r)
+        r = wire_answers_many(&p->wire, ret, *ret_n);
+    return r ? fault(r) : 0;
+}
+
 static int postgres_commit(struct store *s)
 {
     struct postgres *p = postgres_of(s);
-    PGresult *result;
-    bool committed;
-    int r = postgres_own_send(p, OWN_COMMIT);
+    PGresult *results[2] = {NULL};
+    size_t n;
+    int r = commit_send(p, results, &n);
 
-    if (!r)
-        r = wire_answers(&p->wire, &result);
     if (!r) {
-        committed = strcmp(PQcmdStatus(result), "COMMIT") == 0;
-        PQclear(result);
-        if (!committed)
+        if (strcmp(PQcmdStatus(results[n - 1]), "COMMIT") != 0)
             r = store_say(s, -EBADMSG,
                           "a statement had failed, so that the server rolled back instead");
-        else if (s->options.mode == STORE_WRITE)
-            postgres_receipt_moved(&p->receipt);
+        else if (n == 2)
+            postgres_receipt_keep(p, results[0]);
+        while (n > 0)
+            PQclear(results[--n]);
     } else if (r != -ECONNRESET) {
         postgres_rollback(s);
     } else if (s->options.mode == STORE_READ) {

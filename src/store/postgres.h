@@ -29,20 +29,24 @@ enum {
 #define PARAMS_MAX 64
 
 #define MICROSECONDS "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-#define RECEIPT_RETURNING                                                                          \
-    " RETURNING " MICROSECONDS ", ctid::text, pg_current_xact_id()::text, pg_backend_pid()"
+/* A transaction without a number has written nothing. The server says so best: a statement that
+ * only reads by its name may call what writes, and one that writes may find nothing to write. */
+#define WROTE "pg_current_xact_id_if_assigned() IS NOT NULL"
 
 #define OWN_STATEMENTS(X)                                                                          \
     X(BEGIN, "BEGIN ISOLATION LEVEL READ COMMITTED")                                               \
     X(BEGIN_READ, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")                               \
     X(NOW, "SELECT " MICROSECONDS)                                                                 \
-    X(RECEIPT, "UPDATE weft.receipt SET n = $3, at = " MICROSECONDS                                \
-               " WHERE ctid = $1 AND holder = $2" RECEIPT_RETURNING)                               \
-    X(RECEIPT_NEW,                                                                                 \
-      "WITH old AS (DELETE FROM weft.receipt WHERE ctid = ANY (ARRAY("                             \
-      "SELECT ctid FROM weft.receipt WHERE at < " MICROSECONDS " - 86400000000"                    \
-      " FOR UPDATE SKIP LOCKED)))"                                                                 \
-      " INSERT INTO weft.receipt VALUES ($1, $2, " MICROSECONDS ")" RECEIPT_RETURNING)             \
+    X(HOLD, "SELECT " MICROSECONDS ", pg_advisory_xact_lock($1),"                                  \
+            " EXISTS (SELECT FROM weft.receipt WHERE ctid = $3 AND holder = $2"                    \
+            " AND at > " MICROSECONDS " - 43200000000)")                                           \
+    X(RECEIPT, "UPDATE weft.receipt SET n = $2, at = " MICROSECONDS                                \
+               " WHERE ctid = $3 AND holder = $1 AND " WROTE " RETURNING ctid::text")              \
+    X(RECEIPT_NEW, "WITH old AS (DELETE FROM weft.receipt WHERE ctid = ANY (ARRAY("                \
+                   "SELECT ctid FROM weft.receipt WHERE at < " MICROSECONDS                        \
+                   " - 86400000000 AND " WROTE " FOR UPDATE SKIP LOCKED)))"                        \
+                   " INSERT INTO weft.receipt SELECT $1, $2, " MICROSECONDS " WHERE " WROTE        \
+                   " RETURNING ctid::text")                                                        \
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
     X(MARK, "SAVEPOINT mark")                                                                      \
@@ -56,14 +60,12 @@ extern const struct postgres_own {
     const char *text;
 } postgres_owns[OWN_N];
 
-/* What is asked for after a lost commit. The number of a transaction alone would not do: a server
+/* What is asked for after a lost commit. The number of the server's transaction would not do: one
  * that crashed gives numbers out again whose log had not reached the disk. */
 struct postgres_receipt {
     int64_t holder, n;
-    char at[24];   /* the place of the row as it was last committed; "": there is none */
-    char next[24]; /* its place when the transaction is committed */
-    char xid[24];
-    char pid[12]; /* of the session that it runs in */
+    char at[24]; /* the place of the row as it was last committed */
+    bool there;  /* it is still there, and will be until the transaction ends */
 };
 
 struct postgres {
@@ -97,11 +99,14 @@ int postgres_prepare(struct store *s);
 int64_t postgres_int(const PGresult *result, int row, int column);
 int postgres_own_send(struct postgres *p, enum own own);
 
-/* postgres_receipt.c: put the transaction's number into our row, or into a new one, and learn the
- * time; keep what came back; after the commit the row stands in its next place. */
+/* postgres_receipt.c: with BEGIN, take the lock by which it is seen that the transaction goes on,
+ * and ask for the time and for our row; before COMMIT, in the same round trip, put the
+ * transaction's number into that row, or into a new one, if it has written; and keep the row's
+ * place once it is committed. */
+int postgres_receipt_hold(struct postgres *p);
+void postgres_receipt_held(struct postgres *p, const PGresult *result);
 int postgres_receipt_send(struct postgres *p);
-void postgres_receipt_keep(struct postgres_receipt *receipt, const PGresult *result);
-void postgres_receipt_moved(struct postgres_receipt *receipt);
+void postgres_receipt_keep(struct postgres *p, const PGresult *result);
 /* As struct backend's settle. */
 int postgres_settle(struct store *s);
 

@@ -8,52 +8,87 @@
 #include "base/fault.h"
 #include "store/postgres.h"
 
-int postgres_receipt_send(struct postgres *p)
+/* Each transaction has a key of its own, since the one before may not have ended yet on the server,
+ * where its connection was lost. */
+static int64_t hold_key(const struct postgres_receipt *receipt)
 {
-    struct postgres_receipt *receipt = &p->receipt;
-    enum own own = *receipt->at ? OWN_RECEIPT : OWN_RECEIPT_NEW;
-    char holder[24], n[24];
-    const char *const values[] = {receipt->at, holder, n};
-    int none = own == OWN_RECEIPT ? 0 : 1; /* a new row has no place yet */
+    return (int64_t)((uint64_t)receipt->holder + (uint64_t)receipt->n);
+}
 
-    snprintf(holder, sizeof(holder), "%" PRId64, receipt->holder);
-    snprintf(n, sizeof(n), "%" PRId64, receipt->n);
+static int own_send_with(struct postgres *p, enum own own, const char *const *values, int n)
+{
     return wire_send(&p->wire,
                      &(struct call){.name = postgres_owns[own].name,
                                     .text = p->store.pooled ? postgres_owns[own].text : NULL,
-                                    .n = 3 - none,
-                                    .values = values + none});
+                                    .n = n,
+                                    .values = values});
 }
-void postgres_receipt_keep(struct postgres_receipt *receipt, const PGresult *result)
+
+/* Our transaction having read the table, nobody rewrites it; and whoever deletes rows of those who
+ * have gone leaves one alone that is half a day younger. So what is there now can be moved later.
+ */
+int postgres_receipt_hold(struct postgres *p)
 {
-    snprintf(receipt->next, sizeof(receipt->next), "%s", PQgetvalue(result, 0, 1));
-    snprintf(receipt->xid, sizeof(receipt->xid), "%s", PQgetvalue(result, 0, 2));
-    snprintf(receipt->pid, sizeof(receipt->pid), "%s", PQgetvalue(result, 0, 3));
+    const struct postgres_receipt *receipt = &p->receipt;
+    char key[24], holder[24];
+
+    snprintf(key, sizeof(key), "%" PRId64, hold_key(receipt));
+    snprintf(holder, sizeof(holder), "%" PRId64, receipt->holder);
+    return own_send_with(
+        p, OWN_HOLD, (const char *const[]){key, holder, *receipt->at ? receipt->at : "(0,0)"}, 3);
 }
-void postgres_receipt_moved(struct postgres_receipt *receipt)
+
+void postgres_receipt_held(struct postgres *p, const PGresult *result)
 {
-    memcpy(receipt->at, receipt->next, sizeof(receipt->at));
+    p->receipt.there = PQgetvalue(result, 0, 2)[0] == 't';
+}
+
+int postgres_receipt_send(struct postgres *p)
+{
+    const struct postgres_receipt *receipt = &p->receipt;
+    char holder[24], n[24];
+
+    snprintf(holder, sizeof(holder), "%" PRId64, receipt->holder);
+    snprintf(n, sizeof(n), "%" PRId64, receipt->n);
+    return own_send_with(p, receipt->there ? OWN_RECEIPT : OWN_RECEIPT_NEW,
+                         (const char *const[]){holder, n, receipt->at}, receipt->there ? 3 : 2);
+}
+
+void postgres_receipt_keep(struct postgres *p, const PGresult *result)
+{
+    if (PQntuples(result) > 0)
+        snprintf(p->receipt.at, sizeof(p->receipt.at), "%s", PQgetvalue(result, 0, 0));
 }
 
 enum fate { FATE_UNKNOWN, FATE_COMMITTED, FATE_ABORTED };
 
-/* Is the transaction still in progress? Then the server has not noticed that we are gone: from the
- * second time on its session is ended, after which there is an answer. */
-static int progress_ask(struct postgres *p, int time, int64_t deadline, bool *ret)
+/* Whoever holds the lock of our transaction still runs it: a server that has not noticed that we
+ * are gone. From the second time on its session is ended. */
+static int hold_end(struct postgres *p, int64_t deadline)
 {
-    PGresult *result;
+    uint64_t key = (uint64_t)hold_key(&p->receipt);
     char text[320];
-    int r;
 
     snprintf(text, sizeof(text),
-             "SELECT coalesce(pg_xact_status('%s'), ''), (SELECT count(pg_terminate_backend(pid)) "
-             "FROM pg_stat_activity"
-             " WHERE %s AND backend_xid = '%s'::xid8::xid AND pid = %s)",
-             p->receipt.xid, time > 1 ? "true" : "false", p->receipt.xid, p->receipt.pid);
+             "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'"
+             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+             " AND classid = %" PRIu64 " AND objid = %" PRIu64 " AND objsubid = 1 AND granted",
+             key >> 32, key & UINT32_MAX);
+    return wire_script(&p->wire, text, deadline, NULL);
+}
+
+static int hold_ask(struct postgres *p, int64_t deadline, bool *ret_held)
+{
+    PGresult *result;
+    char text[80];
+    int r;
+
+    snprintf(text, sizeof(text), "SELECT pg_try_advisory_xact_lock(%" PRId64 ")",
+             hold_key(&p->receipt));
     r = wire_script(&p->wire, text, deadline, &result);
     if (r)
         return r;
-    *ret = strcmp(PQgetvalue(result, 0, 0), "in progress") == 0;
+    *ret_held = PQgetvalue(result, 0, 0)[0] == 'f';
     PQclear(result);
     return 0;
 }
@@ -66,25 +101,26 @@ static int receipt_ask(struct postgres *p, int64_t deadline, enum fate *ret)
     int r;
 
     snprintf(text, sizeof(text),
-             "SELECT EXISTS (SELECT FROM weft.receipt WHERE holder = %" PRId64 " AND n = %" PRId64
-             ")",
+             "SELECT ctid::text FROM weft.receipt WHERE holder = %" PRId64 " AND n = %" PRId64,
              p->receipt.holder, p->receipt.n);
     r = wire_script(&p->wire, text, deadline, &result);
     if (r)
         return r;
-    *ret = PQgetvalue(result, 0, 0)[0] == 't' ? FATE_COMMITTED : FATE_ABORTED;
+    *ret = PQntuples(result) > 0 ? FATE_COMMITTED : FATE_ABORTED;
+    postgres_receipt_keep(p, result);
     PQclear(result);
     return 0;
 }
 
 static int fate_ask(struct postgres *p, int time, int64_t deadline, enum fate *ret)
 {
-    bool in_progress = false;
-    int r = progress_ask(p, time, deadline, &in_progress);
+    bool held = true;
+    int r = time > 1 ? hold_end(p, deadline) : 0;
 
     *ret = FATE_UNKNOWN;
-    /* "transaction ID is in the future": a server that took over never heard of it. */
-    if ((!r && !in_progress) || r == -EBADMSG)
+    if (!r)
+        r = hold_ask(p, deadline, &held);
+    if (!r && !held)
         r = receipt_ask(p, deadline, ret);
     return r;
 }
@@ -105,10 +141,8 @@ int postgres_settle(struct store *s)
     } while (fate == FATE_UNKNOWN && store_back_off(s, &step_ms, deadline));
     /* It is not prepared; the next transaction makes a whole one. */
     wire_close(&p->wire);
-    if (fate == FATE_COMMITTED) {
-        postgres_receipt_moved(&p->receipt);
+    if (fate == FATE_COMMITTED)
         return 0;
-    }
     if (fate == FATE_ABORTED)
         return store_say(
             s, -ECONNRESET,

@@ -178,7 +178,8 @@ static void a_server_that_takes_no_writes_is_told(void **state)
                      t->database)
               .p);
     STORE_OK(s, open_with(t->url, 0, 0, 0, &s));
-    assert_int_equal(store_begin(s, NULL), -EROFS);
+    begin(s);
+    assert_int_equal(store_testing_put(s, "q", 1), -EROFS);
     STORE_SAYS(s, "takes no writes");
     store_free(s);
 }
@@ -326,6 +327,12 @@ static void a_deadlock_is_told_and_run_again(void **state)
     "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"                          \
     " WHERE datname = current_database() AND application_name = 'weft'"
 
+/* Transactions of ours that have a number of the server's; and that are under way at all. */
+#define NUMBERED                                                                                   \
+    "SELECT count(backend_xid) FROM pg_stat_activity"                                              \
+    " WHERE datname = current_database() AND application_name = 'weft'"
+#define BUSY NUMBERED " AND state <> 'idle'"
+
 enum when {
     IDLE,
     BEFORE_STATEMENT,
@@ -438,6 +445,21 @@ static void a_connection_lost_in_a_statement_is_told(void **state)
     store_free(s);
 }
 
+/* What is there of our receipts when a transaction commits. */
+enum receipt { RECEIPT_NONE, RECEIPT_THERE, RECEIPT_GONE, RECEIPT_N };
+
+static void receipt_make(struct store_testing *t, struct store *s, enum receipt how)
+{
+    if (how == RECEIPT_NONE)
+        return;
+    begin(s);
+    STORE_OK(s, store_testing_put(s, "first", 1));
+    STORE_OK(s, store_commit(s));
+    store_testing_sql(t, "DELETE FROM queue");
+    if (how == RECEIPT_GONE)
+        store_testing_sql(t, "DELETE FROM receipt");
+}
+
 static void the_fate_of_a_commit_is_found_out(void **state)
 {
     static const struct {
@@ -453,13 +475,15 @@ static void the_fate_of_a_commit_is_found_out(void **state)
     };
     struct store_testing *t = store_testing(state);
 
-    for (size_t i = 0; i < ROWS_N(rows); i++) {
+    for (size_t n = 0; n < ROWS_N(rows) * RECEIPT_N; n++) {
         struct proxy *p = proxy_new(t);
+        size_t i = n / RECEIPT_N;
         struct store *s;
         int r;
 
         p->word = "weft COMMIT";
         STORE_OK(s, open_with(p->url, rows[i].trouble == DOWN ? 700 : 20000, 0, 0, &s));
+        receipt_make(t, s, (enum receipt)(n % RECEIPT_N));
         begin(s);
         STORE_OK(s, store_testing_put(s, "q", 1));
         atomic_store(&p->trouble, rows[i].trouble);
@@ -486,6 +510,117 @@ static void the_fate_of_a_commit_is_found_out(void **state)
         store_free(s);
         proxy_end(p);
     }
+}
+
+static int nothing(struct store *s)
+{
+    return store_testing_get(s, "other") == -1 ? 0 : 100;
+}
+
+static int nothing_under_a_lock(struct store *s)
+{
+    return STORE_DO(s, STMT_queue_lock, NULL, NULL, TEXT(STR("none")));
+}
+
+static int row_heard(struct store *s)
+{
+    return store_testing_put(s, "q", 1);
+}
+
+static int row_unheard(struct store *s)
+{
+    return STORE_PUT(s, STMT_tally_add, INT(1), TEXT(STR("")), TEXT(STR("READY")), INT(1));
+}
+
+/* A statement that only reads by its first word, and by the tag that it is answered with. */
+static int row_by_a_select(struct store *s)
+{
+    return STORE_DO(s, STMT_queue_lock, NULL, NULL, TEXT(STR("q")));
+}
+
+static int row_undone_and_another(struct store *s)
+{
+    int r = store_mark(s);
+
+    if (!r)
+        r = store_testing_put(s, "q", 7);
+    if (!r)
+        r = store_undo(s);
+    return r ? r : row_unheard(s);
+}
+
+/* The first transaction of a connection makes its row, the next ones move it, and where it has gone
+ * they make another. One that wrote nothing leaves none, nor has it anything to be sent to the
+ * disk.
+ */
+static void a_receipt_is_for_who_wrote(void **state)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct store *s);
+        const char *receipts;
+    } rows[] = {
+        {"nothing",                  nothing,                "0"},
+        {"nothing under a lock",     nothing_under_a_lock,   "0"},
+        {"a row",                    row_heard,              "1"},
+        {"a row, unheard",           row_unheard,            "1"},
+        {"a row by a SELECT",        row_by_a_select,        "1"},
+        {"one undone, then another", row_undone_and_another, "1"},
+    };
+    struct store_testing *t = store_testing(state);
+    struct store *s = store_testing_open(t, STORE_WRITE);
+
+    store_testing_sql(t, "INSERT INTO queue (name, tasks_max, created_at) VALUES ('q', 0, 0)");
+    for (size_t i = 0; i < 2 * ROWS_N(rows); i++) {
+        const char *name = rows[i % ROWS_N(rows)].name, *n = rows[i % ROWS_N(rows)].receipts;
+        const char *before;
+
+        store_testing_sql(t, "DELETE FROM receipt");
+        for (int more = 0; more < 2; more++) { /* without our row, and with it */
+            before = store_testing_sql(t, "SELECT coalesce(max(n), 0) FROM receipt");
+            begin(s);
+            STORE_OK(s, rows[i % ROWS_N(rows)].run(s));
+            if (*n == '0')
+                CHECK_ROW(name, strcmp(store_testing_sql(t, NUMBERED), "0") == 0);
+            STORE_OK(s, store_commit(s));
+            CHECK_ROW(name, strcmp(store_testing_sql(t, "SELECT count(*) FROM receipt"), n) == 0);
+            CHECK_ROW(name, (strcmp(store_testing_sql(t, "SELECT coalesce(max(n), 0) FROM receipt"),
+                                    before) == 0) == (*n == '0'));
+        }
+    }
+    store_free(s);
+}
+
+/* A commit that arrived, and that the server is still busy with when we ask. */
+static void a_commit_under_way_is_not_taken_for_an_aborted_one(void **state)
+{
+    struct store_testing *t = store_testing(state);
+    struct proxy *p = proxy_new(t);
+    PGconn *gate = PQconnectdb(t->url);
+    struct store *s;
+
+    p->word = "weft COMMIT";
+    STORE_OK(s, open_with(p->url, 20000, 0, 0, &s));
+    store_testing_sql(
+        t, "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$;"
+           " CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON queue DEFERRABLE INITIALLY DEFERRED"
+           " FOR EACH ROW EXECUTE FUNCTION wait()");
+    PQclear(PQexec(gate, "SELECT pg_advisory_lock(1)"));
+    begin(s);
+    STORE_OK(s, store_testing_put(s, "q", 1));
+    atomic_store(&p->trouble, CUT_AFTER);
+    assert_int_equal(store_commit(s), -ECONNRESET);
+    STORE_SAYS(s, "it is rolled back");
+    PQclear(PQexec(gate, "SELECT pg_advisory_unlock(1)"));
+    assert_string_equal(store_testing_sql(t, BUSY), "0");
+    assert_string_equal(store_testing_sql(t, "SELECT count(*) FROM queue"), "0");
+    begin(s);
+    STORE_OK(s, store_testing_put(s, "q", 1));
+    STORE_OK(s, store_commit(s));
+    store_free(s);
+    PQfinish(gate);
+    proxy_end(p);
 }
 
 static void a_server_that_does_not_answer_is_given_up(void **state)
@@ -577,6 +712,8 @@ int main(void)
         STORE_TEST(a_lost_connection_is_made_again, postgres),
         STORE_TEST(a_connection_lost_in_a_statement_is_told, postgres),
         STORE_TEST(the_fate_of_a_commit_is_found_out, postgres),
+        STORE_TEST(a_receipt_is_for_who_wrote, postgres),
+        STORE_TEST(a_commit_under_way_is_not_taken_for_an_aborted_one, postgres),
         STORE_TEST(a_server_that_does_not_answer_is_given_up, postgres),
         STORE_TEST(every_message_may_be_the_last, postgres),
     };
