@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/grpc_frame.h"
 
+#include <inttypes.h>
+
 #include "base/clock.h"
+
+#define TIMEOUT_N_MAX 99999999LL
 
 void grpc_frame_init(struct grpc_frame *f, size_t message_bytes_max)
 {
@@ -96,6 +100,56 @@ bool grpc_frame_timeout(struct str text, int64_t *ret_us)
         return true;
     }
     return false;
+}
+
+struct str grpc_frame_timeout_text(int64_t us, char out[static GRPC_FRAME_TIMEOUT_BYTES])
+{
+    static const struct {
+        char unit;
+        int64_t us;
+    } units[] = {
+        {'u', 1           },
+        {'m', CLOCK_MS    },
+        {'S', CLOCK_S     },
+        {'M', 60 * CLOCK_S},
+    };
+    struct buf b;
+    size_t i = 0;
+    int64_t n;
+
+    if (us < 0)
+        us = 0;
+    while (i + 1 < sizeof(units) / sizeof(*units) && us / units[i].us >= TIMEOUT_N_MAX)
+        i++;
+    n = us / units[i].us + (us % units[i].us != 0);
+    buf_fixed(&b, out, GRPC_FRAME_TIMEOUT_BYTES);
+    n = n < TIMEOUT_N_MAX ? n : TIMEOUT_N_MAX;
+    buf_printf(&b, "%" PRId64 "%c", n, units[i].unit);
+    return buf_str(&b);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+size_t grpc_frame_unpercent(struct str text, char *out, size_t room)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.n && n < room; i++) {
+        int high = text.p[i] == '%' && i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(text.p[i + 2]) : -1;
+
+        out[n++] = low >= 0 ? (char)(high << 4 | low) : text.p[i];
+        if (low >= 0)
+            i += 2;
+    }
+    return n;
 }
 
 struct str grpc_frame_percent(struct arena *a, struct str text)

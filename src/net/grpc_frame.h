@@ -45,8 +45,15 @@ void grpc_frame_length(char *head, size_t message_bytes);
 /* "100m": 1 to 8 digits and one of H M S m u n; what is finer than a microsecond counts as one. */
 bool grpc_frame_timeout(struct str text, int64_t *ret_us);
 
+/* The same of a duration, rounded up to what eight digits can say; what is over already is "0u". */
+#define GRPC_FRAME_TIMEOUT_BYTES 10
+struct str grpc_frame_timeout_text(int64_t us, char out[static GRPC_FRAME_TIMEOUT_BYTES]);
+
 /* As grpc-message wants it: what is no printable ASCII, and '%', as %XX. */
 struct str grpc_frame_percent(struct arena *a, struct str text);
+
+/* Back, as far as there is room; a '%' that is none stays one. Returns the number of bytes. */
+size_t grpc_frame_unpercent(struct str text, char *out, size_t room);
 
 /* "application/grpc", "application/grpc+proto", and with parameters. */
 bool grpc_frame_content_type(struct str text);

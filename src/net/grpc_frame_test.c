@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/test.h"
 
 static void messages_are_cut_out_at_every_split(void **state)
@@ -106,6 +107,57 @@ static void texts_are_percent_encoded(void **state)
     arena_deinit(&a);
 }
 
+static void percent_encoding_is_undone(void **state)
+{
+    static const struct {
+        const char *name, *in, *out;
+        size_t room;
+    } rows[] = {
+        {"nothing",         "",                "",           9},
+        {"plain",           "plain",           "plain",      9},
+        {"both cases",      "%c3%9F %25",      "\303\237 %", 9},
+        {"not hexadecimal", "%zz%4",           "%zz%4",      9},
+        {"a lone one",      "100%",            "100%",       9},
+        {"no more room",    "%41%42%43%44%45", "ABC",        3},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        char out[9];
+        struct str found = {out, grpc_frame_unpercent(str_of(rows[i].in), out, rows[i].room)};
+
+        CHECK_ROW(rows[i].name, str_eq(found, str_of(rows[i].out)));
+    }
+}
+
+static void timeouts_are_written(void **state)
+{
+    static const struct {
+        int64_t us;
+        const char *text;
+    } rows[] = {
+        {-5,               "0u"       },
+        {0,                "0u"       },
+        {1500000,          "1500000u" },
+        {99999998,         "99999998u"},
+        {100000001,        "100001m"  },
+        {5400 * CLOCK_S,   "5400000m" },
+        {864000 * CLOCK_S, "864000S"  },
+        {INT64_MAX,        "99999999M"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        char out[GRPC_FRAME_TIMEOUT_BYTES];
+        struct str text = grpc_frame_timeout_text(rows[i].us, out);
+        int64_t back;
+
+        CHECK_TEXT(text, rows[i].text);
+        CHECK_ROW(rows[i].text, grpc_frame_timeout(text, &back));
+        CHECK_ROW(rows[i].text, rows[i].us < 0 || back >= rows[i].us || rows[i].us == INT64_MAX);
+    }
+}
+
 static void content_types(void **state)
 {
     static const struct {
@@ -135,6 +187,8 @@ int main(void)
         cmocka_unit_test(what_is_no_message_is_told_early),
         cmocka_unit_test(timeouts),
         cmocka_unit_test(texts_are_percent_encoded),
+        cmocka_unit_test(percent_encoding_is_undone),
+        cmocka_unit_test(timeouts_are_written),
         cmocka_unit_test(content_types),
     };
 

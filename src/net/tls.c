@@ -10,8 +10,6 @@
 #include "net/grpc.h"
 #include "net/http1.h"
 
-#define TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20" /* of TLS 1.2: those that HTTP/2 allows */
-
 struct tls {
     char *certificate, *key, *client_ca;
     SSL_CTX *context;
@@ -41,8 +39,7 @@ static int refused(struct arena *a, struct str *ret_error, const char *what, con
     return TLS_E_BAD;
 }
 
-/* A key with a passphrase is refused, not asked about on the terminal. */
-static int no_passphrase(char *text, int n, int writing, void *user)
+int tls_no_passphrase(char *text, int n, int writing, void *user)
 {
     (void)text;
     (void)n;
@@ -110,7 +107,7 @@ static SSL_CTX *context_new(void)
     SSL_CTX_set_session_cache_mode(x, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(x, 0);
     SSL_CTX_set_mode(x, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_default_passwd_cb(x, no_passphrase);
+    SSL_CTX_set_default_passwd_cb(x, tls_no_passphrase);
     SSL_CTX_set_alpn_select_cb(x, choose, NULL);
     return x;
 }

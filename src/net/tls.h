@@ -11,6 +11,8 @@
 
 #include "net/conn.h"
 
+#define TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20" /* of TLS 1.2: those that HTTP/2 allows */
+
 struct tls;
 
 struct tls_files {
@@ -32,6 +34,9 @@ int tls_reload(struct tls *t, struct arena *a, struct str *ret_error);
 
 /* After all its connections. NULL is fine. */
 struct tls *tls_free(struct tls *t);
+
+/* For OpenSSL: a key with a passphrase is refused, not asked about on the terminal. */
+int tls_no_passphrase(char *text, int n, int writing, void *user);
 
 struct protocol *tls_connection(struct tls *t, struct protocol_host *host, enum conn_speaks speaks);
 
