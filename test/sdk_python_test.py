@@ -18,7 +18,8 @@ import proxy
 import server
 import tap
 import weft
-from weft.worker import MESSAGE_BYTES_MAX, Flag, Outbox
+from weft.outbox import MESSAGE_BYTES_MAX, Outbox
+from weft.worker import Flag
 
 WAIT_SECONDS_MAX = 30
 

@@ -13,17 +13,12 @@ import traceback
 
 from weft.client import duration, instance_id, unique
 from weft.errors import Refused, Unavailable, WeftError
+from weft.outbox import MESSAGE_BYTES_MAX, Outbox, Reporter, cut
 from weft.retry import Retry
 
-MESSAGE_BYTES_MAX = 3800  # the server takes 4096 bytes, the code among them
-REPORT_BATCH = 1000
 # Ended leases that are kept while the server is away; beyond them the worker stops claiming.
 OUTBOX_MAX = 100000
-# The file is written anew when so much of it has been delivered, and that is more than half.
-WASTE_BYTES_MIN = 1 << 20
 ROOM_SECONDS = 1.0  # between two looks whether there is a free slot
-# Refusals that are the report's own fault: telling it again would be refused again.
-BAD_REPORT = ("invalid_argument", "too_large")
 OVER = ("worker_lost", "worker_not_found")
 NO_QUEUE = "queue_not_found"
 
@@ -32,12 +27,6 @@ class LeaseLost(WeftError):
     """The task was given to somebody else; what was done for it is reported by nobody."""
 
     code = "lease_lost"
-
-
-def cut(text, limit):
-    """At most so many bytes of UTF-8, whole characters."""
-    data = str(text).encode("utf-8", "replace")
-    return data[:limit].decode("utf-8", "ignore")
 
 
 class Flag:
@@ -158,104 +147,6 @@ class Lease:
         return True
 
 
-class Outbox:
-    """Ended leases that the server has not heard of, oldest first. With a file they survive the
-    process: a line per lease. What was delivered may stand in the file for a while, since telling
-    an end twice changes nothing."""
-
-    def __init__(self, path=None, log=None):
-        self._lock = threading.Lock()
-        self._items = []
-        self._path = path
-        self._log = log or (lambda text: None)
-        self._bytes = 0  # of the file
-        if path and os.path.exists(path):
-            self._load()
-
-    def _load(self):
-        with open(self._path, "rb") as f:
-            lines = f.read().splitlines(keepends=True)
-        whole = True
-        for line in lines:
-            try:
-                item = json.loads(line)
-                self._items.append({**item, "token": item["token"]})
-                whole = whole and line.endswith(b"\n")
-            except (ValueError, TypeError, KeyError):
-                whole = False  # it was being written when the process died
-        self._bytes = sum(map(len, lines))
-        if not whole:
-            self._rewrite()  # or the next line would be the end of this one
-
-    def __len__(self):
-        with self._lock:
-            return len(self._items)
-
-    def tokens(self):
-        with self._lock:
-            return [i["token"] for i in self._items]
-
-    @staticmethod
-    def _write(path, mode, items):
-        data = b"".join(json.dumps(i).encode() + b"\n" for i in items)
-        with open(path, mode, buffering=0) as f:
-            begin = f.tell()
-            try:
-                left = memoryview(data)
-                while left:
-                    left = left[f.write(left):]
-                os.fsync(f.fileno())
-            except OSError:
-                f.truncate(begin)  # half a line would spoil the next one
-                raise
-        return len(data)
-
-    def _rewrite(self):
-        fresh = self._path + ".new"
-        self._bytes = self._write(fresh, "wb", self._items)
-        os.replace(fresh, self._path)
-
-    def add(self, item):
-        """Kept in memory even where the file cannot be written."""
-        with self._lock:
-            self._items.append(item)
-            if not self._path:
-                return
-            try:
-                self._bytes += self._write(self._path, "ab", [item])
-            except OSError as error:
-                self._log(f"the outbox cannot be written, ends are kept in memory: {error}")
-
-    def first(self, n):
-        with self._lock:
-            return self._items[:n]
-
-    def replace_first(self, item):
-        """Only in memory: the file's line would be refused, and replaced, once more."""
-        with self._lock:
-            self._items[0] = item
-
-    def drop(self, n):
-        with self._lock:
-            gone, self._items = self._items[:n], self._items[n:]
-            if not self._path or not gone:
-                return
-            try:
-                if not self._items:
-                    os.truncate(self._path, 0)
-                    self._bytes = 0
-                elif self._wasteful():
-                    self._rewrite()
-            except OSError as error:
-                self._log(f"the outbox cannot be written: {error}")
-
-    def _wasteful(self):
-        if self._bytes < WASTE_BYTES_MIN:
-            return False
-        left = sum(len(json.dumps(i)) + 1 for i in self._items)
-        return self._bytes - left >= WASTE_BYTES_MIN and self._bytes > 2 * left
-
-
 class Worker:
     """One incarnation after the other of a worker with this name. Use it as a context manager."""
 
@@ -277,22 +168,20 @@ class Worker:
         self._joins = 0  # registrations begun
         self._lock = threading.Lock()
         self._outbox = Outbox(outbox, self._log)
-        self._news = threading.Event()  # something for the reporter
+        self._reporter = Reporter(client, self._outbox, self._told, self._log)
         self._empty = threading.Condition(self._lock)
         self._stopping = Flag()
         self._joining = threading.Lock()  # one thread registers at a time, and no claim begins
         self._closed = threading.Event()
-        self._threads = []
+        self._beats = threading.Thread(target=self._beat_for_ever, name="weft_beat", daemon=True)
         self._every = ttl / 5
 
     # Life.
 
     def start(self):
         self._register()
-        for target in (self._beat_for_ever, self._report_for_ever):
-            thread = threading.Thread(target=target, name=f"weft{target.__name__}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._beats.start()
+        self._reporter.start()
         return self
 
     def stop(self):
@@ -309,9 +198,9 @@ class Worker:
         with self._empty:
             self._empty.wait_for(lambda: not self._held, timeout=patience)
         self._closed.set()
-        self._news.set()
-        for thread in self._threads:
-            thread.join(timeout=patience)
+        if self._beats.ident:
+            self._reporter.close(patience)
+            self._beats.join(timeout=patience)
         try:
             once = Retry(attempts=1)
             self.client.call("POST", f"/v1/workers/{self.id}:deregister", retry=once)
@@ -359,7 +248,7 @@ class Worker:
                 self._beat(once)
                 if self.local:
                     self._log("the server is back")
-                    self._news.set()
+                    self._reporter.wake()
                 self.local = False
             except Unavailable as error:
                 if not self.local:
@@ -420,76 +309,9 @@ class Worker:
         if lease.lost.is_set():
             self._forget([lease.token])
             raise LeaseLost(f"task {lease.id} was given to another worker")
-        self._outbox.add(item)
-        self._news.set()
+        self._reporter.add(item)
 
-    def _report_for_ever(self):
-        failures = alone = 0
-        while True:
-            if not len(self._outbox):
-                if self._closed.is_set():
-                    return
-                self._news.wait()
-                self._news.clear()
-                continue
-            items = self._outbox.first(1 if alone else REPORT_BATCH)
-            try:
-                self._report(items)
-                failures, alone = 0, max(0, alone - 1)
-                continue
-            except Refused as error:
-                if error.code in BAD_REPORT:
-                    self._log(f"the server refused a report: {error}")
-                    # A batch that is refused as a whole holds one that can never be told.
-                    alone = max(0, alone - 1) if self._tell_otherwise(items, error) else len(items)
-                    continue
-                problem, after = error, None
-            except Unavailable as error:
-                problem, after = error, error.retry_after
-            except Exception as error:  # pylint: disable=broad-except
-                # Without reports every lease would be held for ever.
-                problem, after = error, None
-            if self._closed.is_set():
-                return  # kept in the outbox's file, where there is one
-            failures += 1
-            if failures == 1:
-                self._log(f"ends are kept and told later: {problem}")
-            self._news.clear()
-            self._news.wait(self.client.retry.pause(failures, after))
-
-    def _tell_otherwise(self, items, error):
-        """What the server will never take is told as a failure, so that the task does not run for
-        ever in its eyes. True if the item is dealt with."""
-        if len(items) > 1:
-            return False
-        code = (items[0].get("error") or {}).get("code")
-        if items[0].get("release") or code == "result_refused":
-            self._delivered(items)
-            return True
-        told = {"code": "result_refused", "message": cut(error, MESSAGE_BYTES_MAX)}
-        token = items[0]["token"]
-        self._outbox.replace_first({"token": token, "outcome": "failed", "error": told})
-        return False
-
-    def _report(self, items):
-        once = Retry(attempts=1)
-        results = [i for i in items if not i.get("release")]
-        released = [i["token"] for i in items if i.get("release")]
-        answers = []
-        if results:
-            body = {"results": results}
-            reply = self.client.call("POST", "/v1/leases:complete", body, retry=once)
-            answers = list(zip((i["token"] for i in results), reply["results"]))
-        if released:
-            body = {"tokens": released}
-            self.client.call("POST", "/v1/leases:release", body, retry=once)
-        for token, answer in answers:
-            if answer["code"] != "OK":
-                self._log(f"the end of lease {token} was not taken: {answer}")
-        self._delivered(items)
-
-    def _delivered(self, items):
-        self._outbox.drop(len(items))
+    def _told(self, items, _):
         with self._empty:
             for item in items:
                 self._held.pop(item["token"], None)
