@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Client and worker for weft, over HTTP, with the standard library alone.
+"""Client and worker for weft, over HTTP, with the standard library alone; and a runner, which
+serves gRPC and needs grpcio for it (weft/runner.py).
 
     import weft
 
@@ -14,16 +15,20 @@ from weft.client import Client, Task, instance_id
 from weft.errors import BreakerOpen, Refused, Unavailable, WeftError
 from weft.flow import run_flow
 from weft.retry import Retry
+from weft.runner import Runner
+from weft.stage import Failed
 from weft.worker import Lease, LeaseLost, Worker
 
 __all__ = [
     "Breaker",
     "BreakerOpen",
     "Client",
+    "Failed",
     "Lease",
     "LeaseLost",
     "Refused",
     "Retry",
+    "Runner",
     "Task",
     "Unavailable",
     "WeftError",
