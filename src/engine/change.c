@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/grant.h"
 #include "engine/sets.h"
 
 static const struct str task_kinds[] = {
@@ -130,6 +131,15 @@ static void note_event(struct change *c, const struct task_row *row, enum task_s
                         STR_ARG(was), STR_ARG(reason), STR_ARG(more)));
 }
 
+/* Stages that runners are called for: dispatchers hear of what they can do now. */
+static void note_push(struct change *c, const struct task_row *row, enum task_state from)
+{
+    enum task_state to = row->task.state;
+
+    if (row->gate == GRANT_GATE && (task_held(from) || to == TASK_READY || to == TASK_DELAYED))
+        tx_push(c->tx);
+}
+
 int change_move(struct change *c, struct task_row *row, enum task_event event, struct str detail)
 {
     enum task_state from = row->task.state;
@@ -140,6 +150,7 @@ int change_move(struct change *c, struct task_row *row, enum task_event event, s
     if (r)
         return r;
     note_move(c, row, from);
+    note_push(c, row, from);
     if (task_held(row->task.state)) {
         if (row->task.cancel && !cancel && !BROKEN(CANCEL))
             SETS_ADD(&c->stops, c->tx->arena, INT(row->id));
@@ -226,6 +237,7 @@ int change_end_attempt(struct change *c, struct task_row *row, enum task_event e
         return r;
     note_attempt(c, row, from, result, digest);
     note_move(c, row, from);
+    note_push(c, row, from);
     note_put(c, row, result->message, token);
     if (row->run == 0)
         return 0;

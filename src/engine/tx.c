@@ -19,6 +19,7 @@ int tx_begin(struct tx *tx)
     tx->events_n = tx->events_cap = tx->events_flushed = 0;
     tx->tallies = NULL;
     tx->tallies_n = tx->tallies_cap = tx->tallies_mark = tx->tallied_n = 0;
+    tx->pushed = false;
     tx->problem = (struct tx_problem){0};
     return store_begin(tx->store, &tx->now);
 }
@@ -245,6 +246,11 @@ void tx_touch(struct tx *tx, struct str queue)
 void tx_touch_run(struct tx *tx, int64_t run)
 {
     tally_of(tx, run, STR(""), TASK_READY)->touched = true;
+}
+
+void tx_push(struct tx *tx)
+{
+    tx->pushed = true;
 }
 
 void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts)

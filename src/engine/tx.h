@@ -63,6 +63,7 @@ struct tx {
     size_t events_n, events_cap, events_flushed;
     struct tx_tally *tallies;
     size_t tallies_n, tallies_cap, tallies_mark;
+    bool pushed;      /* tx_push() was called; it stays so where that request is undone */
     size_t tallied_n; /* after tx_flush(): the first of `tallies` are what it wrote, one per scope
                          and state, and what was touched */
     struct tx_problem problem;
@@ -113,6 +114,10 @@ void tx_count(struct tx *tx, int64_t run, struct str queue, enum task_state stat
 void tx_touch(struct tx *tx, struct str queue);
 /* Likewise of a run, for those that take tasks of any. */
 void tx_touch_run(struct tx *tx, int64_t run);
+
+/* Dispatchers look again after the commit: a stage that runners are called for may be given out,
+ * has lost its holder or is to be cancelled, or a runner takes more than before. */
+void tx_push(struct tx *tx);
 
 /* Add to counts by state, as the store has them, what this transaction has counted since. */
 void tx_counted(const struct tx *tx, int64_t run, struct str queue, int64_t *counts);

@@ -44,11 +44,17 @@ struct bridge {
 
 /* Messages. */
 
-static const char letters[] = {[HUB_QUEUE] = 'q',
-                               [HUB_RUNS] = 't',
-                               [HUB_RUN_EVENTS] = 'r',
-                               [HUB_EVENTS] = 'e',
-                               [HUB_DELAYED] = 'd'};
+static const char letters[] = {[HUB_QUEUE] = 'q',  [HUB_RUNS] = 't',    [HUB_RUN_EVENTS] = 'r',
+                               [HUB_EVENTS] = 'e', [HUB_DELAYED] = 'd', [HUB_PUSH] = 'p'};
+
+static enum hub_topic topic_of(char letter)
+{
+    size_t i = 0;
+
+    while (letters[i] != letter)
+        i++;
+    return (enum hub_topic)i;
+}
 
 void bridge_write(struct buf *out, const struct hub_news *news)
 {
@@ -106,9 +112,10 @@ bool bridge_read(struct str *text, struct hub_news *ret)
         ret->topic = HUB_RUN_EVENTS;
         return take_number(text, '\n', &ret->run);
     case 'd':
-    case 't':
     case 'e':
-        ret->topic = letter == 't' ? HUB_RUNS : letter == 'e' ? HUB_EVENTS : HUB_DELAYED;
+    case 'p':
+    case 't':
+        ret->topic = topic_of(letter);
         if (text->n == 0 || text->p[0] != '\n')
             return false;
         *text = str_sub(*text, 1, text->n);

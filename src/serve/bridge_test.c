@@ -16,7 +16,9 @@ static void a_message_is_read_as_it_was_written(void **state)
         {.topic = HUB_QUEUE,         .queue = {"held", 4},      .n = 3, .freed = true},
         {.topic = HUB_RUNS,.n = HUB_ALL },
         {.topic = HUB_RUN_EVENTS,                     .run = 77,                         .n = HUB_ALL},
-        {.topic = HUB_EVENTS,                     .n = HUB_ALL                 },
+        {.topic = HUB_DELAYED,                     .n = HUB_ALL                 },
+        {.topic = HUB_PUSH,         .n = HUB_ALL    },
+        {.topic = HUB_EVENTS,.n = HUB_ALL},
     };
     char room[4096];
     struct str text;

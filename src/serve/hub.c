@@ -576,6 +576,8 @@ void hub_committed(struct hub *h, const struct tx *tx)
 
     news_of_tallies(&news, tx);
     news_of_events(&news, tx);
+    if (tx->pushed)
+        news_add(&news, (struct hub_news){.topic = HUB_PUSH, .n = HUB_ALL});
     news_tell(&news);
 }
 

@@ -51,6 +51,7 @@ enum hub_topic {
     HUB_RUN_EVENTS, /* events of the run `run` */
     HUB_EVENTS,     /* events of any kind */
     HUB_DELAYED,    /* tasks became DELAYED; all who wait are woken */
+    HUB_PUSH,       /* stages that runners are called for, and runners; all who wait are woken */
 };
 
 struct hub;

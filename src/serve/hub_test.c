@@ -274,6 +274,20 @@ static void events_wake_who_watches_them(void **state)
     assert_string_equal(woken(f), "4 ");
 }
 
+static void a_dispatcher_is_woken_by_what_is_pushed_alone(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < WAITS; i++)
+        f->waits[i].topic = i < 2 ? HUB_PUSH : HUB_RUNS;
+    sleep_all(f);
+    hub_committed(f->hub, &(struct tx){.pushed = true});
+    assert_string_equal(woken(f), "0 1 ");
+    sleep_one(f, 0, NULL);
+    commit(f, &(struct tx_tally){.run = 7, .state = TASK_READY, .n = 1}, 1);
+    assert_string_equal(woken(f), "2 3 4 5 6 7 ");
+}
+
 #define CROWD (3 * HUB_CROWD)
 
 static size_t crowd_woken;
@@ -556,6 +570,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(events_wake_who_watches_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_crowd_that_watches_rests_between_news_and_misses_none,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_dispatcher_is_woken_by_what_is_pushed_alone, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(many_runs_in_a_commit_are_all_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_hear_of_what_is_committed_here, set_up, tear_down),
         cmocka_unit_test(the_net_wakes_who_sleeps_long),
