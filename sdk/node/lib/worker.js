@@ -4,25 +4,17 @@
 // While the server is away the worker goes on with what it holds. What has ended is kept (in memory, or in a file that
 // outlives the process) and reported when the server is back.
 
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { Retry } from './breaker.js';
-import { LeaseLost, Refused, Unavailable } from './errors.js';
+import { LeaseLost, Unavailable } from './errors.js';
+import { CODE_CHARS_MAX, MESSAGE_CHARS_MAX, ONCE, Outbox, Reporter, cut } from './outbox.js';
 
-const MESSAGE_CHARS_MAX = 900; // 4096 bytes are allowed, the code among them, and a character has at most four
-const REPORT_BATCH = 1000;
 const OUTBOX_MAX = 100000; // beyond so many unreported ends nothing is claimed
 const ROOM_SECONDS = 0.1; // between two looks whether there is a free slot, and whether to stop
-// Refusals that are the report's own fault: telling it again would be refused again.
-const BAD_REPORT = new Set(['invalid_argument', 'too_large']);
-
-const ONCE = new Retry({ attempts: 1 });
-const cut = (text, max) => Array.from(String(text)).slice(0, max).join('');
 const NO_QUEUE = 'queue_not_found';
-const isOver = (error) => error.code === 'worker_lost' || error.code === 'worker_not_found';
+export const isOver = (error) => error.code === 'worker_lost' || error.code === 'worker_not_found';
 
 /** The right to one task. */
 export class Lease {
@@ -72,7 +64,7 @@ export class Lease {
   }
 
   fail(message, code = 'error') {
-    this.#end({ outcome: 'failed', error: { code: cut(code, 50), message: cut(message, MESSAGE_CHARS_MAX) } });
+    this.#end({ outcome: 'failed', error: { code: cut(code, CODE_CHARS_MAX), message: cut(message, MESSAGE_CHARS_MAX) } });
   }
 
   cancelled(message = 'stopped as asked') {
@@ -93,63 +85,6 @@ export class Lease {
   }
 }
 
-/** Ended leases that the server has not heard of, oldest first; with a file they survive the process. */
-class Outbox {
-  constructor(path, log) {
-    this.path = path;
-    this.log = log;
-    this.items = [];
-    if (!path || !existsSync(path)) return;
-    const lines = readFileSync(path, 'utf8').split('\n');
-    let whole = lines.pop() === '';
-    for (const line of lines) {
-      try {
-        const item = JSON.parse(line);
-        if (typeof item.token !== 'string') throw new TypeError('no token');
-        this.items.push(item);
-      } catch {
-        whole = false; // it was being written when the process died
-      }
-    }
-    if (!whole) this.#save(); // or the next line would be the end of this one
-  }
-
-  /** Kept in memory even where the file cannot be written. */
-  add(item) {
-    this.items.push(item);
-    if (this.path) this.#try(() => this.#write(this.path, 'a', [item]));
-  }
-
-  drop(n) {
-    this.items.splice(0, n);
-    if (this.path) this.#try(() => this.#save());
-  }
-
-  #save() {
-    this.#write(`${this.path}.new`, 'w', this.items);
-    renameSync(`${this.path}.new`, this.path);
-  }
-
-  #try(write) {
-    try {
-      write();
-    } catch (error) {
-      this.log(`the outbox cannot be written, ends are kept in memory: ${error.message}`);
-    }
-  }
-
-  #write(path, flags, items) {
-    const fd = openSync(path, flags);
-    try {
-      const data = Buffer.from(items.map((i) => `${JSON.stringify(i)}\n`).join(''));
-      for (let at = 0; at < data.length; ) at += writeSync(fd, data, at);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-  }
-}
-
 /** One incarnation after the other of a worker with this name. */
 export class Worker {
   #held = new Map();
@@ -159,8 +94,7 @@ export class Worker {
   #joins = 0; // registrations begun
   #closed = false;
   #beatTimer;
-  #reporting = null;
-  #wake = () => {};
+  #reporter;
   #stopped = new AbortController();
   #every;
 
@@ -170,13 +104,14 @@ export class Worker {
     this.local = false; // the server is away, and what ends is kept
     this.stopping = false;
     this.#outbox = new Outbox(outbox, (text) => this.log(text));
+    this.#reporter = new Reporter(client, this.#outbox, (items) => this.#told(items), (text) => this.log(text));
     this.#every = ttl / 5;
   }
 
   async start() {
     await this.#register();
     this.#scheduleBeat();
-    if (this.#outbox.items.length) this.#report();
+    this.#reporter.start();
     return this;
   }
 
@@ -191,9 +126,8 @@ export class Worker {
     this.stop();
     for (const lease of [...this.#held.values()]) if (!lease.ended) lease.release();
     this.#closed = true;
-    this.#wake();
     clearTimeout(this.#beatTimer);
-    await this.#reporting;
+    await this.#reporter.close();
     try {
       await this.client.call('POST', `/v1/workers/${this.id}:deregister`, {}, { retry: ONCE });
     } catch (error) {
@@ -238,7 +172,7 @@ export class Worker {
       for (const token of reply.stop ?? []) this.#held.get(token)?.stop();
       if (this.local) {
         this.log('the server is back');
-        this.#wake();
+        this.#reporter.wake();
       }
       this.local = false;
     } catch (error) {
@@ -291,76 +225,10 @@ export class Worker {
       this.#held.delete(lease.token);
       throw new LeaseLost(lease.id);
     }
-    this.#outbox.add(item);
-    this.#report();
+    this.#reporter.add(item);
   }
 
-  #report() {
-    this.#reporting ??= this.#reportAll().finally(() => {
-      this.#reporting = null;
-      if (this.#outbox.items.length && !this.#closed) this.#report();
-    });
-  }
-
-  async #reportAll() {
-    for (let failures = 0, alone = 0; this.#outbox.items.length; ) {
-      const items = this.#outbox.items.slice(0, alone ? 1 : REPORT_BATCH);
-      try {
-        await this.#tell(items);
-        failures = 0;
-        alone = Math.max(0, alone - 1);
-      } catch (error) {
-        if (error instanceof Refused && BAD_REPORT.has(error.code)) {
-          this.log(`the server refused a report: ${error.message}`);
-          // A batch that is refused as a whole holds one that can never be told.
-          if (items.length > 1) alone = items.length;
-          else if (this.#tellOtherwise(items[0], error)) alone = Math.max(0, alone - 1);
-          continue;
-        }
-        // Whatever it was: without reports every lease would be held for ever.
-        if (this.#closed) return; // kept in the outbox's file, where there is one
-        if (failures === 0) this.log(`ends are kept and told later: ${error.message}`);
-        await this.#pause(this.client.retry.pause(++failures, error.retryAfter));
-      }
-    }
-  }
-
-  /**
-   * What the server will never take is told as a failure, so that the task does not run for ever in its eyes. True: the
-   * item is dealt with.
-   */
-  #tellOtherwise(item, error) {
-    if (item.release || item.error?.code === 'result_refused') {
-      this.#outbox.drop(1);
-      this.#held.delete(item.token);
-      return true;
-    }
-    const told = { code: 'result_refused', message: cut(error.message, MESSAGE_CHARS_MAX) };
-    this.#outbox.items[0] = { token: item.token, outcome: 'failed', error: told };
-    return false;
-  }
-
-  #pause(seconds) {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, seconds * 1000);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
-  async #tell(items) {
-    const results = items.filter((i) => !i.release);
-    const tokens = items.filter((i) => i.release).map((i) => i.token);
-    if (results.length) {
-      const reply = await this.client.call('POST', '/v1/leases:complete', { results }, { retry: ONCE });
-      reply.results.forEach((answer, i) => {
-        if (answer.code !== 'OK') this.log(`the end of lease ${results[i].token} was not taken: ${answer.code}`);
-      });
-    }
-    if (tokens.length) await this.client.call('POST', '/v1/leases:release', { tokens }, { retry: ONCE });
-    this.#outbox.drop(items.length);
+  #told(items) {
     for (const item of items) this.#held.delete(item.token);
   }
 
@@ -470,6 +338,6 @@ export class Worker {
 
   /** Wait until what has ended is known to the server. */
   async drain() {
-    while (this.#reporting) await this.#reporting;
+    await this.#reporter.drain();
   }
 }
