@@ -4,17 +4,18 @@
 import contextlib
 import functools
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+import node_grpc
 import tap
 from fake_weft import SECONDS_MAX, SOURCE, FakeWeft, grpc
 
-PROGRAMS = {"python": [sys.executable, f"{SOURCE}/test/sdk_runner.py"]}
+PROGRAMS = {"python": [sys.executable, f"{SOURCE}/test/sdk_runner.py"],
+            "node": ["node", f"{SOURCE}/test/sdk_runner.mjs"]}
 
 
 class Going:
@@ -40,8 +41,10 @@ class Going:
 def running(program, setup=lambda weft: None):
     with tempfile.TemporaryDirectory(prefix="weft-") as folder, FakeWeft() as weft:
         setup(weft)
-        process = subprocess.Popen(program, env={**os.environ, "WEFT_SERVER": weft.url},
-                                   stdin=subprocess.DEVNULL)
+        env = {**os.environ, "WEFT_SERVER": weft.url}
+        if program[0] == "node":
+            env["NODE_PATH"] = node_grpc.modules()
+        process = subprocess.Popen(program, env=env, stdin=subprocess.DEVNULL)
         try:
             weft.wait("register", 3)
             yield Going(weft, process, folder)

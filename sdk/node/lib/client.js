@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Breaker, Retry } from './breaker.js';
 import { BreakerOpen, Refused, Unavailable } from './errors.js';
+import { Runner } from './runner.js';
 import { Worker } from './worker.js';
 
 // What the server says when another try may do.
@@ -218,5 +219,10 @@ export class Client {
   /** A Worker of this client, started. */
   worker(options = {}) {
     return new Worker(this, { name: instanceId(), ...options }).start();
+  }
+
+  /** A Runner of this client, which is given its stages and then started. */
+  runner(options = {}) {
+    return new Runner(this, { name: instanceId(), ...options });
   }
 }

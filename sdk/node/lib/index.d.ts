@@ -146,6 +146,7 @@ export class Client {
   status(): Promise<any>;
   health(): Promise<{ health: 'healthy' | 'degraded' | 'unhealthy'; reason?: string }>;
   worker(options?: WorkerOptions): Promise<Worker>;
+  runner(options?: RunnerOptions): Runner;
 }
 
 export interface WorkerOptions {
@@ -189,6 +190,62 @@ export class Worker {
   drain(): Promise<void>;
   stop(): void;
   close(): Promise<void>;
+}
+
+export interface RunnerOptions {
+  name?: string;
+  slots?: number;
+  listen?: string;
+  address?: string;
+  ttl?: number;
+  labels?: Record<string, string>;
+  metadata?: Record<string, string>;
+  version?: string;
+  takeover?: boolean;
+  /** ServerCredentials of @grpc/grpc-js. */
+  credentials?: unknown;
+  log?: (text: string) => void;
+}
+
+export class Failed extends WeftError {
+  constructor(message: string, options?: { code?: string; final?: boolean });
+  readonly final: boolean;
+}
+
+export class Context {
+  readonly token: string;
+  readonly run: string;
+  readonly task: string;
+  readonly name: string;
+  readonly type: string;
+  readonly attempt: number;
+  readonly mode: 'sync' | 'async';
+  readonly args: any;
+  readonly checks: { name: string; kind: string; options: any; goal: string }[];
+  readonly deadline: number | null;
+  readonly progressEvery: number | null;
+  readonly callback: string;
+  readonly signal: AbortSignal;
+  left(): number;
+  progress(percent?: number, message?: string, details?: Json): Promise<void>;
+  check(name: string, update?: { data?: Json; failure?: string | Error | { code?: string; message?: string }; finalize?: boolean }): void;
+}
+
+export class Runner {
+  constructor(client: Client, options: RunnerOptions & { name: string });
+  readonly name: string;
+  readonly address?: string;
+  readonly local: boolean;
+  stage(
+    type: string,
+    work: (context: Context) => Json | void | Promise<Json | void>,
+    options?: { mode?: 'sync' | 'async'; slots?: number },
+  ): this;
+  start(): Promise<this>;
+  serve(options?: { patience?: number }): Promise<void>;
+  stop(): void;
+  drain(options?: { patience?: number }): Promise<boolean>;
+  close(options?: { patience?: number }): Promise<void>;
 }
 
 export interface Summary {

@@ -300,6 +300,12 @@ class Client:
 
         return Worker(self, name, **options)
 
+    def runner(self, name=None, **options):
+        """A Runner of this client; see there."""
+        from weft.runner import Runner  # pylint: disable=import-outside-toplevel
+
+        return Runner(self, name, **options)
+
     def close(self):
         """Close this thread's connection."""
         self._drop()
