@@ -38,7 +38,13 @@
     X(RUN_ENDED, "run_ended", 4, 409, 9)                                                           \
     X(RUN_ACTIVE, "run_active", 4, 409, 9)                                                         \
     X(RUN_HELD, "run_held", 4, 409, 9)                                                             \
+    X(RUN_SEALED, "run_sealed", 4, 409, 9)                                                         \
     X(TASK_STATE, "task_state", 4, 409, 9)                                                         \
+    X(TASK_STARTED, "task_started", 4, 409, 9)                                                     \
+    X(CHECK_FINAL, "check_final", 4, 409, 9)                                                       \
+    X(CYCLE, "cycle", 4, 409, 9)                                                                   \
+    X(VERSION_CONFLICT, "version_conflict", 4, 409, 10)                                            \
+    X(REQUEST_CONFLICT, "request_conflict", 4, 409, 10)                                            \
     X(QUEUE_CHANGED, "queue_changed", 4, 412, 10)                                                  \
     X(IDEMPOTENCY_CONFLICT, "idempotency_conflict", 4, 409, 10)                                    \
     X(QUEUE_FULL, "queue_full", 4, 429, 8)                                                         \

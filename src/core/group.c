@@ -12,10 +12,17 @@ static const struct str rule_texts[] = {
 #undef GROUP_TEXT
 };
 
+static const struct str role_texts[] = {
+#define GROUP_TEXT(name, text) [GROUP_ROLE_##name] = {text, sizeof(text) - 1},
+    GROUP_ROLES(GROUP_TEXT)
+#undef GROUP_TEXT
+};
+
 bool group_sound(const struct group *g)
 {
-    return g->rule < GROUP_RULE_N && g->total >= 1 && g->succeeded >= 0 &&
-           g->succeeded <= g->done && g->done <= g->total &&
+    return g->rule < GROUP_RULE_N && g->total >= (g->rule != GROUP_ALL_DONE) && g->succeeded >= 0 &&
+           g->succeeded <= g->done && g->done <= g->total && g->missing >= 0 &&
+           g->missing <= g->total - g->done &&
            (g->rule != GROUP_AT_LEAST || (g->need >= 1 && g->need <= g->total));
 }
 
@@ -25,7 +32,16 @@ static enum group_verdict judge_successes(const struct group *g, int64_t need)
 {
     if (g->succeeded >= need)
         return GROUP_MET;
-    return g->succeeded + (g->total - g->done) < need ? GROUP_IMPOSSIBLE : GROUP_WAITING;
+    return g->succeeded + (g->total - g->done - g->missing) < need ? GROUP_IMPOSSIBLE
+                                                                   : GROUP_WAITING;
+}
+
+/* A rule over ends: met by `need` of them. */
+static enum group_verdict judge_ends(const struct group *g, int64_t need)
+{
+    if (g->done >= need)
+        return GROUP_MET;
+    return g->total - g->missing < need ? GROUP_IMPOSSIBLE : GROUP_WAITING;
 }
 
 enum group_verdict group_judge(const struct group *g)
@@ -39,9 +55,9 @@ enum group_verdict group_judge(const struct group *g)
     case GROUP_AT_LEAST:
         return judge_successes(g, g->need);
     case GROUP_ALL_DONE:
-        return g->done == g->total ? GROUP_MET : GROUP_WAITING;
+        return g->total ? judge_ends(g, g->total) : GROUP_WAITING;
     case GROUP_ONE_DONE:
-        return g->done ? GROUP_MET : GROUP_WAITING;
+        return judge_ends(g, 1);
     case GROUP_RULE_N:
         break;
     }
@@ -61,6 +77,22 @@ bool group_rule_parse(struct str s, enum group_rule *ret)
     if (!str_index(s, rule_texts, GROUP_RULE_N, &i))
         return false;
     *ret = (enum group_rule)i;
+    return true;
+}
+
+struct str group_role_text(enum group_role r)
+{
+    assert(r < GROUP_ROLE_N);
+    return role_texts[r];
+}
+
+bool group_role_parse(struct str s, enum group_role *ret)
+{
+    size_t i;
+
+    if (!str_index(s, role_texts, GROUP_ROLE_N, &i))
+        return false;
+    *ret = (enum group_role)i;
     return true;
 }
 

@@ -22,12 +22,22 @@
 #define GROUP_ENUM(name, text) GROUP_##name,
 enum group_rule { GROUP_RULES(GROUP_ENUM) GROUP_RULE_N };
 
+/* What follows when it is met. */
+#define GROUP_ROLES(X)                                                                             \
+    X(START, "start")     /* its task waits for it */                                              \
+    X(PLAN, "plan")       /* its check is no longer edited */                                      \
+    X(SPAWNED, "spawned") /* its stage added these while it ran, and awaits them */                \
+    X(FINAL, "final")     /* its check has no stage left that would answer it */
+#define GROUP_ROLE_ENUM(name, text) GROUP_ROLE_##name,
+enum group_role { GROUP_ROLES(GROUP_ROLE_ENUM) GROUP_ROLE_N };
+
 struct group {
     enum group_rule rule;
     int64_t need;      /* of AT_LEAST, 1 … total */
-    int64_t total;     /* edges, at least 1 */
+    int64_t total;     /* edges; 0 of ALL_DONE alone: it waits, nobody has said for whom */
     int64_t done;      /* of them ended, SKIPPED and CANCELLED included */
     int64_t succeeded; /* of those with success */
+    int64_t missing;   /* edges to what will never be: they neither end nor succeed */
 };
 
 enum group_verdict { GROUP_WAITING, GROUP_MET, GROUP_IMPOSSIBLE };
@@ -39,6 +49,8 @@ enum group_verdict group_judge(const struct group *g);
 
 struct str group_rule_text(enum group_rule r);
 bool group_rule_parse(struct str s, enum group_rule *ret);
+struct str group_role_text(enum group_role r);
+bool group_role_parse(struct str s, enum group_role *ret);
 
 /* "2 of 3 ended, 1 succeeded; needs every one to succeed": for `why`. Returns the text in `out`. */
 #define GROUP_TEXT_BYTES 160

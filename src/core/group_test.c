@@ -11,22 +11,31 @@ static void verdicts(void **state)
         enum group_verdict verdict;
     } rows[] = {
   /* clang-format off */
-        {"all succeeded",                       {GROUP_ALL_SUCCESS, 0, 3, 3, 3},              GROUP_MET},
-        {"all so far",                          {GROUP_ALL_SUCCESS, 0, 3, 2, 2},              GROUP_WAITING},
-        {"one did not",                         {GROUP_ALL_SUCCESS, 0, 3, 1, 0},              GROUP_IMPOSSIBLE},
-        {"one of all did not",                  {GROUP_ALL_SUCCESS, 0, 3, 3, 2},              GROUP_IMPOSSIBLE},
-        {"all ended, none well",                {GROUP_ALL_DONE, 0, 3, 3, 0},                 GROUP_MET},
-        {"one is open",                         {GROUP_ALL_DONE, 0, 3, 2, 2},                 GROUP_WAITING},
-        {"one success is enough",               {GROUP_ONE_SUCCESS, 0, 3, 1, 1},              GROUP_MET},
-        {"failures wait for it",                {GROUP_ONE_SUCCESS, 0, 3, 2, 0},              GROUP_WAITING},
-        {"no success is left",                  {GROUP_ONE_SUCCESS, 0, 3, 3, 0},              GROUP_IMPOSSIBLE},
-        {"one end is enough",                   {GROUP_ONE_DONE, 0, 3, 1, 0},                 GROUP_MET},
-        {"none has ended",                      {GROUP_ONE_DONE, 0, 3, 0, 0},                 GROUP_WAITING},
-        {"two of three",                        {GROUP_AT_LEAST, 2, 3, 2, 2},                 GROUP_MET},
-        {"two of three, one failed",            {GROUP_AT_LEAST, 2, 3, 2, 1},                 GROUP_WAITING},
-        {"two of three, two failed",            {GROUP_AT_LEAST, 2, 3, 2, 0},                 GROUP_IMPOSSIBLE},
-        {"as many as there can be",             {GROUP_AT_LEAST, INT64_MAX, INT64_MAX, 0, 0}, GROUP_WAITING},
-        {"as many as there can be, one failed", {GROUP_AT_LEAST, INT64_MAX, INT64_MAX, 1, 0}, GROUP_IMPOSSIBLE},
+        {"all succeeded",                       {GROUP_ALL_SUCCESS, 0, 3, 3, 3, 0},           GROUP_MET},
+        {"all so far",                          {GROUP_ALL_SUCCESS, 0, 3, 2, 2, 0},           GROUP_WAITING},
+        {"one did not",                         {GROUP_ALL_SUCCESS, 0, 3, 1, 0, 0},           GROUP_IMPOSSIBLE},
+        {"one of all did not",                  {GROUP_ALL_SUCCESS, 0, 3, 3, 2, 0},           GROUP_IMPOSSIBLE},
+        {"all ended, none well",                {GROUP_ALL_DONE, 0, 3, 3, 0, 0},              GROUP_MET},
+        {"one is open",                         {GROUP_ALL_DONE, 0, 3, 2, 2, 0},              GROUP_WAITING},
+        {"one success is enough",               {GROUP_ONE_SUCCESS, 0, 3, 1, 1, 0},           GROUP_MET},
+        {"failures wait for it",                {GROUP_ONE_SUCCESS, 0, 3, 2, 0, 0},           GROUP_WAITING},
+        {"no success is left",                  {GROUP_ONE_SUCCESS, 0, 3, 3, 0, 0},           GROUP_IMPOSSIBLE},
+        {"one end is enough",                   {GROUP_ONE_DONE, 0, 3, 1, 0, 0},              GROUP_MET},
+        {"none has ended",                      {GROUP_ONE_DONE, 0, 3, 0, 0, 0},              GROUP_WAITING},
+        {"two of three",                        {GROUP_AT_LEAST, 2, 3, 2, 2, 0},              GROUP_MET},
+        {"two of three, one failed",            {GROUP_AT_LEAST, 2, 3, 2, 1, 0},              GROUP_WAITING},
+        {"two of three, two failed",            {GROUP_AT_LEAST, 2, 3, 2, 0, 0},              GROUP_IMPOSSIBLE},
+        {"as many as there can be",             {GROUP_AT_LEAST, INT64_MAX, INT64_MAX, 0, 0, 0},GROUP_WAITING},
+        {"as many as there can be, one failed", {GROUP_AT_LEAST, INT64_MAX, INT64_MAX, 1, 0, 0},GROUP_IMPOSSIBLE},
+        {"nobody to wait for is known",         {GROUP_ALL_DONE, 0, 0, 0, 0, 0},              GROUP_WAITING},
+        {"all, one of them never",              {GROUP_ALL_SUCCESS, 0, 3, 0, 0, 1},           GROUP_IMPOSSIBLE},
+        {"all ends, one of them never",         {GROUP_ALL_DONE, 0, 3, 0, 0, 1},              GROUP_IMPOSSIBLE},
+        {"one success, one of them never",      {GROUP_ONE_SUCCESS, 0, 3, 1, 0, 1},           GROUP_WAITING},
+        {"one success, the others never",       {GROUP_ONE_SUCCESS, 0, 3, 1, 0, 2},           GROUP_IMPOSSIBLE},
+        {"one end, one of them never",          {GROUP_ONE_DONE, 0, 3, 0, 0, 2},              GROUP_WAITING},
+        {"one end, none of them ever",          {GROUP_ONE_DONE, 0, 3, 0, 0, 3},              GROUP_IMPOSSIBLE},
+        {"two of three, one of them never",     {GROUP_AT_LEAST, 2, 3, 1, 1, 1},              GROUP_WAITING},
+        {"two of three, two of them never",     {GROUP_AT_LEAST, 2, 3, 0, 0, 2},              GROUP_IMPOSSIBLE},
   /* clang-format on */
     };
 
@@ -85,7 +94,7 @@ static void every_course_of_every_group(void **state)
     for (int rule = 0; rule < GROUP_RULE_N; rule++) {
         for (int64_t total = 1; total <= 5; total++) {
             for (int64_t need = 1; need <= (rule == GROUP_AT_LEAST ? total : 1); need++) {
-                struct group g = {(enum group_rule)rule, need, total, 0, 0};
+                struct group g = {(enum group_rule)rule, need, total, 0, 0, 0};
                 bool met = false, impossible = false;
 
                 assert_int_equal(group_judge(&g), GROUP_WAITING);
@@ -104,10 +113,10 @@ static void all_and_one_are_at_least(void **state)
     for (int64_t total = 1; total <= 5; total++) {
         for (int64_t done = 0; done <= total; done++) {
             for (int64_t ok = 0; ok <= done; ok++) {
-                struct group all = {GROUP_ALL_SUCCESS, 0, total, done, ok};
-                struct group one = {GROUP_ONE_SUCCESS, 0, total, done, ok};
-                struct group n_of_n = {GROUP_AT_LEAST, total, total, done, ok};
-                struct group one_of_n = {GROUP_AT_LEAST, 1, total, done, ok};
+                struct group all = {GROUP_ALL_SUCCESS, 0, total, done, ok, 0};
+                struct group one = {GROUP_ONE_SUCCESS, 0, total, done, ok, 0};
+                struct group n_of_n = {GROUP_AT_LEAST, total, total, done, ok, 0};
+                struct group one_of_n = {GROUP_AT_LEAST, 1, total, done, ok, 0};
 
                 assert_int_equal(group_judge(&all), group_judge(&n_of_n));
                 assert_int_equal(group_judge(&one), group_judge(&one_of_n));
@@ -122,14 +131,15 @@ static void texts(void **state)
         const char *expected;
         struct group g;
     } rows[] = {
-        {"2 of 3 ended, 1 succeeded; needs every one to succeed",    {GROUP_ALL_SUCCESS, 0, 3, 2, 1}},
-        {"0 of 1 ended, 0 succeeded; needs every one to end",        {GROUP_ALL_DONE, 0, 1, 0, 0}   },
+        {"2 of 3 ended, 1 succeeded; needs every one to succeed",
+         {GROUP_ALL_SUCCESS, 0, 3, 2, 1, 0}                                                         },
+        {"0 of 1 ended, 0 succeeded; needs every one to end",        {GROUP_ALL_DONE, 0, 1, 0, 0, 0}},
         {"2 of 3 ended, 0 succeeded; needs at least one to succeed",
-         {GROUP_ONE_SUCCESS, 0, 3, 2, 0}                                                            },
-        {"0 of 3 ended, 0 succeeded; needs at least one to end",     {GROUP_ONE_DONE, 0, 3, 0, 0}   },
-        {"2 of 3 ended, 1 succeeded; needs at least 2 to succeed",   {GROUP_AT_LEAST, 2, 3, 2, 1}   },
+         {GROUP_ONE_SUCCESS, 0, 3, 2, 0, 0}                                                         },
+        {"0 of 3 ended, 0 succeeded; needs at least one to end",     {GROUP_ONE_DONE, 0, 3, 0, 0, 0}},
+        {"2 of 3 ended, 1 succeeded; needs at least 2 to succeed",   {GROUP_AT_LEAST, 2, 3, 2, 1, 0}},
     };
-    struct group largest = {GROUP_AT_LEAST, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+    struct group largest = {GROUP_AT_LEAST, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, 0};
     char out[GROUP_TEXT_BYTES];
 
     (void)state;
@@ -144,6 +154,13 @@ static void texts(void **state)
     }
     assert_false(group_rule_parse(STR("ALL_DONE"), &(enum group_rule){0}));
     assert_false(group_rule_parse(STR(""), &(enum group_rule){0}));
+    for (int i = 0; i < GROUP_ROLE_N; i++) {
+        enum group_role r = GROUP_ROLE_N;
+
+        assert_true(group_role_parse(group_role_text((enum group_role)i), &r));
+        assert_int_equal(r, i);
+    }
+    assert_false(group_role_parse(STR("end"), &(enum group_role){0}));
 }
 
 int main(void)

@@ -28,6 +28,13 @@ struct step {
     int64_t wait_us;
 };
 
+/* What a READY task waits for. */
+static const enum task_reason takers[] = {
+    [TASK_FOR_WORKER] = TASK_REASON_WORKER,
+    [TASK_FOR_RUNNER] = TASK_REASON_RUNNER,
+    [TASK_FOR_RESULTS] = TASK_REASON_RESULTS,
+};
+
 static bool not_due(const struct step *s)
 {
     return s->t->due_at > s->now;
@@ -41,6 +48,26 @@ static bool due(const struct step *s)
 static bool cancel_asked(const struct step *s)
 {
     return s->t->cancel;
+}
+
+static bool awaits(const struct step *s)
+{
+    return s->t->awaits;
+}
+
+static bool taken(const struct step *s)
+{
+    return s->t->taker != TASK_FOR_RESULTS;
+}
+
+static bool passes(const struct step *s)
+{
+    return s->t->taker == TASK_FOR_RESULTS && s->end->outcome == OUTCOME_SUCCEEDED;
+}
+
+static bool fails(const struct step *s)
+{
+    return s->t->taker == TASK_FOR_RESULTS && s->end->outcome == OUTCOME_FAILED;
 }
 
 static bool retries_later(const struct step *s)
@@ -63,9 +90,14 @@ static void wait_start(struct step *s)
     s->t->reason = TASK_REASON_NOT_BEFORE;
 }
 
-static void wait_worker(struct step *s)
+static void wait_taker(struct step *s)
 {
-    s->t->reason = TASK_REASON_WORKER;
+    s->t->reason = takers[s->t->taker];
+}
+
+static void wait_spawned(struct step *s)
+{
+    s->t->reason = TASK_REASON_SPAWNED;
 }
 
 static void wait_groups(struct step *s)
@@ -99,7 +131,7 @@ static void retry(struct step *s)
 /* The attempt keeps its number, and the budget is what it was before. */
 static void forgive(struct step *s)
 {
-    s->t->reason = TASK_REASON_WORKER;
+    s->t->reason = takers[s->t->taker];
     s->t->budget_from++;
 }
 
@@ -147,6 +179,12 @@ static void fail(struct step *s)
     s->t->reason = explains_failure(s->end->reason) ? s->end->reason : by_outcome[s->end->outcome];
 }
 
+static void answer_no(struct step *s)
+{
+    assert(s->end->reason == TASK_REASON_CHECK_FAILED || s->end->reason == TASK_REASON_NO_RESULT);
+    s->t->reason = s->end->reason;
+}
+
 static void cancel(struct step *s)
 {
     s->t->reason = TASK_REASON_CANCELLED;
@@ -178,25 +216,28 @@ struct move {
 /* clang-format off */
 static const struct move moves[] = {
     {TASK_BLOCKED,   TASK_MET,      not_due,       TASK_DELAYED,   wait_start,   "its dependencies are met, and its start time is still to come"},
-    {TASK_BLOCKED,   TASK_MET,      NULL,          TASK_READY,     wait_worker,  "its dependencies are met"},
+    {TASK_BLOCKED,   TASK_MET,      NULL,          TASK_READY,     wait_taker,   "its dependencies are met"},
     {TASK_BLOCKED,   TASK_SKIP,     NULL,          TASK_SKIPPED,   skip,         "its dependencies can never be met"},
     {TASK_BLOCKED,   TASK_CANCEL,   NULL,          TASK_CANCELLED, cancel,       "it was cancelled before it was ready"},
 
-    {TASK_DELAYED,   TASK_DUE,      due,           TASK_READY,     wait_worker,  "the time it waited for has come"},
+    {TASK_DELAYED,   TASK_DUE,      due,           TASK_READY,     wait_taker,   "the time it waited for has come"},
     {TASK_DELAYED,   TASK_CANCEL,   NULL,          TASK_CANCELLED, cancel,       "it was cancelled while it waited for its time"},
 
-    {TASK_READY,     TASK_CLAIM,    NULL,          TASK_LEASED,    hold,         "a worker took it"},
+    {TASK_READY,     TASK_CLAIM,    taken,         TASK_LEASED,    hold,         "a worker took it"},
+    {TASK_READY,     TASK_CONCLUDE, passes,        TASK_SUCCEEDED, succeed,      "its results are all there, and none is a failure"},
+    {TASK_READY,     TASK_CONCLUDE, fails,         TASK_FAILED,    answer_no,    "one of its results is a failure, or there is none"},
     {TASK_READY,     TASK_CANCEL,   NULL,          TASK_CANCELLED, cancel,       "it was cancelled before a worker took it"},
 
     {TASK_LEASED,    TASK_START,    NULL,          TASK_RUNNING,   count,        "its worker started an attempt"},
     {TASK_LEASED,    TASK_RELEASE,  cancel_asked,  TASK_CANCELLED, cancel,       "its worker gave it back, and it was cancelled"},
     {TASK_LEASED,    TASK_RELEASE,  put_off,       TASK_DELAYED,   wait_refused, "all who could take it refused, and it waits before they are asked again"},
-    {TASK_LEASED,    TASK_RELEASE,  NULL,          TASK_READY,     wait_worker,  "its worker gave it back before it started"},
+    {TASK_LEASED,    TASK_RELEASE,  NULL,          TASK_READY,     wait_taker,   "its worker gave it back before it started"},
     {TASK_LEASED,    TASK_LOSE,     cancel_asked,  TASK_CANCELLED, cancel,       "its worker went silent, and it was cancelled"},
-    {TASK_LEASED,    TASK_LOSE,     NULL,          TASK_READY,     wait_worker,  "its worker went silent before it started"},
+    {TASK_LEASED,    TASK_LOSE,     NULL,          TASK_READY,     wait_taker,   "its worker went silent before it started"},
     {TASK_LEASED,    TASK_STOP,     NULL,          TASK_CANCELLED, cancel,       "its worker let it go before it started"},
     {TASK_LEASED,    TASK_CANCEL,   NULL,          TASK_LEASED,    ask_cancel,   "it is to be cancelled, and its worker is told"},
 
+    {TASK_RUNNING,   TASK_SUCCEED,  awaits,        TASK_AWAITING,  wait_spawned, "its worker reported success, and tasks that it added have not ended"},
     {TASK_RUNNING,   TASK_SUCCEED,  NULL,          TASK_SUCCEEDED, succeed,      "its worker reported success"},
     {TASK_RUNNING,   TASK_FAIL,     cancel_asked,  TASK_CANCELLED, cancel,       "it failed after it was cancelled"},
     {TASK_RUNNING,   TASK_FAIL,     retries_later, TASK_DELAYED,   wait_backoff, "it failed and may try again after a wait"},
@@ -215,6 +256,9 @@ static const struct move moves[] = {
     {TASK_RUNNING,   TASK_RELEASE,  NULL,          TASK_READY,     forgive,      "its worker gave it back, and the attempt is not held against it"},
     {TASK_RUNNING,   TASK_STOP,     NULL,          TASK_CANCELLED, cancel,       "its worker stopped it"},
     {TASK_RUNNING,   TASK_CANCEL,   NULL,          TASK_RUNNING,   ask_cancel,   "it is to be cancelled, and its worker is told"},
+
+    {TASK_AWAITING,  TASK_MET,      NULL,          TASK_SUCCEEDED, succeed,      "the tasks that it added have ended"},
+    {TASK_AWAITING,  TASK_CANCEL,   NULL,          TASK_CANCELLED, cancel,       "it was cancelled while it awaited the tasks that it added"},
 
     {TASK_FAILED,    TASK_REQUEUE,  NULL,          TASK_READY,     requeue,      "it failed and was given back"},
     {TASK_FAILED,    TASK_REWIND,   NULL,          TASK_BLOCKED,   wait_groups,  "it failed and waits for its dependencies anew"},
@@ -268,10 +312,12 @@ int task_move(struct task *t, enum task_event event, int64_t now, const struct t
     const struct move *m;
 
     assert(event < TASK_EVENT_N);
+    assert(end || event != TASK_CONCLUDE);
     if (t->state == TASK_RUNNING && ends_attempt(event)) {
         assert(end && task_event_of(end->outcome) == event);
-        s.retries = !t->cancel && retry_decide(&t->retry, t->attempts - t->budget_from,
-                                               end->outcome, end->exit_code, prng, &s.wait_us);
+        s.retries = !t->cancel && !end->final &&
+                    retry_decide(&t->retry, t->attempts - t->budget_from, end->outcome,
+                                 end->exit_code, prng, &s.wait_us);
     }
     m = find(event, &s);
     if (!m)

@@ -3,12 +3,15 @@
  * task: one unit of work, and the only way in which its state moves.
  *
  *     BLOCKED --met--> READY --claim--> LEASED --start--> RUNNING --succeed--> SUCCEEDED
- *      |   |            ^ ^                |                 |
- *      |  met       due | +----release-----+-----------------+
+ *      |   |            ^ ^                |                 | |                  ^
+ *      |  met       due | +----release-----+-----------------+ +-> AWAITING --met-+
  *      |   |            |                                    |
  *      |   +-------> DELAYED <--again, but later-------------+--fail, time_out, lose--> FAILED
  *      |                                                     |
  *      +--skip--> SKIPPED                                    +--stop--> CANCELLED
+ *
+ * A success is AWAITING while tasks that it added have not ended. A check, which nobody takes, goes
+ * from READY to SUCCEEDED or FAILED by `conclude`.
  *
  * Every state that is not final can be cancelled: at once where nobody holds it, and by `stop` once
  * its holder has confirmed. FAILED, CANCELLED and SKIPPED can be given back by `requeue` (to READY)
@@ -31,6 +34,7 @@
     X(READY)                                                                                       \
     X(LEASED)                                                                                      \
     X(RUNNING)                                                                                     \
+    X(AWAITING)                                                                                    \
     X(SUCCEEDED)                                                                                   \
     X(FAILED)                                                                                      \
     X(CANCELLED)                                                                                   \
@@ -48,11 +52,12 @@ enum task_state { TASK_STATES(TASK_ENUM) TASK_STATE_N };
     X(SUCCEED)                                                                                     \
     X(FAIL)                                                                                        \
     X(TIME_OUT)                                                                                    \
-    X(LOSE)    /* the holder's heartbeat or the attempt's deadline passed */                       \
-    X(STOP)    /* the holder confirmed that it is stopped */                                       \
-    X(CANCEL)  /* somebody asked for it to end */                                                  \
-    X(REQUEUE) /* somebody gave it back, and its groups are met */                                 \
-    X(REWIND)  /* somebody gave it back, and it waits for its groups anew */
+    X(LOSE)     /* the holder's heartbeat or the attempt's deadline passed */                      \
+    X(STOP)     /* the holder confirmed that it is stopped */                                      \
+    X(CONCLUDE) /* no more results will come */                                                    \
+    X(CANCEL)   /* somebody asked for it to end */                                                 \
+    X(REQUEUE)  /* somebody gave it back, and its groups are met */                                \
+    X(REWIND)   /* somebody gave it back, and it waits for its groups anew */
 #define TASK_EVENT_ENUM(name) TASK_##name,
 enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
 
@@ -61,10 +66,14 @@ enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
 #define TASK_REASONS(X)                                                                            \
     X(NONE, "")                                                                                    \
     X(DEPENDENCIES, "waiting_for_dependencies")                                                    \
+    X(PLANNING, "being_planned")                                                                   \
     X(NOT_BEFORE, "waiting_for_start_time")                                                        \
     X(BACKOFF, "waiting_for_backoff")                                                              \
     X(REFUSALS, "waiting_after_refusals")                                                          \
     X(WORKER, "waiting_for_worker")                                                                \
+    X(RUNNER, "waiting_for_runner")                                                                \
+    X(RESULTS, "waiting_for_results")                                                              \
+    X(SPAWNED, "waiting_for_spawned_stages")                                                       \
     X(RUN_LIMIT, "waiting_for_run_limit")                                                          \
     X(PAUSED, "queue_paused")                                                                      \
     X(HELD, "held_by_worker")                                                                      \
@@ -84,6 +93,8 @@ enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
     X(NO_PROGRESS, "no_progress")                                                                  \
     X(TIMED_OUT, "timed_out")                                                                      \
     X(LOST, "worker_lost")                                                                         \
+    X(CHECK_FAILED, "check_failed")                                                                \
+    X(NO_RESULT, "no_result")                                                                      \
     X(CANCELLED, "cancelled")                                                                      \
     X(REQUEUED, "requeued")                                                                        \
     X(WORKER_ERROR, "worker_reported_error")                                                       \
@@ -93,10 +104,15 @@ enum task_event { TASK_EVENTS(TASK_EVENT_ENUM) TASK_EVENT_N };
 #define TASK_REASON_ENUM(name, text) TASK_REASON_##name,
 enum task_reason { TASK_REASONS(TASK_REASON_ENUM) TASK_REASON_N };
 
+/* Whom a task waits for when it is READY. */
+enum task_taker { TASK_FOR_WORKER, TASK_FOR_RUNNER, TASK_FOR_RESULTS };
+
 /* What a move reads and writes. */
 struct task {
     enum task_state state;
     enum task_reason reason;
+    enum task_taker taker;
+    bool awaits;      /* tasks that it added have not ended */
     int64_t attempts; /* started */
     /* Attempts that are not charged to the policy: those before the last REQUEUE or REWIND, and one
      * more for each that was released. */
@@ -106,20 +122,21 @@ struct task {
     struct retry_policy retry; /* looked at where a started attempt ends, and by no other move */
 };
 
-/* How an attempt ended, for the moves that end one. */
+/* How an attempt ended, for the moves that end one; or, for CONCLUDE, how the check came out. */
 struct task_end {
     enum outcome outcome;
     enum task_reason reason; /* NONE, or one that explains no failure: the outcome's own */
     int exit_code;           /* -1 where there is none */
     int64_t put_off_us;      /* of RELEASE: not given out again before so long; 0: at once */
+    bool final;              /* it would fail again: no retry, whatever the policy says */
 };
 
 enum { TASK_E_REFUSED = 1 }; /* the machine has no such move */
 
 /*
  * Make the move of the first row that matches. Returns 0 or TASK_E_REFUSED, and then nothing has
- * changed. `end` is read by the events that end an attempt and may be NULL else; `prng` gives the
- * jitter of a backoff. *ret_why is the row's sentence (NULL allowed).
+ * changed. `end` is read by CONCLUDE and the events that end an attempt and may be NULL else;
+ * `prng` gives the jitter of a backoff. *ret_why is the row's sentence (NULL allowed).
  */
 int task_move(struct task *t, enum task_event event, int64_t now, const struct task_end *end,
               struct prng *prng, const char **ret_why);

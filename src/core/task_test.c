@@ -11,17 +11,19 @@ static struct task_end end_by(enum task_event e)
 {
     switch (e) {
     case TASK_SUCCEED:
-        return (struct task_end){OUTCOME_SUCCEEDED, TASK_REASON_NONE, 0, 0};
+        return (struct task_end){OUTCOME_SUCCEEDED, TASK_REASON_NONE, 0, 0, false};
     case TASK_FAIL:
-        return (struct task_end){OUTCOME_FAILED, TASK_REASON_COMMAND_FAILED, 1, 0};
+        return (struct task_end){OUTCOME_FAILED, TASK_REASON_COMMAND_FAILED, 1, 0, false};
     case TASK_TIME_OUT:
-        return (struct task_end){OUTCOME_TIMED_OUT, TASK_REASON_TIMED_OUT, -1, 0};
+        return (struct task_end){OUTCOME_TIMED_OUT, TASK_REASON_TIMED_OUT, -1, 0, false};
     case TASK_LOSE:
-        return (struct task_end){OUTCOME_LOST, TASK_REASON_LOST, -1, 0};
+        return (struct task_end){OUTCOME_LOST, TASK_REASON_LOST, -1, 0, false};
+    case TASK_CONCLUDE:
+        return (struct task_end){OUTCOME_FAILED, TASK_REASON_NO_RESULT, -1, 0, false};
     case TASK_STOP:
-        return (struct task_end){OUTCOME_CANCELLED, TASK_REASON_CANCELLED, -1, 0};
+        return (struct task_end){OUTCOME_CANCELLED, TASK_REASON_CANCELLED, -1, 0, false};
     default:
-        return (struct task_end){OUTCOME_REJECTED, TASK_REASON_NONE, -1, 0};
+        return (struct task_end){OUTCOME_REJECTED, TASK_REASON_NONE, -1, 0, false};
     }
 }
 
@@ -31,15 +33,16 @@ static struct task task_in(enum task_state state)
     static const enum task_reason reasons[] = {
         [TASK_BLOCKED] = TASK_REASON_DEPENDENCIES, [TASK_DELAYED] = TASK_REASON_NOT_BEFORE,
         [TASK_READY] = TASK_REASON_WORKER,         [TASK_LEASED] = TASK_REASON_HELD,
-        [TASK_RUNNING] = TASK_REASON_HELD,         [TASK_SUCCEEDED] = TASK_REASON_NONE,
-        [TASK_FAILED] = TASK_REASON_LOST,          [TASK_CANCELLED] = TASK_REASON_CANCELLED,
-        [TASK_SKIPPED] = TASK_REASON_UPSTREAM,
+        [TASK_RUNNING] = TASK_REASON_HELD,         [TASK_AWAITING] = TASK_REASON_SPAWNED,
+        [TASK_SUCCEEDED] = TASK_REASON_NONE,       [TASK_FAILED] = TASK_REASON_LOST,
+        [TASK_CANCELLED] = TASK_REASON_CANCELLED,  [TASK_SKIPPED] = TASK_REASON_UPSTREAM,
     };
 
     return (struct task){
         .state = state,
         .reason = reasons[state],
-        .attempts = state == TASK_RUNNING || state == TASK_SUCCEEDED || state == TASK_FAILED,
+        .attempts = state == TASK_RUNNING || state == TASK_AWAITING || state == TASK_SUCCEEDED ||
+                    state == TASK_FAILED,
         .retry = retry_asked(),
     };
 }
@@ -52,27 +55,28 @@ static bool same(const struct task *a, const struct task *b)
 
 /*
  * Every state and every event: where the move leads, a dot where it is refused. B blocked, D
- * delayed, R ready, L leased, U running, S succeeded, F failed, C cancelled, K skipped. The task
- * has attempts left, and no wait between them.
+ * delayed, R ready, L leased, U running, A awaiting, S succeeded, F failed, C cancelled, K skipped.
+ * The task has attempts left, and no wait between them.
  */
 static void every_event_in_every_state(void **state)
 {
-    static const char letters[] = "BDRLUSFCK";
+    static const char letters[] = "BDRLUASFCK";
     static const struct {
         const char *name;
-        const char *next; /* MET SKIP DUE CLAIM START RELEASE SUCCEED FAIL TIME_OUT LOSE STOP CANCEL
-                             REQUEUE REWIND */
+        const char *next; /* MET SKIP DUE CLAIM START RELEASE SUCCEED FAIL TIME_OUT LOSE STOP
+                             CONCLUDE CANCEL REQUEUE REWIND */
     } rows[] = {
   /* clang-format off */
-        [TASK_BLOCKED] =   {"BLOCKED",   "RK.........C.."},
-        [TASK_DELAYED] =   {"DELAYED",   "..R........C.."},
-        [TASK_READY] =     {"READY",     "...L.......C.."},
-        [TASK_LEASED] =    {"LEASED",    "....UR...RCL.."},
-        [TASK_RUNNING] =   {"RUNNING",   ".....RSRRRCU.."},
-        [TASK_SUCCEEDED] = {"SUCCEEDED", ".............."},
-        [TASK_FAILED] =    {"FAILED",    "............RB"},
-        [TASK_CANCELLED] = {"CANCELLED", "............RB"},
-        [TASK_SKIPPED] =   {"SKIPPED",   "............RB"},
+        [TASK_BLOCKED] =   {"BLOCKED",   "RK..........C.."},
+        [TASK_DELAYED] =   {"DELAYED",   "..R.........C.."},
+        [TASK_READY] =     {"READY",     "...L........C.."},
+        [TASK_LEASED] =    {"LEASED",    "....UR...RC.L.."},
+        [TASK_RUNNING] =   {"RUNNING",   ".....RSRRRC.U.."},
+        [TASK_AWAITING] =  {"AWAITING",  "S...........C.."},
+        [TASK_SUCCEEDED] = {"SUCCEEDED", "..............."},
+        [TASK_FAILED] =    {"FAILED",    ".............RB"},
+        [TASK_CANCELLED] = {"CANCELLED", ".............RB"},
+        [TASK_SKIPPED] =   {"SKIPPED",   ".............RB"},
   /* clang-format on */
     };
 
@@ -91,6 +95,46 @@ static void every_event_in_every_state(void **state)
             CHECK_ROW(rows[s].name, r == 0 && letters[t.state] == rows[s].next[e]);
             CHECK_ROW(rows[s].name, why && *why);
         }
+    }
+}
+
+/* What stands there instead where a check is READY, or a stage has added others. */
+static void checks_and_stages(void **state)
+{
+    static const struct {
+        const char *name;
+        enum task_state from;
+        enum task_event event;
+        enum task_taker taker;
+        bool awaits;
+        struct task_end end;
+        enum task_state to;
+        enum task_reason reason;
+    } rows[] = {
+  /* clang-format off */
+        {"a stage is ready",              TASK_BLOCKED,  TASK_MET,      TASK_FOR_RUNNER,  false, {0}, TASK_READY,     TASK_REASON_RUNNER},
+        {"a stage is given back",         TASK_RUNNING,  TASK_RELEASE,  TASK_FOR_RUNNER,  false, {0}, TASK_READY,     TASK_REASON_RUNNER},
+        {"a check is ready",              TASK_BLOCKED,  TASK_MET,      TASK_FOR_RESULTS, false, {0}, TASK_READY,     TASK_REASON_RESULTS},
+        {"a check has good results",      TASK_READY,    TASK_CONCLUDE, TASK_FOR_RESULTS, false, {OUTCOME_SUCCEEDED, TASK_REASON_NONE, -1, 0, false}, TASK_SUCCEEDED, TASK_REASON_NONE},
+        {"a check has a failure",         TASK_READY,    TASK_CONCLUDE, TASK_FOR_RESULTS, false, {OUTCOME_FAILED, TASK_REASON_CHECK_FAILED, -1, 0, false}, TASK_FAILED, TASK_REASON_CHECK_FAILED},
+        {"a check has no result",         TASK_READY,    TASK_CONCLUDE, TASK_FOR_RESULTS, false, {OUTCOME_FAILED, TASK_REASON_NO_RESULT, -1, 0, false}, TASK_FAILED, TASK_REASON_NO_RESULT},
+        {"success, and nothing is left",  TASK_RUNNING,  TASK_SUCCEED,  TASK_FOR_RUNNER,  false, {OUTCOME_SUCCEEDED, TASK_REASON_NONE, -1, 0, false}, TASK_SUCCEEDED, TASK_REASON_NONE},
+        {"success, and others go on",     TASK_RUNNING,  TASK_SUCCEED,  TASK_FOR_RUNNER,  true,  {OUTCOME_SUCCEEDED, TASK_REASON_NONE, -1, 0, false}, TASK_AWAITING, TASK_REASON_SPAWNED},
+        {"the others have ended",         TASK_AWAITING, TASK_MET,      TASK_FOR_RUNNER,  false, {0}, TASK_SUCCEEDED, TASK_REASON_NONE},
+        {"cancelled while others go on",  TASK_AWAITING, TASK_CANCEL,   TASK_FOR_RUNNER,  true,  {0}, TASK_CANCELLED, TASK_REASON_CANCELLED},
+        {"it may try again",              TASK_RUNNING,  TASK_FAIL,     TASK_FOR_RUNNER,  true,  {OUTCOME_FAILED, TASK_REASON_NONE, -1, 0, false}, TASK_READY, TASK_REASON_RETRYING},
+        {"it would fail again",           TASK_RUNNING,  TASK_FAIL,     TASK_FOR_RUNNER,  false, {OUTCOME_FAILED, TASK_REASON_NONE, -1, 0, true}, TASK_FAILED, TASK_REASON_WORKER_ERROR},
+  /* clang-format on */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct task t = task_in(rows[i].from);
+
+        t.taker = rows[i].taker;
+        t.awaits = rows[i].awaits;
+        CHECK_ROW(rows[i].name, task_move(&t, rows[i].event, S, &rows[i].end, NULL, NULL) == 0);
+        CHECK_ROW(rows[i].name, t.state == rows[i].to && t.reason == rows[i].reason);
     }
 }
 
@@ -209,7 +253,8 @@ static void a_release_may_put_it_off(void **state)
 
     (void)state;
     for (size_t i = 0; i < ROWS_N(rows); i++) {
-        struct task_end end = {OUTCOME_REJECTED, TASK_REASON_REFUSED, -1, rows[i].put_off_us};
+        struct task_end end = {OUTCOME_REJECTED, TASK_REASON_REFUSED, -1, rows[i].put_off_us,
+                               false};
         struct task t = task_in(rows[i].from);
 
         t.cancel = rows[i].cancel;
@@ -277,7 +322,7 @@ static void the_reason_of_a_failure_explains_it(void **state)
     for (int r = 0; r < TASK_REASON_N; r++) {
         bool explains = (r >= TASK_REASON_COMMAND_FAILED && r <= TASK_REASON_LOST) ||
                         r == TASK_REASON_WORKER_ERROR;
-        struct task_end end = {OUTCOME_FAILED, (enum task_reason)r, 1, 0};
+        struct task_end end = {OUTCOME_FAILED, (enum task_reason)r, 1, 0, false};
         struct task t = task_in(TASK_RUNNING);
 
         t.retry = policy(1, 0);
@@ -348,12 +393,12 @@ static void check_move(struct walk *w, const struct task *before, enum task_even
         CHECK_ROW(w->policy, t->attempts - t->budget_from == w->charged);
     CHECK_ROW(w->policy, w->charged >= 0 && w->charged <= t->retry.max_attempts);
     if (asked_before)
-        CHECK_ROW(w->policy,
-                  task_held(t->state) || t->state == TASK_CANCELLED || t->state == TASK_SUCCEEDED);
+        CHECK_ROW(w->policy, task_held(t->state) || t->state == TASK_CANCELLED ||
+                                 t->state == TASK_AWAITING || t->state == TASK_SUCCEEDED);
     if (!task_held(t->state))
         w->asked = false;
     CHECK_ROW(w->policy, t->cancel == w->asked);
-    if (t->state == TASK_FAILED) {
+    if (t->state == TASK_FAILED && e != TASK_CONCLUDE) {
         struct task_end end = end_by(e);
 
         CHECK_ROW(w->policy, w->charged == t->retry.max_attempts ||
@@ -366,24 +411,27 @@ static void check_move(struct walk *w, const struct task *before, enum task_even
     walked[before->state][t->state] = true;
 }
 
+static const struct task_end answer_yes = {OUTCOME_SUCCEEDED, TASK_REASON_NONE, -1, 0, false};
+
 static void walk(struct walk w, struct task before, int64_t now, int depth)
 {
     if (depth == 0) {
         histories++;
         return;
     }
-    for (int e = 0; e < TASK_EVENT_N; e++) {
-        struct task_end end = end_by((enum task_event)e);
+    for (int e = 0; e <= TASK_EVENT_N; e++) {
+        struct task_end end = e < TASK_EVENT_N ? end_by((enum task_event)e) : answer_yes;
+        enum task_event event = e < TASK_EVENT_N ? (enum task_event)e : TASK_CONCLUDE;
         struct task t = before;
         struct walk next = w;
 
         end.put_off_us = w.put_off_us;
         /* What is refused changes nothing, so that the history goes on as one without it. */
-        if (task_move(&t, (enum task_event)e, now, &end, &next.prng, NULL)) {
+        if (task_move(&t, event, now, &end, &next.prng, NULL)) {
             CHECK_ROW(w.policy, same(&t, &before));
             continue;
         }
-        check_move(&next, &before, (enum task_event)e, &t, now);
+        check_move(&next, &before, event, &t, now);
         walk(next, t, now + S, depth - 1);
     }
 }
@@ -408,15 +456,19 @@ static void every_history_of_eight_events(void **state)
         const char *name;
         int64_t due_at;
         struct retry_policy retry;
+        enum task_taker taker;
+        bool awaits;
     } rows[] = {
-        {"one attempt",  0,            policy(1,                    0)},
-        {"two attempts",              0,             policy(2,                          0)},
-        {"two with a wait",            0,                        policy(2,          S)},
-        {"three with a long wait",      0,policy(3,           3 * S)},
-        {"a start time",        3 * S,                    policy(2,                               0)},
-        {"jitter", 0, policy(3, 2 * S)},
-        {"only one exit code retries",              0,                   policy(3,                                             0)},
-        {"the default",        0,                    retry_default()                   },
+        {"one attempt",                0,        policy(1,        0),               TASK_FOR_WORKER, false},
+        {"two attempts",               0,        policy(2,        0),               TASK_FOR_WORKER, false},
+        {"two with a wait",            0,        policy(2,        S),               TASK_FOR_WORKER, false},
+        {"three with a long wait",     0,        policy(3,        3 * S),           TASK_FOR_WORKER, false},
+        {"a start time",               3 * S,    policy(2,        0),               TASK_FOR_WORKER, false},
+        {"jitter",                     0,        policy(3,        2 * S),           TASK_FOR_WORKER, false},
+        {"only one exit code retries", 0,        policy(3,        0),               TASK_FOR_WORKER, false},
+        {"the default",                0,        retry_default(), TASK_FOR_WORKER,  false          },
+        {"a stage that added others",                           0, policy(2,              0),  TASK_FOR_RUNNER,            true     },
+        {"a check",                           0, policy(1,              0), TASK_FOR_RESULTS,           false},
     };
     struct buf diagram;
     struct str rest;
@@ -435,6 +487,8 @@ static void every_history_of_eight_events(void **state)
         prng_seed(&w.prng, i);
         t.due_at = rows[i].due_at;
         t.retry = rows[i].retry;
+        t.taker = rows[i].taker;
+        t.awaits = rows[i].awaits;
         walk(w, t, S, 8);
     }
     assert_true(histories > 10000);
@@ -491,6 +545,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_event_in_every_state),
+        cmocka_unit_test(checks_and_stages),
         cmocka_unit_test(moves),
         cmocka_unit_test(it_is_not_due_before_its_time),
         cmocka_unit_test(a_release_may_put_it_off),

@@ -223,7 +223,7 @@ int change_end_attempt(struct change *c, struct task_row *row, enum task_event e
                        const struct task_result *result, struct str digest)
 {
     const struct task_end end = {result->outcome, result->reason, result->exit_code,
-                                 result->put_off_us};
+                                 result->put_off_us, result->final};
     enum task_state from = row->task.state;
     int64_t token = row->token;
     struct buf more;

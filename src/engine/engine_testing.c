@@ -276,7 +276,7 @@ const char *world_states(struct world *w, int64_t run)
     char *text = arena_alloc(&w->arena, v.tasks_n + 1);
 
     for (size_t i = 0; i < v.tasks_n; i++)
-        text[i] = "BDRLrSFCK"[v.tasks[i].state];
+        text[i] = "BDRLrASFCK"[v.tasks[i].state];
     return text;
 }
 

@@ -106,7 +106,7 @@ struct task_lease world_claim_one(struct world *w, int64_t run);
 struct task_leases world_claim_queue(struct world *w, const char *queue, int64_t max);
 enum code world_complete(struct world *w, const struct task_lease *l, enum outcome o);
 struct run_view world_look(struct world *w, int64_t run);
-/* The states of a run's tasks in order, as letters: B D R L r S F C K(ipped). */
+/* The states of a run's tasks in order, as letters: B D R L r A S F C K(ipped). */
 const char *world_states(struct world *w, int64_t run);
 struct task_details world_task(struct world *w, int64_t run, const char *name);
 struct reaper_reply world_reap(struct world *w);

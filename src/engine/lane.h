@@ -17,6 +17,13 @@
 #include "engine/tx.h"
 
 enum lane_gate { LANE_FREE, LANE_PLACE, LANE_WAITS }; /* as task.gate stores it */
+/* What else task.gate says, of tasks of plans: who takes it when it is READY. No claimer of a queue
+ * and no executor of runs sees them. */
+enum plan_gate {
+    GATE_PUSHED = 3, /* a runner, which is called with it */
+    GATE_PULLED = 4, /* whoever claims from its run */
+    GATE_CHECK = 5,  /* nobody: others tell its results */
+};
 
 struct lane_entry {
     int64_t task;

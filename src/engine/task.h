@@ -11,6 +11,7 @@
 
 #include "core/group.h"
 #include "core/task.h"
+#include "engine/check.h"
 #include "engine/tx.h"
 #include "engine/worker.h"
 
@@ -93,7 +94,10 @@ struct task_result {
     int64_t start_wait_us; /* from the claim to the start, where its holder made it wait */
     int64_t run_us, cpu_us, max_rss_bytes;
     struct str stderr_tail;
-    struct str output; /* a JSON object, or empty */
+    struct str output;                 /* a JSON object, or empty */
+    bool final;                        /* of a failure: it would fail again, and is not retried */
+    const struct check_update *checks; /* of its run, a task of a plan */
+    size_t checks_n;
 };
 
 struct task_complete {
@@ -103,6 +107,8 @@ struct task_complete {
 
 /* One answer per result, in order: OK (also for the same completion again), LEASE_LOST where the
  * lease was taken back or never given, COMPLETION_CONFLICT where it was ended with another content.
+ * Where its check updates cannot be taken the attempt goes on: CHECK_FINAL, TASK_NOT_FOUND (no such
+ * check in the run), TOO_LARGE (more results than a check has), INVALID (its task is of no plan).
  */
 struct task_codes {
     enum code *list;
@@ -154,6 +160,9 @@ struct task_view {
     int64_t priority, due_at, created_at, ended_at;
     bool cancel;
     struct str output; /* of the attempt that succeeded; empty: none */
+    /* Of lists of plan.h, and of one task alone: */
+    int64_t version;              /* grows with each change of its state or content */
+    const struct plan_view *plan; /* of a check or stage (plan.h); NULL: it is of no plan */
     /* Of one task alone, not of lists: */
     struct str key, payload; /* of a task of a queue */
     bool behind;             /* it waits for a place of its key */
@@ -166,10 +175,13 @@ struct task_view {
 /* A dependency group and the names it waits for. */
 struct task_group {
     enum group_rule rule;
+    enum group_role role;
+    bool cancel_rest;
     int64_t need, total, done, succeeded;
     struct str verdict;
-    struct str *from; /* at most 100 of them, the unfinished first */
-    enum task_state *from_states;
+    struct str satisfied; /* where fewer than all sufficed: the names that met it, a JSON list */
+    struct str *from;     /* at most 100 of them, the unfinished first */
+    enum task_state *from_states; /* TASK_STATE_N: nobody has written it yet */
     size_t from_n;
 };
 

@@ -76,7 +76,7 @@ static void say_groups(struct buf *b, const struct task_details *d, struct str v
 
     for (size_t i = 0; i < d->groups_n; i++) {
         const struct task_group *g = &d->groups[i];
-        const struct group core = {g->rule, g->need, g->total, g->done, g->succeeded};
+        const struct group core = {g->rule, g->need, g->total, g->done, g->succeeded, 0};
         char text[GROUP_TEXT_BYTES];
         size_t shown = 0;
 
@@ -241,6 +241,10 @@ static int say(struct tx *tx, struct buf *b, const struct task_details *d)
     case TASK_LEASED:
     case TASK_RUNNING:
         say_running(b, t);
+        return 0;
+    case TASK_AWAITING:
+        buf_add(b, STR("it has done its work, and awaits the stages that it added"));
+        say_groups(b, d, STR("WAITING"));
         return 0;
     case TASK_SUCCEEDED:
         buf_printf(b, "attempt %" PRId64 " succeeded",

@@ -306,7 +306,7 @@ Weft__V1__TaskCounts *api_counts(struct arena *a, const int64_t *counts)
     API_SET(m, delayed, counts[TASK_DELAYED]);
     API_SET(m, leased, counts[TASK_LEASED]);
     API_SET(m, running, counts[TASK_RUNNING]);
-    API_SET(m, awaiting, 0);
+    API_SET(m, awaiting, counts[TASK_AWAITING]);
     API_SET(m, succeeded, counts[TASK_SUCCEEDED]);
     API_SET(m, failed, counts[TASK_FAILED]);
     API_SET(m, cancelled, counts[TASK_CANCELLED]);

@@ -75,9 +75,12 @@ static bool task_row_is(enum task_state from, enum task_event event, enum task_s
     return false;
 }
 
-/* Claims start what they lease, and single tasks of runs are not given back here. */
+/* Claims start what they lease, single tasks of runs are not given back here, and no task adds
+ * others. */
 static bool task_row_can_be(enum task_state from, enum task_event event)
 {
+    if (from == TASK_AWAITING)
+        return false;
     if (from == TASK_LEASED)
         return event == TASK_START;
     return event != TASK_REQUEUE || from == TASK_FAILED;

@@ -21,16 +21,21 @@ CREATE TABLE plan_task (
     progress_us    INTEGER NOT NULL DEFAULT 0,  -- its holder promised progress so often; 0: it did not
     refusals       INTEGER NOT NULL DEFAULT 0,  -- runners that did not take it, in a row
     results        INTEGER NOT NULL DEFAULT 0,  -- of a check: its rows in check_result …
-    results_failed INTEGER NOT NULL DEFAULT 0   -- … and of these those with a failure
+    results_failed INTEGER NOT NULL DEFAULT 0,  -- … and of these those with a failure
+    final          INTEGER NOT NULL DEFAULT 0,  -- 1: one of them is its last
+    needs          TEXT    NOT NULL DEFAULT '', -- digest of its dependencies as they were written; '': none
+    goals          TEXT    NOT NULL DEFAULT ''  -- of a stage: digest of its assignments, likewise
 ) STRICT;
 
 -- What a group is for: 'start' its task waits for it, 'plan' a check is edited until it is met, 'spawned' a stage
 -- awaits what it added, 'final' a check is concluded when it is met.
 ALTER TABLE dep_group ADD COLUMN role        TEXT    NOT NULL DEFAULT 'start';
 ALTER TABLE dep_group ADD COLUMN cancel_rest INTEGER NOT NULL DEFAULT 0;  -- 1: when it is met, what has not ended is cancelled
+ALTER TABLE dep_group ADD COLUMN missing     INTEGER NOT NULL DEFAULT 0;  -- edges to names that were not written before the run was sealed
 ALTER TABLE dep_group ADD COLUMN satisfied   TEXT    NOT NULL DEFAULT ''; -- where fewer than all sufficed: the names that met it, JSON
 
--- Edges to tasks that nobody has written yet. Their groups count them in `total`.
+-- Edges to tasks that nobody has written yet. Their groups count them in `total`; when the run is sealed they leave,
+-- and are counted in `missing` too.
 CREATE TABLE dep_wanted (
     run  INTEGER NOT NULL,
     name TEXT    NOT NULL,
