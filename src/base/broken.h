@@ -45,7 +45,10 @@
     X(SHORTER, "told", "a renewal may bring the end of a lease closer")                            \
     X(OUTCOME, "rows", "an attempt that was lost is written down as failed")                       \
     X(OUTPUT, "rows", "what a completion brings is not kept")                                      \
-    X(LATE, "late", "the reaper comes once in ten minutes")
+    X(LATE, "late", "the reaper comes once in ten minutes")                                        \
+    X(AGAIN, "again", "who asks again with a key gets an empty answer")                            \
+    X(HEARD, "told", "a claim is told the end of its lease as the deadline of the attempt")        \
+    X(SURPLUS, "join", "a new life keeps more leases than it has slots")
 #define BROKEN_ENUM(name, check, text) BROKEN_##name,
 enum broken_rule { BROKEN_RULES(BROKEN_ENUM) BROKEN_N };
 

@@ -657,7 +657,7 @@ static int hand_over(struct tx *tx, int64_t earlier, const struct worker_join *r
 {
     struct lease_ref *named = ARENA_ARRAY(tx->arena, struct lease_ref, req->leases_n);
     bool *kept = ARENA_ARRAY(tx->arena, bool, req->leases_n);
-    size_t n = req->leases_n;
+    size_t n = req->leases_n, kept_max = BROKEN(SURPLUS) ? n : (size_t)req->worker.slots;
     struct sets sets = {0};
     struct rows rows = {0};
     int r = 0;
@@ -673,7 +673,7 @@ static int hand_over(struct tx *tx, int64_t earlier, const struct worker_join *r
         r = block_open_held(tx, earlier);
     if (earlier && !r)
         r = STORE_DO(tx->store, STMT_worker_held, tx->arena, &rows, INT(earlier));
-    for (size_t i = 0; !r && i < rows.n && reply->kept_n < (size_t)req->worker.slots; i++) {
+    for (size_t i = 0; !r && i < rows.n && reply->kept_n < kept_max; i++) {
         const struct lease_ref l = {row_int(&rows, i, 0), row_int(&rows, i, 1)};
         const struct lease_ref *at = bsearch(&l, named, n, sizeof(*named), by_token);
 

@@ -53,8 +53,9 @@ struct ask_queue {
 /* What a lease was given for. */
 struct given {
     struct lease_ref lease;
-    int64_t run, attempt;
-    int64_t expires_at; /* by the store's clock */
+    int64_t attempt;
+    int64_t expires_at, deadline_at; /* by the store's clock; 0: none */
+    struct str payload;
 };
 
 struct answer {
@@ -83,7 +84,8 @@ struct ask {
     int server; /* that was asked last */
     bool keyed; /* with an idempotency key */
     bool over;
-    bool took_effect; /* some try of it */
+    bool took_effect; /* some try of it … */
+    uint64_t effect;  /* … and its answer, as a number, where there is a key */
     void (*answered)(struct ask *a, const struct answer *answer);
     void *context;
     int64_t life; /* the context's, when it asked */
@@ -116,6 +118,10 @@ void ask_reply(struct ask *a, int server, const struct answer *answer);
 const ProtobufCMessage *ask_message(const struct ask *a, struct arena *memory);
 /* What a reply says, in the world's memory. */
 struct answer ask_read(const struct ask *a, const struct call *c);
+/* Of the task with that number: each has one of its own, so that it is seen whose a lease brings.
+ */
+#define ASK_PAYLOAD_BYTES 64
+struct str ask_payload(const struct ask *a, size_t task, char out[static ASK_PAYLOAD_BYTES]);
 /* In a few words. */
 void ask_describe(const struct ask *a, struct buf *out);
 

@@ -41,13 +41,22 @@ static const ProtobufCMessage *put_queue(const struct ask *k, struct arena *a)
     return &m->base;
 }
 
-/* Each task has a payload of its own, so that it is seen whose a lease brings. */
+struct str ask_payload(const struct ask *a, size_t task, char out[static ASK_PAYLOAD_BYTES])
+{
+    struct buf b;
+
+    buf_fixed(&b, out, ASK_PAYLOAD_BYTES);
+    buf_printf(&b, "{\"of\":\"%" PRId64 ".%zu\"}", a->number, task);
+    return buf_str(&b);
+}
+
 static Weft__V1__NewTask *new_task(const struct ask *k, size_t i, struct arena *a)
 {
     const struct ask_task *t = &k->tasks[i];
     Weft__V1__NewTask *m = NEW(a, NewTask, new_task);
+    char payload[ASK_PAYLOAD_BYTES];
 
-    SET(m, payload, json(a, str_printf(a, "{\"of\":\"%" PRId64 ".%zu\"}", k->number, i).p));
+    SET(m, payload, json(a, str_cstr(a, ask_payload(k, i, payload))));
     SET(m, priority, (int32_t)t->priority);
     if (t->delay_us)
         m->delay = codec_duration(a, t->delay_us);
@@ -308,9 +317,15 @@ static void read_claim(const Weft__V1__ClaimResponse *m, struct arena *a, struct
         struct given *g = &ret->given[i];
 
         *g = (struct given){
-            .lease = ref(l->token), .run = number(l->task->run), .attempt = l->task->attempt};
+            .lease = ref(l->token),
+            .attempt = l->task->attempt,
+            .payload = str_copy(
+                a, (struct str){(const char *)l->task->payload.data, l->task->payload.len}),
+        };
         if (l->expires_at)
             codec_time_us(l->expires_at, &g->expires_at);
+        if (l->deadline_at)
+            codec_time_us(l->deadline_at, &g->deadline_at);
     }
 }
 

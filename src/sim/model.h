@@ -44,6 +44,10 @@ void model_ran(struct model *m, int64_t now, const struct model_op *op);
 /* Whatever took effect at the same moment has been told. */
 void model_settle(struct model *m);
 
+/* What a client hears of a claim and of an enqueue, some time after its commit. */
+void model_heard_claim(struct model *m, const struct answer *answer);
+void model_heard_ids(struct model *m, const struct ask *a, const struct answer *answer);
+
 /* What is to be seen of a queue, for comparison with the store. */
 void model_counts(const struct model *m, struct str queue, int64_t counts[TASK_STATE_N]);
 /* Tasks that have not ended. */

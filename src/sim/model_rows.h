@@ -43,8 +43,9 @@ enum m_grant_state { GRANT_LIVE, GRANT_TOLD, GRANT_TAKEN };
 struct m_grant {
     int64_t token, task;
     enum m_grant_state state;
-    enum outcome outcome; /* where it was told … */
-    uint64_t content;     /* … with this */
+    enum outcome outcome;                     /* where it was told … */
+    uint64_t content;                         /* … with this */
+    int64_t attempt, expires_at, deadline_at; /* as they were when it was given; 0: none */
 };
 
 #define MODEL_NODES 7

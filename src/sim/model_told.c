@@ -26,6 +26,8 @@ static void expect_text(struct model *m, const struct m_task *t, const char *wha
 
 void model_told_lease(struct model *m, const struct m_task *t, const struct task_lease *l)
 {
+    struct m_grant *grant;
+
     expect(m, t, "end of the lease", l->expires_at, t->expires_at);
     expect(m, t, "deadline", l->deadline_at, t->deadline_at);
     expect(m, t, "timeout", l->timeout_us, t->timeout_us);
@@ -36,6 +38,10 @@ void model_told_lease(struct model *m, const struct m_task *t, const struct task
     expect_text(m, t, "queue", l->queue, t->queue->name);
     expect_text(m, t, "key", l->key, t->key);
     expect_text(m, t, "payload", l->payload, t->payload);
+    grant = model_grant_of(m, l->token);
+    grant->attempt = l->attempt;
+    grant->expires_at = l->expires_at;
+    grant->deadline_at = l->deadline_at;
 }
 
 void model_told_renewed(struct model *m, const struct m_task *t, int64_t expires_at)
@@ -66,4 +72,48 @@ void model_told_due(struct model *m, const struct m_queue *q, int64_t next_due_a
     for (size_t i = m->open_from; i < m->tasks_n; i++)
         if (!q || m->tasks[i]->queue == q)
             expect_due(m, m->tasks[i], next_due_at);
+}
+
+/* By then the task may have gone on. */
+static void heard_lease(struct model *m, const struct given *g)
+{
+    const struct m_grant *grant = model_grant_of(m, g->lease.token);
+    const struct m_task *t = grant ? model_task_of(m, grant->task) : NULL;
+
+    if (!t || t->id != g->lease.task) {
+        model_fail(m, "told",
+                   "a lease of task %" PRId64 " under token %" PRId64
+                   " was heard of, and not given",
+                   g->lease.task, g->lease.token);
+        return;
+    }
+    expect(m, t, "attempt", g->attempt, grant->attempt);
+    expect(m, t, "end of the lease", g->expires_at, grant->expires_at);
+    expect(m, t, "deadline", g->deadline_at, grant->deadline_at);
+    expect_text(m, t, "payload", g->payload, t->payload);
+}
+
+void model_heard_claim(struct model *m, const struct answer *answer)
+{
+    for (size_t i = 0; i < answer->n && !m->sim->result->check; i++)
+        heard_lease(m, &answer->given[i]);
+}
+
+void model_heard_ids(struct model *m, const struct ask *a, const struct answer *answer)
+{
+    if (answer->n != a->tasks_n)
+        model_fail(m, "told", "%zu tasks were enqueued, and %zu ids heard of", a->tasks_n,
+                   answer->n);
+    for (size_t i = 0; i < answer->n && !m->sim->result->check; i++) {
+        const struct ask_task *asked = &a->tasks[i];
+        const struct m_task *t = model_task_of(m, answer->ids[i]);
+        char room[ASK_PAYLOAD_BYTES];
+
+        if (!t)
+            model_fail(m, "told", "task %" PRId64 " was heard of, and not added", answer->ids[i]);
+        else if (asked->unique)
+            expect_text(m, t, "unique key", str_of(asked->unique), t->unique);
+        else
+            expect_text(m, t, "payload", ask_payload(a, i, room), t->payload);
+    }
 }

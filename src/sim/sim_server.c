@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "api/codec.h"
 #include "base/fault.h"
 #include "base/memory.h"
 #include "serve/claim.h"
@@ -196,6 +197,30 @@ static void check_once(struct served *c, const struct model_op *op, bool keyed)
     c->took_effect = c->ask->took_effect = true;
 }
 
+static uint64_t number_of(const ProtobufCMessage *message)
+{
+    uint64_t h = 0xcbf29ce484222325ULL;
+    struct buf bytes;
+
+    buf_init(&bytes, API_BYTES_MAX);
+    codec_encode(message, &bytes);
+    for (size_t i = 0; i < bytes.n; i++)
+        h = (h ^ (unsigned char)buf_str(&bytes).p[i]) * 0x100000001b3ULL;
+    buf_deinit(&bytes);
+    return h;
+}
+
+/* Who asks again with a key hears what it would have heard before. */
+static void check_again(struct served *c, const struct rpc_keyed *reply)
+{
+    if (!reply->got && (!c->ask->took_effect || c->ask->effect != number_of(reply->message)))
+        world_fail(c->server->sim, "again",
+                   "#%" PRId64 " %s was asked again, and answered otherwise", c->ask->number,
+                   ask_method(c->ask->kind));
+    else if (c->took_effect)
+        c->ask->effect = number_of(reply->message);
+}
+
 static void tell_of_call(struct sim_server *v, struct served *c, const struct batcher_request *q,
                          int64_t now)
 {
@@ -210,6 +235,8 @@ static void tell_of_call(struct sim_server *v, struct served *c, const struct ba
     };
 
     check_once(c, &op, keyed);
+    if (keyed && op.code == CODE_OK)
+        check_again(c, rpc_keyed(rpc));
     c->committed = true;
     world_say(v->sim, "s%d: #%" PRId64 " %s: %.*s", v->number + 1, c->ask->number, q->name,
               STR_ARG(code_text(op.code)));
@@ -246,6 +273,8 @@ static void tell_of_own(struct sim_server *v, const struct batcher_request *q, i
 
     op.kind = q->name ? own_kind(q->name) : -1;
     op.text = &q->answer.text;
+    if (op.kind < 0 && q->name)
+        world_fail(v->sim, "unknown", "a transaction \"%s\" is none that the model knows", q->name);
     if (op.kind < 0 || (op.kind == MODEL_REAPER && (op.code != CODE_OK || !turn->duty.held)))
         return;
     if (op.kind == MODEL_REAPER)
@@ -342,6 +371,16 @@ static void check_durable(const struct served *c)
                    ask_method(c->ask->kind));
 }
 
+static void check_heard(const struct served *c, const struct answer *answer)
+{
+    struct model *m = c->server->sim->model;
+
+    if (answer->code == CODE_OK && c->ask->kind == ASK_CLAIM)
+        model_heard_claim(m, answer);
+    else if (answer->code == CODE_OK && c->ask->kind == ASK_ENQUEUE)
+        model_heard_ids(m, c->ask, answer);
+}
+
 static void done(struct call *call)
 {
     struct served *c = call->transport;
@@ -351,6 +390,7 @@ static void done(struct call *call)
         struct answer answer = ask_read(c->ask, call);
 
         check_durable(c);
+        check_heard(c, &answer);
         world_say(v->sim, "s%d -> #%" PRId64 " %s: %.*s (%zu)", v->number + 1, c->ask->number,
                   c->ask->who, STR_ARG(code_text(call->code)), answer.n);
         ask_reply(c->ask, v->number, &answer);

@@ -294,7 +294,8 @@ static void claim_next(struct sim *s, void *what, int64_t life)
     a->id = w->incarnation;
     a->name = w->name;
     a->max = stream_between(s, &w->chance, 1, room + 1); /* the server knows how many it may */
-    a->ttl_us = w->o.guest ? w->o.ttl_us : 0;
+    /* Or that of the queue. */
+    a->ttl_us = w->o.guest && stream_chance(s, &w->chance, 700000) ? w->o.ttl_us : 0;
     a->wait_us = stream_between(s, &w->chance, 0, 4) * CLOCK_S;
     /* The heartbeat would keep leases that it never heard of for ever: so it asks with the same key
      * until it is told, as the SDKs do. Those of a guest end by themselves. */
@@ -565,8 +566,12 @@ void sim_worker_crash(struct sim_worker *w)
         drop_jobs(w);
     for (size_t i = 0; i < WORKER_JOBS_MAX; i++)
         w->jobs[i].worked = w->jobs[i].ending = false;
-    if (!w->sim->o.scripted)
-        plan(w, stream_between(w->sim, &w->chance, CLOCK_MS, 20 * CLOCK_S), starts);
+    if (w->sim->o.scripted)
+        return;
+    /* It comes again with other slots, of which there may be fewer than it held. */
+    w->o.slots =
+        stream_chance(w->sim, &w->chance, 500000) ? 1 : stream_between(w->sim, &w->chance, 1, 6);
+    plan(w, stream_between(w->sim, &w->chance, CLOCK_MS, 20 * CLOCK_S), starts);
 }
 
 void sim_worker_sleep(struct sim_worker *w, int64_t us)
