@@ -18,19 +18,24 @@
 static int session_set(struct postgres *p, int64_t deadline)
 {
     const struct store_options *o = &p->store.options;
-    char text[768];
+    char text[896];
 
     /* jit pays off for reports only. Our statements find rows by an index each; of tables that fill
      * and empty all day the planner knows too little, and would now and then read them whole. A
-     * role that commits without waiting for the disk would break what we promise. */
+     * writer's plans serve for any values: seeing an array of one, the server would plan each
+     * statement anew each time, which takes longer than to run it. Lists that a reader is asked for
+     * leave parts of their conditions open, so that their values do tell. A role that commits
+     * without waiting for the disk would break what we promise. */
     snprintf(text, sizeof(text),
              "SET search_path = weft; SET statement_timeout = %" PRId64
              "; SET lock_timeout = %" PRId64 ";"
              "SET idle_in_transaction_session_timeout = %d; SET jit = off; SET timezone = 'UTC';"
              "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+             "SET plan_cache_mode = %s;"
              "SELECT set_config('synchronous_commit', 'on', false) WHERE "
              "current_setting('synchronous_commit') = 'off'",
-             o->statement_ms, o->lock_ms, IDLE_MS);
+             o->statement_ms, o->lock_ms, IDLE_MS,
+             o->mode == STORE_WRITE ? "force_generic_plan" : "auto");
     return wire_script(&p->wire, text, deadline, NULL);
 }
 
