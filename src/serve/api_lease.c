@@ -57,6 +57,8 @@ static int result_decode(struct api *api, const Weft__V1__CompleteItem *m, struc
     t->reason = t->outcome == OUTCOME_FAILED ? TASK_REASON_WORKER_ERROR : TASK_REASON_NONE;
     if (t->outcome != OUTCOME_SUCCEEDED && t->output.n)
         return api_refuse(api, CODE_INVALID, "result: an attempt that did not succeed has none");
+    if (t->outcome == OUTCOME_SUCCEEDED && m->error)
+        return api_refuse(api, CODE_INVALID, "error: an attempt that succeeded has none");
     return 0;
 }
 

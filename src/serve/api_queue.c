@@ -211,6 +211,17 @@ const struct api_action api_queue_list = {
 
 /* Enqueue. */
 
+static int not_before_decode(struct api *api, const Weft__V1__Timestamp *m, int64_t *ret)
+{
+    if (api_time(api, "not_before", m, ret))
+        return API_E_REFUSED;
+    if (*ret < 0)
+        return api_refuse(api, CODE_INVALID,
+                          "not_before: no task waits for a time before 1970; one that may start at "
+                          "once has none");
+    return 0;
+}
+
 static int new_decode(struct api *api, const Weft__V1__NewTask *m, struct task_new *t)
 {
     t->priority = m->priority;
@@ -220,7 +231,7 @@ static int new_decode(struct api *api, const Weft__V1__NewTask *m, struct task_n
         t->payload = STR("null");
     return api_int(api, "priority", t->priority, -TASK_PRIORITY_MAX, TASK_PRIORITY_MAX) ||
            api_duration(api, "delay", m->delay, SPAN_US_MAX, 0, &t->delay_us) ||
-           api_time(api, "not_before", m->not_before, &t->not_before) ||
+           not_before_decode(api, m->not_before, &t->not_before) ||
            api_text(api, "unique_key", API_OPTIONAL, m->unique_key, KEY_BYTES_MAX,
                     &t->unique_key) ||
            api_duration(api, "unique_for", m->unique_for, SPAN_US_MAX, 0, &t->unique_us) ||
