@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -437,29 +438,29 @@ static int sqlite_migrate_begin(struct store *s)
     return r ? fault(r) : 0;
 }
 
+/* Enough for the names of migrations, which are those of our files. */
+#define MIGRATION_TEXT_BYTES 256u
+
 static int sqlite_migrate_apply(struct store *s, const struct migration *m)
 {
     struct sqlite *q = sqlite_of(s);
-    char *note;
+    char text[MIGRATION_TEXT_BYTES];
     int r = 0;
 
-    if (m->version == 1) {
-        char *first = sqlite3_mprintf(
-            "PRAGMA application_id = %d; CREATE TABLE migration (version INTEGER PRIMARY KEY, "
-            "name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT",
-            APPLICATION_ID);
-
-        r = script(q, first);
-        sqlite3_free(first);
-    }
+    /* A text that SQLite makes may be NULL, which it runs as nothing at all: so they are ours. */
+    snprintf(text, sizeof(text),
+             "PRAGMA application_id = %d; CREATE TABLE migration (version INTEGER PRIMARY KEY, "
+             "name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT",
+             APPLICATION_ID);
+    if (m->version == 1)
+        r = script(q, text);
     if (!r)
         r = script(q, m->text);
     if (r)
         return fault(r);
-    note = sqlite3_mprintf("INSERT INTO migration VALUES (%d, %Q, %lld)", m->version, m->name,
-                           (long long)clock_utc());
-    r = script(q, note);
-    sqlite3_free(note);
+    snprintf(text, sizeof(text), "INSERT INTO migration VALUES (%d, '%s', %" PRId64 ")", m->version,
+             m->name, clock_utc());
+    r = script(q, text);
     return r ? fault(r) : 0;
 }
 

@@ -339,6 +339,35 @@ static void the_memory_fails_at_every_n(void **state)
     end(&t);
 }
 
+/* The first tables of a new store take so many; in the long form all of the first migration. */
+#define OPENING_N      400
+#define OPENING_N_LONG 6000
+
+/* Every one: what a migration has made is noted down with it, or nothing of both is there. */
+static void the_memory_fails_at_every_n_of_an_opening(void **state)
+{
+    struct disk_fault fault = {.calls = CALL(MEMORY)};
+    const int end_n = expected_asked("WEFT_HISTORIES") ? OPENING_N_LONG : OPENING_N;
+    struct trial t;
+
+    begin(&t, store_testing(state));
+    for (fault.n = 1; fault.n < end_n; fault.n++) {
+        int r;
+
+        t.row = str_printf(&t.expected.arena, "an allocation fails at %d", fault.n).p;
+        remove_files(t.place);
+        disk_testing_fail(&fault);
+        r = try_open(&t);
+        if (r)
+            check_fault(&t, r);
+        disk_testing_mend();
+        open_sound(&t);
+        t.store.store = store_free(t.store.store);
+    }
+    print_message("%" PRId64 " faults\n", t.faults);
+    end(&t);
+}
+
 /* --- the store's functions --- */
 
 /* The n-th begin, statement or commit returns the fault without being done. */
@@ -525,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(the_disk_fails_at_every_n, sqlite),
         STORE_TEST(the_memory_fails_at_every_n, sqlite),
+        STORE_TEST(the_memory_fails_at_every_n_of_an_opening, sqlite),
         STORE_TESTS(a_statement_fails_at_every_n),
         STORE_TEST(the_connection_is_cut_at_every_n, postgres),
     };
