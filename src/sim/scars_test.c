@@ -12,6 +12,14 @@ static void check(const struct script *t)
         fail_msg("%s: %s", t->result.check, t->result.text);
 }
 
+/* With the last look at the store. */
+static void end(struct script *t)
+{
+    script_look(t);
+    check(t);
+    script_end(t);
+}
+
 static struct sim_worker *worker(struct script *t, bool guest, int64_t ttl_us, int64_t work_us)
 {
     return script_worker(t, &(struct sim_worker_options){
@@ -41,7 +49,7 @@ static void scar_01_a_delay_outlasts_every_lease(void **state)
         assert_int_equal(sim_worker_done(w), 1);
         assert_int_equal(sim_worker_refused(w), 0);
         assert_int_equal(script_count(&t, TASK_SUCCEEDED), 1);
-        script_end(&t);
+        end(&t);
     }
 }
 
@@ -66,7 +74,7 @@ static void scar_02_a_long_job_of_a_live_owner_is_done_once(void **state)
     assert_int_equal(sim_worker_done(owner), 1);
     assert_int_equal(sim_worker_refused(owner), 0);
     assert_int_equal(sim_worker_done(idle), 0);
-    script_end(&t);
+    end(&t);
 }
 
 /* A worker that dies and comes again under its name does not pass for the one that held its task:
@@ -88,7 +96,7 @@ static void scar_03_who_restarts_under_its_name_leaves_no_orphans(void **state)
     check(&t);
     assert_int_equal(script_count(&t, TASK_SUCCEEDED), 3);
     assert_int_equal(sim_worker_done(w), 3);
-    script_end(&t);
+    end(&t);
 }
 
 /* The machine sleeps for an hour, or its clock is set, ahead or back: no task ends twice, none is
@@ -125,7 +133,7 @@ static void scar_05_the_clock_jumps(void **state)
         check(&t);
         assert_int_equal(sim_worker_done(a) + sim_worker_done(b), 16);
         assert_true(sim_worker_up(a) && sim_worker_up(b));
-        script_end(&t);
+        end(&t);
     }
 }
 
@@ -149,7 +157,7 @@ static void scar_20_well_and_without_progress(void **state)
     assert_int_equal(sim_worker_done(other), 1);
     assert_int_equal(sim_worker_done(stuck), 0);
     assert_int_equal(script_count(&t, TASK_SUCCEEDED), 1);
-    script_end(&t);
+    end(&t);
 }
 
 int main(void)

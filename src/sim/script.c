@@ -81,10 +81,14 @@ int64_t script_count(const struct script *t, enum task_state state)
     return counts[state];
 }
 
-void script_end(struct script *t)
+void script_look(struct script *t)
 {
     if (!t->result.check)
         check_store(t->sim, ((struct sim_cluster *)t->sim)->check, true);
+}
+
+void script_end(struct script *t)
+{
     sim_cluster_free((struct sim_cluster *)t->sim);
     sim_result_clear(&t->result);
 }

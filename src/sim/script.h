@@ -2,16 +2,18 @@
 /*
  * script: a world that does only what a test asks for.
  *
+ *     const struct sim_worker_options one = {.slots = 1, .ttl_us = 10 * CLOCK_S};
  *     struct script t;
  *
- *     script_begin(&t, 2);                                      // servers
- *     struct sim_worker *w = script_worker(&t, &(struct sim_worker_options){.slots = 1, .ttl_us =
- * …}); script_enqueue(&t, 3);                                    // tasks of the queue q1
- *     script_run(&t, 5 * CLOCK_S);                              // simulated, with all checks
- *     sim_worker_sleep(w, 60 * CLOCK_S);                            // actors.h
- *     sim_server_kill(t.sim->servers[0]);                           // server.h
- *     assert_true(script_rest(&t));                             // until all tasks have ended
- *     script_end(&t);                                           // t.result.check is NULL: all held
+ *     script_begin(&t, 2);                // servers
+ *     w = script_worker(&t, &one);
+ *     script_enqueue(&t, 3);              // tasks of the queue q1
+ *     script_run(&t, 5 * CLOCK_S);        // simulated, with all checks
+ *     sim_worker_sleep(w, 60 * CLOCK_S);  // sim_actors.h
+ *     sim_server_kill(t.sim->servers[0]); // sim_server.h
+ *     assert_true(script_rest(&t));       // until all tasks have ended
+ *     script_look(&t);                    // and t.result.check is NULL: all held
+ *     script_end(&t);
  */
 #ifndef SIM_SCRIPT_H
 #define SIM_SCRIPT_H
@@ -39,7 +41,9 @@ void script_clock(struct script *t, int64_t by_us);
 bool script_rest(struct script *t);
 /* How many tasks of q1 are in that state. */
 int64_t script_count(const struct script *t, enum task_state state);
-/* The last checks, and the end. */
+/* Look at the store, with all of its tasks. */
+void script_look(struct script *t);
+/* The end; the result goes with it. */
 void script_end(struct script *t);
 
 #endif
