@@ -39,8 +39,7 @@ static void carry(struct ask *a, int server, world_event *event, void *what, int
         return;
     }
     world_plan(s, travel(s, a), event, what, number);
-    /* A claim is not made twice on the way: the second one could take leases that nobody hears of.
-     */
+    /* A claim is not made twice on the way: the second could take leases that nobody hears of. */
     if (a->kind != ASK_CLAIM && stream_fault(s, a->chance, SIM_NET_TWICE))
         world_plan(s, travel(s, a), event, what, number);
 }

@@ -22,8 +22,7 @@ struct check {
 /* What only time heals: while no server runs, nobody takes back what is over. */
 static bool heals(struct str id)
 {
-    return str_eq(id, STR("worker_silent")) || str_eq(id, STR("lease_expired")) ||
-           str_eq(id, STR("lease_holder"));
+    return str_eq(id, STR("worker_silent")) || str_eq(id, STR("lease_expired"));
 }
 
 static void check_doctor(struct sim *s, struct check *c)

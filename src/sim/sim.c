@@ -13,6 +13,7 @@
 
 /* Steps between two looks at the store. */
 #define CHECK_STEPS 256
+
 /* What happens to the machines. */
 
 static void server_starts(struct sim *s, void *what, int64_t number)
@@ -127,7 +128,7 @@ struct sim_cluster *sim_cluster_new(const struct sim_options *o, struct sim_resu
 
     *result = (struct sim_result){0};
     world_init(s, o, result);
-    s->store = str_printf(&s->memory, "sqlite::memory:sim-%p", (void *)c);
+    s->store = STR("sqlite::memory:sim"); /* there is one world at a time */
     s->model = model_new(s);
     c->check = check_new(s);
     for (int i = 0; i < o->profile.servers; i++)

@@ -32,8 +32,8 @@ static void every_profile_comes_to_rest(void **state)
         }
 }
 
-/* The histories themselves, so that another compiler, sanitizer or machine cannot have others. A
- * change of the simulator, or of what the engine answers, changes them. */
+/* Within this program, with whatever the first history has left in memory; .ci/run compares the
+ * transcripts of two compilers, with sanitizers and without. */
 static void one_seed_is_one_history(void **state)
 {
     (void)state;
