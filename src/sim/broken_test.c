@@ -92,26 +92,35 @@ static void nothing_is_found_where_nothing_is_broken(void **state)
     }
 }
 
+/* The first history of the profile that fails by this rule. The check that failed. */
+static const char *first_failure(enum broken_rule rule, struct sim_options *o)
+{
+    struct sim_result r = {0};
+    const char *check;
+
+    broken_rule = rule;
+    while (!r.check) {
+        sim_result_clear(&r);
+        o->seed++;
+        assert_true(o->seed < SEEDS_MAX);
+        sim_run(o, &r);
+    }
+    check = r.check;
+    sim_result_clear(&r);
+    return check;
+}
+
 /* What a failure needs is found, and it still fails so. */
 static void a_failure_is_made_short(void **state)
 {
     struct sim_options o = {.profile = *sim_profile("storm")};
+    const char *check = first_failure(BROKEN_CONFLICT, &o);
     struct minimize_told told;
-    struct sim_result r = {0};
+    struct sim_result r;
     struct arena a = {0};
-    const char *check;
 
     (void)state;
-    broken_rule = BROKEN_CONFLICT;
-    while (!r.check) {
-        sim_result_clear(&r);
-        o.seed++;
-        assert_true(o.seed < SEEDS_MAX);
-        sim_run(&o, &r);
-    }
-    check = r.check;
-    sim_result_clear(&r);
-    minimize_history(&o, check, &a, &told);
+    minimize_history(&o, check, &a, NULL, &told);
     sim_run(&o, &r);
     assert_string_equal(r.check, check);
     assert_int_equal(r.faults_n, told.faults_after);
@@ -126,12 +135,56 @@ static void a_failure_is_made_short(void **state)
     broken_rule = BROKEN_N;
 }
 
+/* Clients do something as often as there are tasks: with fewer of them runs would become rare, so
+ * the time has to become shorter with them. */
+static void a_failure_of_a_run_needs_few_tasks(void **state)
+{
+    struct sim_options o = {.profile = *sim_profile("calm")};
+    const char *check = first_failure(BROKEN_EARLY, &o);
+    struct minimize_told told;
+    struct arena a = {0};
+
+    (void)state;
+    minimize_history(&o, check, &a, NULL, &told);
+    print_message("%d tasks in %" PRId64 " us\n", o.profile.tasks, o.profile.storm_us);
+    assert_true(o.profile.tasks <= 6);
+    arena_deinit(&a);
+    broken_rule = BROKEN_N;
+}
+
+static bool until_three(void *context, const struct minimize_told *so_far)
+{
+    (void)context;
+    return so_far->runs < 3;
+}
+
+/* What was found by then is one that fails. */
+static void making_short_is_ended_early(void **state)
+{
+    struct sim_options o = {.profile = *sim_profile("storm")};
+    const char *check = first_failure(BROKEN_CONFLICT, &o);
+    struct minimize_told told;
+    struct sim_result r;
+    struct arena a = {0};
+
+    (void)state;
+    minimize_history(&o, check, &a, &(struct minimize_watch){until_three, NULL}, &told);
+    assert_int_equal(told.runs, 3);
+    sim_run(&o, &r);
+    assert_string_equal(r.check, check);
+    sim_result_clear(&r);
+    arena_deinit(&a);
+    broken_rule = BROKEN_N;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_broken_rule_is_found),
         cmocka_unit_test(nothing_is_found_where_nothing_is_broken),
         cmocka_unit_test(a_failure_is_made_short),
+        cmocka_unit_test(a_failure_of_a_run_needs_few_tasks),
+        cmocka_unit_test(making_short_is_ended_early),
     };
 
     log_setup(LOG_ERROR + 1, LOG_PLAIN);

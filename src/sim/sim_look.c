@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -123,25 +124,55 @@ static int save(const struct simulator_flags *f, const struct sim_options *o,
     return 0;
 }
 
+static volatile sig_atomic_t interrupted;
+
 static void tell_shortest(FILE *out, const struct sim_profile *p, const struct minimize_told *told)
 {
     if (!out)
         return;
     fprintf(out,
-            "%" PRIu64 " runs have left %zu of %zu things that go wrong, %d servers, %d workers, "
+            "%s%" PRIu64 " runs have left %zu of %zu things that go wrong, %d servers, %d workers, "
             "%d clients, %d tasks and %d runs:\n",
-            told->runs, told->faults_after, told->faults_before, p->servers, p->workers, p->clients,
-            p->tasks, p->runs);
+            interrupted ? "interrupted: " : "", told->runs, told->faults_after, told->faults_before,
+            p->servers, p->workers, p->clients, p->tasks, p->runs);
     fflush(out);
 }
 
-/* The shortest history that fails so, and its transcript. */
+static void interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* A line that says how far it is, and whether Ctrl-C was not pressed. */
+static bool minimizes_on(void *context, const struct minimize_told *so_far)
+{
+    const struct simulator_flags *f = context;
+
+    if (f->progress) {
+        fprintf(f->err, "\r%" PRIu64 " runs, %zu of %zu things that go wrong   ", so_far->runs,
+                so_far->faults_after, so_far->faults_before);
+        fflush(f->err);
+    }
+    return !interrupted;
+}
+
+/* The shortest history that fails so, and its transcript. Ctrl-C takes the shortest so far, a
+ * second one ends the program. */
 static void look_at_shortest(const struct simulator_flags *f, struct sim_options *o,
                              struct sim_result *r, struct arena *a)
 {
+    const struct sigaction on_interrupt = {.sa_handler = interrupt,
+                                           .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    const struct minimize_watch watch = {minimizes_on, (void *)(uintptr_t)f};
     struct minimize_told told;
+    struct sigaction before;
 
-    minimize_history(o, r->check, a, &told);
+    sigaction(SIGINT, &on_interrupt, &before);
+    minimize_history(o, r->check, a, &watch, &told);
+    sigaction(SIGINT, &before, NULL);
+    if (f->progress)
+        fputc('\n', f->err);
     tell_shortest(f->out, &o->profile, &told);
     sim_result_clear(r);
     o->trace = f->out;
