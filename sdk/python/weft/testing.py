@@ -126,12 +126,14 @@ class TestRunner(Runner):
         self._released.set()
 
     def die(self, grace=0):
-        """Be gone, as a process that is killed: no leave is taken, and what goes on is told to nobody."""
+        """Be gone, as a process that is killed: no leave is taken, and what goes on is told to nobody.
+        The event that it gives is set when its connections are closed."""
         self.dead = True
         self._stopping.set()
         self._closed.set()
-        self._server.stop(grace)
+        gone = self._server.stop(grace)
         self._reporter.close(0)
+        return gone
 
     def close(self, patience=30.0):
         self.release()
@@ -150,7 +152,7 @@ class TestRunner(Runner):
             self._released.wait()
             raise Refusal("it has hung")
         if act == "die":
-            self.die()
+            self.die().wait(LATE_SECONDS)  # or the refusal would be heard
             raise Refusal("it is dead")
         self._acts[request.token] = act
         stage, fresh = super().take(request, mode)
