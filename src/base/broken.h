@@ -46,6 +46,7 @@
     X(OUTCOME, "rows", "an attempt that was lost is written down as failed")                       \
     X(OUTPUT, "rows", "what a completion brings is not kept")                                      \
     X(LATE, "late", "the reaper comes once in ten minutes")                                        \
+    X(LEFT, "rest", "a worker goes on with leases that a late try of its claim took")              \
     X(AGAIN, "again", "who asks again with a key gets an empty answer")                            \
     X(HEARD, "told", "a claim is told the end of its lease as the deadline of the attempt")        \
     X(SURPLUS, "join", "a new life keeps more leases than it has slots")

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/broken.h"
 #include "sim/model.h"
 #include "sim/sim_actors.h"
 
@@ -406,7 +407,7 @@ static void renew_next(struct sim *s, void *what, int64_t life)
 static bool left_behind(const struct sim_worker *w, const struct ask *a,
                         const struct answer *answer)
 {
-    return !w->o.guest && answer->n == 0 && a->tries > 1;
+    return !w->o.guest && answer->n == 0 && a->tries > 1 && !BROKEN(LEFT);
 }
 
 static void hear_claim(struct sim_worker *w, const struct ask *a, const struct answer *answer)
