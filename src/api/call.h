@@ -29,6 +29,7 @@ struct call {
     struct arena arena;
     int64_t deadline_us; /* monotonic (clock.h); INT64_MAX: none */
     struct str peer;     /* address of the client, for limits and the log; empty: this process */
+    struct str id;       /* by which it is found again in the log; empty: it has none */
     struct str idempotency_key;      /* empty: none; at most CALL_KEY_BYTES_MAX */
     void (*message)(struct call *c); /* of a stream: c->reply is one */
     void (*done)(struct call *c);
@@ -56,6 +57,7 @@ struct call {
 };
 
 #define CALL_KEY_BYTES_MAX 200u
+#define CALL_ID_BYTES_MAX  64u
 
 /* What transports are given: the table, and what starts a call on this loop. */
 struct call_service {

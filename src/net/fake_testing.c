@@ -191,6 +191,9 @@ static void start(void *context, struct call *c)
     if (n)
         memcpy(f->key, c->idempotency_key.p, n);
     f->key[n] = '\0';
+    assert(c->id.n > 0 && c->id.n <= CALL_ID_BYTES_MAX);
+    memcpy(f->id, c->id.p, c->id.n);
+    f->id[c->id.n] = '\0';
     c->server = f;
     c->cancel = on_cancel;
     if (c->method == &get)

@@ -25,6 +25,7 @@ struct fake {
     unsigned started, done, cancelled;
     uint64_t messages;
     char key[CALL_KEY_BYTES_MAX + 1]; /* the newest idempotency key */
+    char id[CALL_ID_BYTES_MAX + 1];   /* of the newest call */
     int64_t deadline_us;              /* of the newest call */
 };
 

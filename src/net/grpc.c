@@ -11,6 +11,7 @@
 #include "net/grpc_health.h"
 #include "net/grpc_reflection.h"
 #include "net/h2.h"
+#include "net/request_id.h"
 
 /* What a path leads to. */
 struct route {
@@ -165,10 +166,11 @@ static void reply_begin(struct stream *s)
     const nghttp2_nv fields[] = {
         H2_FIELD(":status", STR("200")),
         H2_FIELD("content-type", STR("application/grpc")),
+        H2_FIELD(REQUEST_ID_FIELD, s->call.id),
     };
 
     if (!s->h2.replied)
-        h2_reply(&s->h2, fields, 2);
+        h2_reply(&s->h2, fields, 3);
 }
 
 /* An answered client has its time to read. One that still sends is told to stop (RFC 9113, 8.1),
@@ -186,6 +188,7 @@ static void finish(struct stream *s, const struct ending *e)
         H2_FIELD(":status", STR("200")),
         H2_FIELD("content-type", STR("application/grpc")),
         H2_FIELD("grpc-accept-encoding", STR("identity")),
+        H2_FIELD(REQUEST_ID_FIELD, s->call.id),
     };
 
     release(s);
@@ -196,9 +199,9 @@ static void finish(struct stream *s, const struct ending *e)
         s->held = h2_ahead(&s->h2);
         shared_of(s)->bodies_bytes += s->held;
     } else {
-        size_t n = trailers(s, e, fields + 3);
+        size_t n = trailers(s, e, fields + 4);
 
-        h2_refuse(&s->h2, fields, 3 + n);
+        h2_refuse(&s->h2, fields, 4 + n);
     }
     farewell(s);
 }
@@ -364,6 +367,13 @@ static void on_begin(struct h2_stream *h)
     grpc_frame_init(&s->in, shared_of(s)->limits.body_bytes);
 }
 
+static void id_take(struct stream *s, struct str asked)
+{
+    char *id = arena_alloc(&s->call.arena, CALL_ID_BYTES_MAX);
+
+    s->call.id = request_id_take(&shared_of(s)->request_id, asked, id);
+}
+
 static void header_path(struct stream *s, struct str value)
 {
     uint64_t at;
@@ -393,6 +403,8 @@ static void on_header(struct h2_stream *h, struct str name, struct str value)
             s->call.deadline_us = timeout_us; /* made absolute with the end of the head */
     } else if (str_eq(name, STR("idempotency-key"))) {
         s->call.idempotency_key = str_copy(&s->call.arena, value);
+    } else if (str_eq(name, STR(REQUEST_ID_FIELD))) {
+        id_take(s, value);
     }
 }
 
@@ -447,6 +459,8 @@ static void on_head(struct h2_stream *h)
     int64_t now = now_us(s);
 
     s->begun_us = now;
+    if (s->call.id.n == 0)
+        id_take(s, (struct str){0});
     if (s->call.deadline_us != INT64_MAX)
         s->call.deadline_us += now;
     if (h->head_over) {

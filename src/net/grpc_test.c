@@ -74,6 +74,34 @@ static void unary_is_answered_however_it_is_split(void **state)
     }
 }
 
+/* The client's id, or one of ours: with a reply, and with a refusal. */
+static void a_call_is_answered_with_its_id(void **state)
+{
+    static const struct {
+        const char *name, *method, *asked, *id;
+    } rows[] = {
+        {"asked for",          "mail",    "order-66", "order-66"        },
+        {"not asked for",      "mail",    "",         "0000000000000001"},
+        {"none",               "mail",    "a b",      "0000000000000001"},
+        {"of what is refused", "missing", "7",        "7"               },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct peer p;
+        struct peer_call *c;
+
+        peer_init(&p, 0);
+        c = peer_get(
+            &p, rows[i].method,
+            (const char *[]){*rows[i].asked ? "x-request-id" : "x-other", rows[i].asked, NULL});
+        peer_exchange(&p);
+        CHECK_ROW(rows[i].name, str_eq(peer_field(c, "x-request-id"), str_of(rows[i].id)));
+        CHECK_ROW(rows[i].name, strcmp(p.fake.id, rows[i].id) == 0);
+        peer_deinit(&p);
+    }
+}
+
 static void many_calls_share_a_connection(void **state)
 {
     struct peer p;
@@ -778,6 +806,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unary_is_answered_however_it_is_split),
+        cmocka_unit_test(a_call_is_answered_with_its_id),
         cmocka_unit_test(many_calls_share_a_connection),
         cmocka_unit_test(requests_that_are_refused),
         cmocka_unit_test(an_error_has_code_text_and_hint),

@@ -30,7 +30,7 @@ static void count(struct http1 *h, size_t bytes)
     http1_shared(h)->metrics.http[status]++;
     log_say(LOG_DEBUG, "http_request", LOG_TEXT("peer", h->p.host->peer),
             LOG_TEXT("method", h->x ? str_of(h->x->call.method->name) : STR("")),
-            LOG_NUMBER("status", status), LOG_NUMBER("bytes", bytes),
+            LOG_TEXT("id", h->reply.id), LOG_NUMBER("status", status), LOG_NUMBER("bytes", bytes),
             LOG_NUMBER("us", http1_now(h) - h->since));
 }
 
@@ -245,6 +245,7 @@ struct http1_exchange *http1_exchange_new(struct http1 *h, const struct route_ma
     x->call.method = m->method;
     x->call.deadline_us = INT64_MAX;
     x->call.peer = str_copy(&x->call.arena, h->p.host->peer);
+    x->call.id = str_copy(&x->call.arena, h->reply.id);
     x->call.message = on_message;
     x->call.done = on_done;
     x->call.transport = x;

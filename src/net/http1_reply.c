@@ -47,7 +47,7 @@ static void allow(unsigned verbs, struct buf *out)
     buf_add(out, STR("\r\n"));
 }
 
-/* The fields that few replies have. */
+/* The fields that not all replies have. */
 static void rare(const struct http1_reply *r, struct buf *out)
 {
     if (r->etag.n > 0)
@@ -65,6 +65,8 @@ static void rare(const struct http1_reply *r, struct buf *out)
         buf_add(out, STR("Connection: close\r\n"));
     else if (r->minor == 0)
         buf_add(out, STR("Connection: keep-alive\r\n"));
+    if (r->id.n > 0)
+        buf_printf(out, "X-Request-Id: " STR_FMT "\r\n", STR_ARG(r->id));
 }
 
 void http1_reply_head(const struct http1_reply *r, int64_t now, struct buf *out)

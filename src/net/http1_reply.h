@@ -15,6 +15,7 @@ struct http1_reply {
     const char *type; /* NULL: no body, and none is meant */
     size_t length;    /* of the body ... */
     bool stream;      /* ... unless it has none: chunks, or until the close */
+    struct str id;    /* the request's; empty: it has none */
     struct str etag;  /* without quotes */
     int64_t retry_after_us;
     unsigned allow; /* 1 << METHOD_GET | …: of a 405 and of OPTIONS */

@@ -4,6 +4,7 @@
 #include "api/codec.h"
 #include "api/protojson.h"
 #include "net/http1_state.h"
+#include "net/request_id.h"
 #include "net/sse.h"
 
 #define TIMEOUT_US_MAX    (24 * 3600 * CLOCK_S)
@@ -303,7 +304,11 @@ void http1_take_request(struct http1 *h, const struct http_head *head)
 
     h->since = http1_now(h);
     h->bodiless = str_eq(head->verb, STR("HEAD"));
-    h->reply = (struct http1_reply){.minor = head->minor, .keep = head->keep};
+    h->reply = (struct http1_reply){
+        .minor = head->minor,
+        .keep = head->keep,
+        .id = request_id_take(&http1_shared(h)->request_id, head->fields[HTTP_X_REQUEST_ID], h->id),
+    };
     h->chunk = (struct chunk){0};
     h->chunked = head->chunked;
     h->left = head->length;

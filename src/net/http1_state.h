@@ -49,7 +49,8 @@ struct http1 {
     struct http1_exchange *x;
     struct chunk chunk;
     struct http1_reply reply;
-    bool bodiless; /* it is a HEAD */
+    char id[CALL_ID_BYTES_MAX]; /* of reply.id */
+    bool bodiless;              /* it is a HEAD */
     bool chunked;
     uint64_t left;     /* of a body with a length */
     uint64_t received; /* of the body */

@@ -28,6 +28,7 @@
     X(IDEMPOTENCY_KEY, "idempotency-key", ONCE)                                                    \
     X(LAST_EVENT_ID, "last-event-id", ONCE)                                                        \
     X(REQUEST_TIMEOUT, "request-timeout", ONCE)                                                    \
+    X(X_REQUEST_ID, "x-request-id", LIST)                                                          \
     X(AUTHORIZATION, "authorization", ONCE)                                                        \
     X(ORIGIN, "origin", ONCE)
 

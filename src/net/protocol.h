@@ -42,6 +42,7 @@ struct net_shared {
     size_t pages_n;
     size_t bodies_bytes; /* held now, against limits.bodies_bytes */
     bool retiring;       /* the server ends: nothing new is begun */
+    uint64_t request_id; /* the newest that was made (request_id.h) */
     struct grpc *grpc;   /* grpc.h */
     struct buf scratch;  /* for a reply on its way from message to bytes */
     /* Names, beside those of this machine, under which one that listens for this machine alone may

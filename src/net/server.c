@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "net/grpc.h"
 #include "net/peers.h"
+#include "net/request_id.h"
 #include "net/route.h"
 
 #define BACKLOG           1024
@@ -189,6 +190,7 @@ struct server *server_new(const struct server_options *o)
     s->shared.hosts = o->hosts;
     s->shared.hosts_n = o->hosts_n;
     s->shared.now = clock_monotonic;
+    s->shared.request_id = request_id_seed();
     s->shared.idle = on_calls_over;
     buf_init(&s->shared.scratch, SCRATCH_BYTES_MAX);
     s->owner.shared = &s->shared;

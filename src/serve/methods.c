@@ -125,7 +125,7 @@ static void tell_failed(struct methods *m, const struct call *call, int64_t took
     }
     log_say(call->code == CODE_INTERNAL ? LOG_ERROR : LOG_WARNING, "call_failed",
             LOG_TEXT("method", str_of(call->method->name)), LOG_TEXT("code", code_text(call->code)),
-            LOG_TEXT("text", call->text), LOG_TEXT("peer", call->peer),
+            LOG_TEXT("text", call->text), LOG_TEXT("peer", call->peer), LOG_TEXT("id", call->id),
             LOG_TEXT("key", call->idempotency_key), LOG_NUMBER("us", took),
             LOG_NUMBER("unsaid", m->failed_unsaid));
     m->failed_unsaid = 0;

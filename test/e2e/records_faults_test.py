@@ -182,6 +182,7 @@ def a_dead_store_is_told_by_each_call_and_comes_back(stage):
     for method, times in (("queues.claim", 1), ("leases.complete", 2), ("queues.enqueue", 1),
                           ("queues.get", 1)):
         tap.equal(stage.server.calls(method, "store_unavailable"), times, method)
+    tap.equal([row for row in stage.log("call_failed") if not re.fullmatch("[0-9a-f]{16}", row["id"])], [], "an id each")
     failed = [(row["method"], row["code"]) for row in stage.log("call_failed")]
     tap.equal([x for x in failed if x[0] != "queues.get"].count(("leases.complete", "store_unavailable")), 2)
     troubles = [row["code"] for row in stage.log("store_trouble")]
