@@ -3,11 +3,13 @@
 """The runner for tests (weft.testing): each word of its script, and what it records."""
 import contextlib
 import os
+import subprocess
 import sys
+import tempfile
 import time
 
 import tap
-from fake_weft import SECONDS_MAX, SOURCE, FakeWeft, grpc
+from fake_weft import METHODS, SECONDS_MAX, SOURCE, FakeWeft, grpc
 
 sys.path.insert(0, os.path.join(SOURCE, "sdk", "python"))
 import weft  # noqa: E402
@@ -132,6 +134,32 @@ def worker_answers(worker):
         return True
     except grpc.RpcError:
         return False
+
+
+@tap.case
+def what_ends_its_thread_fails():
+    with playing(lambda ctx: sys.exit("out of here")) as (_, __, worker):
+        report = worker.run("7.1")
+        tap.equal((report.outcome, report.error.code), ("failed", "SystemExit"))
+        tap.contains(report.error.message, "out of here")
+
+
+@tap.case
+def with_credentials_it_speaks_tls():
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        key, certificate = (os.path.join(folder, n) for n in ("key.pem", "certificate.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        pem = [open(f, "rb").read() for f in (key, certificate)]
+    with playing(credentials=grpc.ssl_server_credentials([tuple(pem)])) as (runner, _, worker):
+        tap.equal((runner.address.startswith("https://127.0.0.1:"), worker.told["address"]),
+                  (True, runner.address))
+        with grpc.secure_channel(runner.address.removeprefix("https://"),
+                                 grpc.ssl_channel_credentials(pem[1])) as channel:
+            asked, answered = METHODS["Ping"]
+            ping = channel.unary_unary("/weft.v1.Runner/Ping", asked.SerializeToString, answered.FromString)
+            tap.equal(ping(asked(), timeout=SECONDS_MAX).runner, "tester")
 
 
 @tap.case

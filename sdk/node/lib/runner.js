@@ -12,6 +12,7 @@ import { isOver } from './worker.js';
 
 const MODES = ['sync', 'async'];
 const FINISHED_MAX = 1000; // ends that are remembered, so that a token which comes again runs once
+const SAY_SECONDS_MAX = 5; // to a server that may be away
 const LEAVE_MS = 1000; // for answers that are on their way
 const EVERYWHERE = new Set(['0.0.0.0', '[::]', '']);
 
@@ -150,7 +151,7 @@ export class Runner {
 
   async #say(offer, verb) {
     try {
-      await this.client.call('POST', `/v1/workers/${offer.id}:${verb}`, {}, { retry: ONCE });
+      await this.client.call('POST', `/v1/workers/${offer.id}:${verb}`, {}, { retry: ONCE, timeout: SAY_SECONDS_MAX });
     } catch (error) {
       this.log(`${offer.name} could not ${verb}: ${error.message}`);
     }

@@ -31,6 +31,7 @@ MODES = ("sync", "async")
 FINISHED_MAX = 1000  # ends that are remembered, so that a token which comes again runs once
 JOIN_SECONDS_MAX = 10.0  # a call may be here before the answer to the registration that it names
 LEAVE_SECONDS = 1.0  # for answers that are on their way
+SAY_SECONDS_MAX = 5.0  # to a server that may be away
 LOOK_SECONDS = 0.5  # between two looks at deadlines
 
 
@@ -200,7 +201,8 @@ class Runner:
 
     def _say(self, offer, verb):
         try:
-            self.client.call("POST", f"/v1/workers/{offer.id}:{verb}", retry=Retry(attempts=1))
+            self.client.call("POST", f"/v1/workers/{offer.id}:{verb}", retry=Retry(attempts=1),
+                             timeout=SAY_SECONDS_MAX)
         except WeftError as error:
             self._log(f"{offer.name} could not {verb}: {error}")
 

@@ -119,7 +119,8 @@ class Context:
         """Do the work; its end, as the API has it."""
         try:
             told = {"outcome": "succeeded", "result": plain(work(self))}
-        except Exception as error:  # pylint: disable=broad-except
+        except BaseException as error:  # pylint: disable=broad-except
+            # Also of sys.exit(): it would end this thread, and the server hear of nothing.
             told = {"outcome": "failed", "error": error_of(error)}
             if self.cancelled.is_set():
                 told["outcome"] = "cancelled"
