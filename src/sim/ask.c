@@ -29,19 +29,20 @@ static int64_t travel(struct sim *s, struct ask *a)
     return stream_between(s, a->chance, 50, 2 * CLOCK_MS);
 }
 
-/* A message between the asker and a server. */
-static void carry(struct ask *a, int server, world_event *event, void *what, int64_t number)
+/* A message between the asker and a server. True: it goes twice. */
+static bool carry(struct ask *a, int server, world_event *event, void *what, int64_t number)
 {
     struct sim *s = a->sim;
 
     if (s->cut[a->place][server] || stream_fault(s, a->chance, SIM_NET_LOSS)) {
         world_say(s, "net: #%" PRId64 " is lost", a->number);
-        return;
+        return false;
     }
     world_plan(s, travel(s, a), event, what, number);
-    /* A claim is not made twice on the way: the second could take leases that nobody hears of. */
-    if (a->kind != ASK_CLAIM && stream_fault(s, a->chance, SIM_NET_TWICE))
-        world_plan(s, travel(s, a), event, what, number);
+    if (!stream_fault(s, a->chance, SIM_NET_TWICE))
+        return false;
+    world_plan(s, travel(s, a), event, what, number);
+    return true;
 }
 
 static void say_ask(const struct ask *a)
@@ -103,7 +104,7 @@ static void put_out(struct ask *a)
     a->server = (int)stream_below(s, a->chance, s->o.profile.servers);
     a->tries++;
     say_ask(a);
-    carry(a, a->server, arrives, a, a->server);
+    a->sent += 1u + carry(a, a->server, arrives, a, a->server);
     world_plan(s, a->timeout_us + a->wait_us, times_out, a, a->tries);
 }
 

@@ -81,6 +81,8 @@ struct ask {
     struct stream *chance;
     int64_t timeout_us; /* of one try */
     unsigned tries, tries_max;
+    unsigned
+        sent; /* how often it went out: a transport may send it once more by itself, and says so */
     int server; /* that was asked last */
     bool keyed; /* with an idempotency key */
     bool over;

@@ -402,12 +402,12 @@ static void renew_next(struct sim *s, void *what, int64_t life)
 
 /* Answers. */
 
-/* A try that was not answered may reach a server later than the one that was, and take leases that
+/* What was sent and not answered may reach a server later than what was, and take leases that
  * nobody hears of, which the heartbeat would keep for ever. Another incarnation fences it off. */
 static bool left_behind(const struct sim_worker *w, const struct ask *a,
                         const struct answer *answer)
 {
-    return !w->o.guest && answer->n == 0 && a->tries > 1 && !BROKEN(LEFT);
+    return !w->o.guest && answer->n == 0 && a->sent > 1 && !BROKEN(LEFT);
 }
 
 static void hear_claim(struct sim_worker *w, const struct ask *a, const struct answer *answer)
