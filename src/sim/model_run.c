@@ -6,7 +6,8 @@
 #include "sim/model_rows.h"
 
 const char model_workflow[] =
-    "{\"weft\": 1, \"name\": \"graph\", \"defaults\": {\"retry\": {\"max_attempts\": 2}}, "
+    "{\"weft\": 1, \"name\": \"graph\", \"defaults\": {\"retry\": {\"max_attempts\": 2}, "
+    "\"timeout\": 20}, "
     "\"tasks\": {"
     "\"a\": {\"run\": [\"true\"]},"
     "\"b\": {\"run\": [\"true\"], \"needs\": \"a\"},"
@@ -143,7 +144,8 @@ static void start(struct model *m, const struct model_op *op)
     r = ARENA_NEW(&m->memory, struct m_run);
     *r = (struct m_run){.id = reply->id, .state = RUN_RUNNING};
     for (size_t i = 0; i < MODEL_NODES; i++)
-        r->nodes[i] = (struct m_task){.state = TASK_BLOCKED, .max_attempts = 2, .node = true};
+        r->nodes[i] = (struct m_task){
+            .state = TASK_BLOCKED, .max_attempts = 2, .timeout_us = 20 * CLOCK_S, .node = true};
     ARENA_ROOM(&m->memory, m->runs, m->runs_n, m->runs_cap, 8);
     m->runs[m->runs_n++] = r;
     world_say(m->sim, "    run %" PRId64 " RUNNING", r->id);

@@ -56,6 +56,11 @@
     X(WORKER_DIFFERS, "a worker completes again, and says something else")                         \
     X(WORKER_RELEASES, "a worker gives its leases back")                                           \
     X(WORKER_LEAVES, "a worker leaves")                                                            \
+    X(PROCESS_MISSING, "a process cannot be started")                                              \
+    X(PROCESS_FAILS, "a process ends with an exit code")                                           \
+    X(PROCESS_KILLED, "a process is killed by a signal")                                           \
+    X(PROCESS_SLOW, "a process takes nearly all of its time")                                      \
+    X(PROCESS_HANGS, "a process does not end by itself")                                           \
     X(CLIENT_TWICE, "a client asks again for what was done")                                       \
     X(CLIENT_LEAVES, "a client goes while it waits")
 #define SIM_FAULT_ENUM(name, text) SIM_##name,

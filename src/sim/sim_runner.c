@@ -2,6 +2,7 @@
 #include "sim/sim_runner.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 #include "engine/run.h"
@@ -18,11 +19,28 @@ BATCHER_FUNCTION(call_beat, worker_beat)
 BATCHER_FUNCTION(call_claim, run_claim)
 BATCHER_FUNCTION(call_complete, task_complete)
 
-/* A process that is simulated. */
+/* A process that is simulated: what it will have come to is drawn when it starts. */
 struct process {
     struct lease_ref lease; /* token 0: none */
-    bool stop, ended;       /* ended: it waits to be told */
+    struct task_result result;
+    bool hangs;       /* only SIGKILL ends it, once it has had its grace */
+    bool stop, ended; /* ended: it waits to be told */
 };
+
+/* What may become of one, as work/result.c tells it. */
+static const struct fate {
+    enum sim_fault fault;
+    enum outcome outcome;
+    enum task_reason reason;
+    int exit_code; /* 0: drawn; -1: none */
+    int signal;
+} fates[] = {
+    {SIM_PROCESS_MISSING, OUTCOME_FAILED,    TASK_REASON_SPAWN_FAILED,   -1, 0      },
+    {SIM_PROCESS_FAILS,   OUTCOME_FAILED,    TASK_REASON_COMMAND_FAILED, 0,  0      },
+    {SIM_PROCESS_KILLED,  OUTCOME_FAILED,    TASK_REASON_COMMAND_KILLED, -1, SIGKILL},
+    {SIM_PROCESS_HANGS,   OUTCOME_TIMED_OUT, TASK_REASON_TIMED_OUT,      -1, SIGKILL},
+};
+#define GRACE_US (5 * CLOCK_S)
 
 struct sim_runner {
     struct sim *sim;
@@ -129,10 +147,48 @@ static void process_ends(struct sim *s, void *what, int64_t token)
             r->processes[i].ended = true;
 }
 
-static void process_start(struct sim_runner *r, struct lease_ref lease)
+/* The first fate that befalls it. */
+static const struct fate *draw_fate(struct sim_runner *r)
+{
+    for (size_t i = 0; i < sizeof(fates) / sizeof(*fates); i++)
+        if (stream_fault(r->sim, &r->chance, fates[i].fault))
+            return &fates[i];
+    return NULL;
+}
+
+/* What it comes to, and how long it takes. */
+static int64_t process_draw(struct sim_runner *r, struct process *p, int64_t timeout_us)
+{
+    const struct fate *f = draw_fate(r);
+
+    p->result = (struct task_result){.lease = p->lease, .outcome = OUTCOME_SUCCEEDED};
+    if (f) {
+        p->hangs = f->fault == SIM_PROCESS_HANGS;
+        p->result.outcome = f->outcome;
+        p->result.reason = f->reason;
+        p->result.signal = f->signal;
+        p->result.exit_code =
+            f->exit_code ? f->exit_code : (int)stream_between(r->sim, &r->chance, 1, 255);
+    }
+    if (p->hangs)
+        return timeout_us + GRACE_US;
+    if (f && f->fault == SIM_PROCESS_MISSING)
+        return 1;
+    if (stream_fault(r->sim, &r->chance, SIM_PROCESS_SLOW))
+        return stream_between(r->sim, &r->chance, timeout_us / 2, timeout_us - 1);
+    return stream_between(r->sim, &r->chance, CLOCK_MS, 3 * CLOCK_S);
+}
+
+static void ends_in(struct sim_runner *r, const struct process *p, int64_t us)
 {
     struct ending *e = ARENA_NEW(&r->sim->memory, struct ending);
-    int64_t us = stream_between(r->sim, &r->chance, CLOCK_MS, 3 * CLOCK_S);
+
+    *e = (struct ending){r, r->life};
+    world_plan(r->sim, us, process_ends, e, p->lease.token);
+}
+
+static void process_start(struct sim_runner *r, struct lease_ref lease, int64_t timeout_us)
+{
     size_t i = 0;
 
     while (i < SLOTS && r->processes[i].lease.token)
@@ -142,8 +198,21 @@ static void process_start(struct sim_runner *r, struct lease_ref lease)
         return;
     }
     r->processes[i] = (struct process){.lease = lease};
-    *e = (struct ending){r, r->life};
-    world_plan(r->sim, us, process_ends, e, lease.token);
+    ends_in(r, &r->processes[i], process_draw(r, &r->processes[i], timeout_us));
+}
+
+/* It is to be cancelled: SIGTERM ends it, or SIGKILL a while later. */
+static void process_stop(struct sim_runner *r, struct process *p)
+{
+    if (p->stop || p->ended)
+        return;
+    p->stop = true;
+    p->result = (struct task_result){.lease = p->lease,
+                                     .outcome = OUTCOME_CANCELLED,
+                                     .reason = TASK_REASON_CANCELLED,
+                                     .exit_code = -1,
+                                     .signal = p->hangs ? SIGKILL : SIGTERM};
+    ends_in(r, p, p->hangs ? GRACE_US : 1);
 }
 
 /* What has ended is told together. */
@@ -156,16 +225,7 @@ static void tell_ends(struct sim_runner *r)
 
         if (!p->lease.token || !p->ended)
             continue;
-        r->results[n] =
-            (struct task_result){.lease = p->lease, .outcome = OUTCOME_SUCCEEDED, .exit_code = 0};
-        if (p->stop)
-            r->results[n].outcome = OUTCOME_CANCELLED;
-        else if (stream_fault(r->sim, &r->chance, SIM_WORKER_FAILS))
-            r->results[n] = (struct task_result){.lease = p->lease,
-                                                 .outcome = OUTCOME_FAILED,
-                                                 .reason = TASK_REASON_COMMAND_FAILED,
-                                                 .exit_code = 1};
-        n++;
+        r->results[n++] = p->result;
     }
     r->complete = (struct task_complete){r->results, n};
     if (n)
@@ -254,7 +314,7 @@ static void done_beat(struct sim_runner *r, enum code code)
     for (size_t i = 0; code == CODE_OK && i < r->beat.stop_n; i++)
         for (size_t j = 0; j < SLOTS; j++)
             if (r->processes[j].lease.token == r->beat.stop[i].token)
-                r->processes[j].stop = r->processes[j].ended = true;
+                process_stop(r, &r->processes[j]);
 }
 
 static void done_claim(struct sim_runner *r, enum code code)
@@ -264,7 +324,7 @@ static void done_claim(struct sim_runner *r, enum code code)
         for (size_t j = 0; j < r->claimed.list[i].leases.n; j++) {
             const struct task_lease *l = &r->claimed.list[i].leases.list[j];
 
-            process_start(r, (struct lease_ref){l->task, l->token});
+            process_start(r, (struct lease_ref){l->task, l->token}, l->timeout_us);
         }
 }
 
