@@ -157,13 +157,13 @@ static void populate(struct sim *s)
     for (int i = 0; i < p->clients; i++)
         sim_client_new(s);
     sim_cluster_settle(s);
-    for (int i = 0; i < p->workers; i++)
-        sim_worker_start(
-            sim_worker_new(s, &(struct sim_worker_options){
-                                  .guest = i % 2,
-                                  .slots = stream_between(s, &s->nemesis, 1, 6),
-                                  .ttl_us = stream_between(s, &s->nemesis, 5, 30) * CLOCK_S,
-                              }));
+    for (int i = 0; i < p->workers; i++) {
+        struct sim_worker_options o = {.guest = i % 2};
+
+        o.slots = stream_between(s, &s->nemesis, 1, 6);
+        o.ttl_us = stream_between(s, &s->nemesis, 5, 30) * CLOCK_S;
+        sim_worker_start(sim_worker_new(s, &o));
+    }
     for (size_t i = 0; i < s->clients_n; i++)
         sim_client_start(s->clients[i]);
     nemesis(s, NULL, 0);

@@ -82,12 +82,10 @@ static struct ask_task draw_task(struct sim_client *c)
 {
     static const char *const keys[] = {"a", "b", "c"};
     struct sim *s = c->sim;
-    struct ask_task t = {
-        .priority = stream_between(s, &c->chance, 0, 2),
-        .attempts = stream_between(s, &c->chance, 1, 5),
-        .backoff_us = stream_between(s, &c->chance, 0, 3) * CLOCK_S,
-    };
+    struct ask_task t = {.priority = stream_between(s, &c->chance, 0, 2)};
 
+    t.attempts = stream_between(s, &c->chance, 1, 5);
+    t.backoff_us = stream_between(s, &c->chance, 0, 3) * CLOCK_S;
     if (stream_chance(s, &c->chance, 150000))
         t.delay_us = stream_between(s, &c->chance, CLOCK_MS, 30 * CLOCK_S);
     if (stream_chance(s, &c->chance, 200000))
@@ -105,12 +103,9 @@ static void enqueue_some(struct sim_client *c)
     struct ask_task tasks[ENQUEUE_MAX];
     bool alike = stream_chance(c->sim, &c->chance, 300000);
     size_t n = (size_t)stream_between(c->sim, &c->chance, alike ? 4 : 1, alike ? ENQUEUE_MAX : 4);
-    const struct ask_task plain = {
-        .priority = stream_between(c->sim, &c->chance, 0, 2),
-        .attempts = 3,
-        .backoff_us = stream_between(c->sim, &c->chance, 0, 1) * CLOCK_S,
-    };
+    struct ask_task plain = {.priority = stream_between(c->sim, &c->chance, 0, 2), .attempts = 3};
 
+    plain.backoff_us = stream_between(c->sim, &c->chance, 0, 1) * CLOCK_S;
     for (size_t i = 0; i < n; i++)
         tasks[i] = alike ? plain : draw_task(c);
     sim_client_enqueue(c, sim_client_queue(c->sim, stream_draw(c->sim, &c->chance)), tasks, n);
@@ -131,11 +126,9 @@ static void drain_one(struct sim_client *c)
 static void settle_otherwise(struct sim_client *c, const char *queue)
 {
     struct sim *s = c->sim;
-    struct ask_queue put = {
-        .key_concurrency = stream_between(s, &c->chance, 0, 2),
-        .fair = stream_chance(s, &c->chance, 500000),
-    };
+    struct ask_queue put = {.key_concurrency = stream_between(s, &c->chance, 0, 2)};
 
+    put.fair = stream_chance(s, &c->chance, 500000);
     if (stream_chance(s, &c->chance, 300000))
         put.concurrency = stream_between(s, &c->chance, 2, 5);
     if (stream_chance(s, &c->chance, 300000))
