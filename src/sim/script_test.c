@@ -69,11 +69,32 @@ static void a_server_dies(void **state)
     end(&t);
 }
 
+/* Whoever waits is woken: between two of its claims a worker rests for half a second at most. */
+static void what_comes_is_taken_at_once(void **state)
+{
+    const struct sim_worker_options idle = {
+        .slots = 1, .ttl_us = 10 * CLOCK_S, .work_us = 100 * CLOCK_MS};
+    struct script t;
+
+    (void)state;
+    script_begin(&t, 1);
+    script_worker(&t, &idle);
+    for (int i = 0; i < 20; i++) {
+        script_run(&t, 3 * CLOCK_S);
+        script_enqueue(&t, 1);
+        script_run(&t, 600 * CLOCK_MS);
+        assert_int_equal(script_count(&t, TASK_READY), 0);
+    }
+    assert_true(script_rest(&t));
+    end(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scar_04_a_stalled_owner_is_refused),
         cmocka_unit_test(a_server_dies),
+        cmocka_unit_test(what_comes_is_taken_at_once),
     };
 
     log_setup(LOG_ERROR, LOG_PLAIN);
