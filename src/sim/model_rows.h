@@ -48,7 +48,7 @@ struct m_grant {
     int64_t attempt, expires_at, deadline_at; /* as they were when it was given; 0: none */
 };
 
-#define MODEL_NODES 7
+#define MODEL_NODES 8
 
 struct m_run {
     int64_t id;
@@ -146,6 +146,8 @@ void model_rate_spend(struct m_queue *q, int64_t n);
 /* Tasks of runs. */
 struct m_task *model_node_of(const struct model *m, int64_t task);
 void model_node_ended(struct model *m, const struct m_task *node);
+/* One that is DELAYED and due by now; NULL: there is none. */
+struct m_task *model_node_due(const struct model *m);
 void model_lose_nodes(struct model *m, int64_t incarnation);
 size_t model_nodes_held(const struct model *m, int64_t incarnation, bool cancelled);
 

@@ -6,8 +6,8 @@
 #include "sim/model_rows.h"
 
 const char model_workflow[] =
-    "{\"weft\": 1, \"name\": \"graph\", \"defaults\": {\"retry\": {\"max_attempts\": 2}, "
-    "\"timeout\": 20}, "
+    "{\"weft\": 1, \"name\": \"graph\", \"defaults\": {\"retry\": {\"max_attempts\": 2, "
+    "\"backoff\": {\"base\": 1, \"jitter\": 0}}, \"timeout\": 20}, "
     "\"tasks\": {"
     "\"a\": {\"run\": [\"true\"]},"
     "\"b\": {\"run\": [\"true\"], \"needs\": \"a\"},"
@@ -15,7 +15,10 @@ const char model_workflow[] =
     "\"d\": {\"run\": [\"true\"], \"needs\": [\"b\", \"c\"]},"
     "\"e\": {\"run\": [\"true\"], \"needs\": {\"all_done\": [\"b\", \"c\"]}},"
     "\"f\": {\"run\": [\"true\"], \"needs\": {\"one_success\": [\"b\", \"c\"]}},"
-    "\"g\": {\"run\": [\"true\"], \"needs\": {\"one_done\": [\"d\", \"e\", \"f\"]}}}}";
+    "\"g\": {\"run\": [\"true\"], \"needs\": {\"one_done\": [\"d\", \"e\", \"f\"]}},"
+    "\"h\": {\"run\": [\"true\"], \"needs\": {\"at_least\": 2, \"of\": [\"d\", \"e\", \"f\"]}}}}";
+#define BACKOFF_US (1 * CLOCK_S)
+#define AT_LEAST   2
 
 /* The same, for the model: what each waits for, as bits of the places of others. */
 static const struct shape {
@@ -30,6 +33,7 @@ static const struct shape {
     {'e', GROUP_ALL_DONE,    2 | 4      },
     {'f', GROUP_ONE_SUCCESS, 2 | 4      },
     {'g', GROUP_ONE_DONE,    8 | 16 | 32},
+    {'h', GROUP_AT_LEAST,    8 | 16 | 32},
 };
 
 static struct m_run *run_of(const struct model *m, int64_t id)
@@ -73,6 +77,8 @@ static int verdict(const struct m_run *r, const struct shape *shape)
         return done == of;
     case GROUP_ONE_SUCCESS:
         return good ? 1 : done == of ? -1 : 0;
+    case GROUP_AT_LEAST:
+        return good >= AT_LEAST ? 1 : of - (done - good) < AT_LEAST ? -1 : 0;
     default:
         return done > 0;
     }
@@ -145,7 +151,13 @@ static void start(struct model *m, const struct model_op *op)
     *r = (struct m_run){.id = reply->id, .state = RUN_RUNNING};
     for (size_t i = 0; i < MODEL_NODES; i++)
         r->nodes[i] = (struct m_task){
-            .state = TASK_BLOCKED, .max_attempts = 2, .timeout_us = 20 * CLOCK_S, .node = true};
+            .state = TASK_BLOCKED,
+            .max_attempts = 2,
+            .backoff_us = BACKOFF_US,
+            .cap_us = BACKOFF_US,
+            .timeout_us = 20 * CLOCK_S,
+            .node = true,
+        };
     ARENA_ROOM(&m->memory, m->runs, m->runs_n, m->runs_cap, 8);
     m->runs[m->runs_n++] = r;
     world_say(m->sim, "    run %" PRId64 " RUNNING", r->id);
@@ -247,6 +259,18 @@ void model_lose_nodes(struct model *m, int64_t incarnation)
             if (t->state == TASK_RUNNING && t->worker == incarnation)
                 model_end(m, t, OUTCOME_LOST, false, 0);
         }
+}
+
+struct m_task *model_node_due(const struct model *m)
+{
+    for (size_t i = 0; i < m->runs_n; i++)
+        for (size_t j = 0; j < MODEL_NODES; j++) {
+            struct m_task *t = &m->runs[i]->nodes[j];
+
+            if (t->state == TASK_DELAYED && t->due_at <= m->now)
+                return t;
+        }
+    return NULL;
 }
 
 size_t model_nodes_held(const struct model *m, int64_t incarnation, bool cancelled)

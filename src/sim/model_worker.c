@@ -192,15 +192,21 @@ static struct m_task *first_due(const struct model *m)
     return first;
 }
 
+static void promote_one(struct model *m, struct m_task *t)
+{
+    check_late(m, "delayed task", t->id, t->due_at);
+    t->due_at = 0;
+    model_move(m, t, TASK_DUE, TASK_READY);
+}
+
 static int64_t promote(struct model *m)
 {
     int64_t n = 0;
 
-    for (struct m_task *t; (t = first_due(m)); n++) {
-        check_late(m, "delayed task", t->id, t->due_at);
-        t->due_at = 0;
-        model_move(m, t, TASK_DUE, TASK_READY);
-    }
+    for (struct m_task *t; (t = first_due(m)); n++)
+        promote_one(m, t);
+    for (struct m_task *t; (t = model_node_due(m)); n++)
+        promote_one(m, t);
     model_lane_settle(m);
     return n;
 }
