@@ -163,31 +163,78 @@ int change_move(struct change *c, struct task_row *row, enum task_event event, s
     return 0;
 }
 
-int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker,
-                int64_t expires_at)
+/* The row of a task that is held from now on, by `worker`. */
+static void note_hold(struct change *c, struct task_row *row, enum task_state from, int64_t token,
+                      int64_t worker, int64_t expires_at)
 {
-    enum task_state from = row->task.state;
-    struct task *t = &row->task;
+    const struct task *t = &row->task;
     int64_t now = c->tx->now;
-    int r = task_move(t, TASK_CLAIM, now, NULL, c->tx->prng, NULL);
+    bool started = t->state == TASK_RUNNING;
 
-    if (r)
-        return r;
-    r = task_move(t, TASK_START, now, NULL, c->tx->prng, NULL);
-    assert(r == 0);
     row->token = token;
     row->worker = worker;
-    row->leased_at = row->started_at = now;
+    row->leased_at = now;
+    row->started_at = started ? now : 0;
     note_move(c, row, from);
     SETS_ADD(&c->holds, c->tx->arena, INT(row->id), TEXT(task_state_text(t->state)),
              TEXT(task_reason_text(t->reason)), INT(t->attempts), INT(token), INT(worker), INT(now),
-             INT(now), INT(row->timeout_us ? now + row->timeout_us : 0), INT(expires_at));
+             INT(row->started_at), INT(row->timeout_us ? now + row->timeout_us : 0),
+             INT(expires_at));
+}
+
+/* The number of an attempt that has not started is the one that it will have. */
+static void note_hold_event(struct change *c, const struct task_row *row, enum task_state from)
+{
     if (row->run)
         note_event(c, row, from,
                    str_printf(c->tx->arena,
                               ",\"attempt\":%" PRId64 ",\"token\":\"%" PRId64
                               "\",\"worker\":\"%" PRId64 "\"",
-                              t->attempts, token, worker));
+                              row->task.attempts + (row->task.state == TASK_LEASED), row->token,
+                              row->worker));
+}
+
+int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker,
+                int64_t expires_at)
+{
+    enum task_state from = row->task.state;
+    int r = task_move(&row->task, TASK_CLAIM, c->tx->now, NULL, c->tx->prng, NULL);
+
+    if (r)
+        return r;
+    r = task_move(&row->task, TASK_START, c->tx->now, NULL, c->tx->prng, NULL);
+    assert(r == 0);
+    note_hold(c, row, from, token, worker, expires_at);
+    note_hold_event(c, row, from);
+    return 0;
+}
+
+int change_lease(struct change *c, struct task_row *row, int64_t token, int64_t worker,
+                 int64_t expires_at)
+{
+    enum task_state from = row->task.state;
+    int r = task_move(&row->task, TASK_CLAIM, c->tx->now, NULL, c->tx->prng, NULL);
+
+    if (r)
+        return r;
+    note_hold(c, row, from, token, worker, expires_at);
+    note_hold_event(c, row, from);
+    return 0;
+}
+
+int change_start(struct change *c, struct task_row *row, int64_t expires_at)
+{
+    enum task_state from = row->task.state;
+    int r = task_move(&row->task, TASK_START, c->tx->now, NULL, c->tx->prng, NULL);
+
+    if (r)
+        return r;
+    row->started_at = c->tx->now;
+    note_move(c, row, from);
+    SETS_ADD(&c->starts, c->tx->arena, INT(row->id), TEXT(task_state_text(row->task.state)),
+             TEXT(task_reason_text(row->task.reason)), INT(row->task.attempts),
+             INT(row->started_at), INT(expires_at));
+    note_hold_event(c, row, from);
     return 0;
 }
 
@@ -285,6 +332,8 @@ static int write_rows(struct change *c)
 
     if (!r)
         r = sets_run(&c->holds, c->tx, STMT_task_hold, 10, NULL);
+    if (!r)
+        r = sets_run(&c->starts, c->tx, STMT_task_start, 6, NULL);
     if (!r)
         r = sets_run(&c->puts, c->tx, STMT_task_put, 13, NULL);
     if (!r)

@@ -30,7 +30,7 @@ struct change_run {
 
 struct change {
     struct tx *tx;
-    struct sets holds, puts, stops, drops, attempts, uniques;
+    struct sets holds, starts, puts, stops, drops, attempts, uniques;
     struct lane_entry *enters, *leaves;
     size_t enters_n, enters_cap, leaves_n, leaves_cap;
     struct change_end *ends;
@@ -49,6 +49,13 @@ int change_move(struct change *c, struct task_row *row, enum task_event event, s
  * expires_at, where that is not 0. */
 int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker,
                 int64_t expires_at);
+
+/* Claim alone: who holds it has not started yet, and the lease ends at expires_at unless it does.
+ */
+int change_lease(struct change *c, struct task_row *row, int64_t token, int64_t worker,
+                 int64_t expires_at);
+/* Its holder starts the attempt now. The lease ends at expires_at, where that is not 0. */
+int change_start(struct change *c, struct task_row *row, int64_t expires_at);
 
 /* End the attempt that holds the row's token. */
 int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,

@@ -48,11 +48,14 @@ struct grant_turns {
         int64_t run;
     } list[GRANT_TURNS_MAX];
     size_t n;
+    bool cut; /* of the walk that goes on: a demand was left before all of it was given out */
 };
 
 struct grant_round {
     struct grant_turns turns;
-    struct str after; /* the demand that the round before ended with; empty: from the first */
+    /* A walk over the demands takes several rounds where there are many: whoever is woken begins
+     * one with an empty text, and goes on with that of each reply while there is `more`. */
+    struct str after;
     const int64_t *excluded; /* incarnations that this server does not call now: open breakers */
     size_t excluded_n;
     int64_t max; /* leases, 1 … GRANT_MAX */
@@ -141,7 +144,6 @@ int grant_cancels(struct tx *tx, const int64_t *after, struct grant_cancels *rep
 /* Why a stage went where it went, and why it waits. */
 struct grant_candidate {
     struct str runner; /* its name; empty: `more` others of one verdict */
-    int64_t worker;    /* its incarnation; 0 in a trace of the past, where only names are kept */
     int64_t load, slots;
     int64_t more;
     enum placement_verdict verdict;

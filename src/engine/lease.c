@@ -7,6 +7,8 @@
 #include "base/broken.h"
 #include "base/fault.h"
 #include "engine/block.h"
+#include "engine/grant.h"
+#include "engine/grant_runner.h"
 #include "engine/sets.h"
 
 static int check(struct tx *tx, const struct lease_renew *req)
@@ -40,6 +42,7 @@ struct held {
     int64_t task, token, beat_until, expires_at, claim_ttl_us;
     int64_t percent;
     struct str message;
+    int64_t progress_us; /* its holder promised to be heard of so often; 0: it did not */
     bool stop, guest, told;
 };
 
@@ -48,6 +51,15 @@ static int by_task(const void *a, const void *b)
     const struct held *x = a, *y = b;
 
     return (x->task > y->task) - (x->task < y->task);
+}
+
+/* What the runner of a stage promised, once it has begun: until then its lease waits for that. */
+static int64_t promised(const struct rows *rows, size_t i)
+{
+    bool begun = row_int(rows, i, 9) == GRANT_GATE &&
+                 str_eq(row_text(rows, i, 10), task_state_text(TASK_RUNNING));
+
+    return begun ? row_int(rows, i, 11) : 0;
 }
 
 /* Lock the tasks that are named, in the order of their ids. */
@@ -84,6 +96,7 @@ static int lock(struct tx *tx, const struct lease_renew *req, struct held **ret,
             .claim_ttl_us = row_int(&rows, i, 6),
             .percent = row_int(&rows, i, 7),
             .message = row_text(&rows, i, 8),
+            .progress_us = promised(&rows, i),
         };
     *ret = named;
     *ret_n = rows.n;
@@ -94,7 +107,9 @@ static void renew(struct held *h, const struct lease_progress *p, int64_t ttl_us
 {
     int64_t until = now + (ttl_us ? ttl_us : h->claim_ttl_us);
 
-    if (h->guest && (until > h->expires_at || BROKEN(SHORTER))) {
+    if (h->progress_us)
+        until = grant_progress_by(now, h->progress_us);
+    if ((h->guest || h->progress_us) && (until > h->expires_at || BROKEN(SHORTER))) {
         h->expires_at = until;
         h->told = !BROKEN(RENEWAL);
     }
@@ -103,6 +118,14 @@ static void renew(struct held *h, const struct lease_progress *p, int64_t ttl_us
     if (p->message.n)
         h->message = p->message;
     h->told |= p->percent >= 0 || p->message.n;
+}
+
+/* The earlier of its own end and of its worker's; a guest has no heartbeat. */
+static int64_t end_of(const struct held *h)
+{
+    if (h->guest || (h->expires_at && h->expires_at < h->beat_until))
+        return h->expires_at;
+    return h->beat_until;
 }
 
 static int write(struct tx *tx, const struct held *list, size_t n)
@@ -142,7 +165,7 @@ int lease_renew(struct tx *tx, const struct lease_renew *req, struct lease_renew
         renew(h, p, req->ttl_us, tx->now);
         reply->list[i] = (struct lease_renewed){
             .code = CODE_OK,
-            .expires_at = h->guest ? h->expires_at : h->beat_until,
+            .expires_at = end_of(h),
             .stop = h->stop,
         };
     }

@@ -3,7 +3,8 @@
  * lease: what the holder of a task says while it works on it.
  *
  * A lease of a registered worker lives as long as its heartbeat; one of a guest has an end of its
- * own (task.expires_at), which only renewing moves.
+ * own (task.expires_at), which only renewing moves. One of a stage whose runner promised progress
+ * has both, and ends with the first.
  */
 #ifndef ENGINE_LEASE_H
 #define ENGINE_LEASE_H

@@ -6,6 +6,8 @@
 #include "base/fault.h"
 #include "engine/block.h"
 #include "engine/change.h"
+#include "engine/grant.h"
+#include "engine/grant_runner.h"
 #include "engine/idempotency.h"
 #include "engine/sets.h"
 
@@ -83,37 +85,54 @@ static int time_out(struct tx *tx, struct reaper_reply *reply)
     return r ? fault(r) : 0;
 }
 
-/* Leases that no heartbeat keeps. */
-static int expire(struct tx *tx, struct reaper_reply *reply)
+/* End a lease of a worker, or of a stage that its runner has begun. */
+static bool expire_one(struct change *c, struct task_row *row)
 {
-    const struct task_result lost = {
+    struct task_result lost = {
         .outcome = OUTCOME_LOST,
         .reason = TASK_REASON_LOST,
         .message = STR("the lease was not renewed in time"),
         .exit_code = -1,
     };
+
+    if (row->gate == GRANT_GATE)
+        lost = grant_expiry(c->tx, row);
+    return !change_end_attempt(c, row, TASK_LOSE, &lost, STR(""));
+}
+
+/* Leases that have an end of their own. A stage that its runner has not accepted by then is offered
+ * to another, as if it was refused. */
+static int expire(struct tx *tx, struct reaper_reply *reply)
+{
+    struct grant_back *back;
+    struct task_row *list;
     struct rows rows;
     struct change c;
+    size_t back_n = 0;
     int64_t now = tx->now + (BROKEN(EXPIRY) ? CLOCK_S : 0);
     int r = block_open_expired(tx, now, REAPER_PIECES, &reply->more);
 
     if (!r)
         r = STORE_DO(tx->store, STMT_task_expired, tx->arena, &rows, INT(now), INT(REAPER_BATCH));
-
     if (r)
         return fault(r);
     reply->more |= rows.n == REAPER_BATCH;
+    list = ARENA_ARRAY(tx->arena, struct task_row, rows.n);
+    back = ARENA_ARRAY(tx->arena, struct grant_back, rows.n);
     change_init(&c, tx);
-    for (size_t i = 0; i < rows.n; i++) {
-        struct task_row row;
-
-        r = row_task(tx, &rows, i, &row);
-        if (r)
-            return fault(r);
-        if (!change_end_attempt(&c, &row, TASK_LOSE, &lost, STR("")))
-            reply->expired++;
+    for (size_t i = 0; !r && i < rows.n; i++) {
+        r = row_task(tx, &rows, i, &list[i]);
+        if (!r && list[i].gate == GRANT_GATE && list[i].task.state == TASK_LEASED)
+            back[back_n++] =
+                (struct grant_back){&list[i], TASK_REASON_NOT_ACCEPTED,
+                                    STR("its runner did not accept it before the accept deadline")};
+        else if (!r)
+            reply->expired += expire_one(&c, &list[i]);
     }
-    r = change_write(&c);
+    if (!r)
+        r = grant_give_back(&c, back, back_n, &reply->expired);
+    if (!r)
+        r = change_write(&c);
     return r ? fault(r) : 0;
 }
 

@@ -111,7 +111,7 @@ int row_worker(struct tx *tx, const struct rows *rows, size_t i, struct worker_r
     if (!worker_state_parse(c[13].s, &ret->state))
         return tx_damaged(tx, "worker %" PRId64 " has the state \"%.*s\", which there is not",
                           ret->incarnation, ROW_SHOWN(c[13].s));
-    if (ret->slots < 1 || ret->ttl_us < 1)
+    if (ret->slots < 0 || ret->ttl_us < 1)
         return tx_damaged(tx,
                           "worker %" PRId64 " has %" PRId64 " slots and lives %" PRId64
                           " us, which cannot be",

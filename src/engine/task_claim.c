@@ -198,7 +198,7 @@ static int judge_taker(struct tx *tx, struct taker *t, const struct worker_row *
                       "worker %" PRId64 " is %s and may take no tasks; register again",
                       w->incarnation, worker_state_text(w->state).p);
     else if (worker_claims(w->state))
-        t->room = w->slots;
+        t->room = w->slots ? w->slots : INT64_MAX;
     return tx_refuse_one(tx, r, &t->problem);
 }
 

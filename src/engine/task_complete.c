@@ -187,6 +187,14 @@ static int judge_stale(struct tx *tx, const struct told *list, size_t n)
     return r ? fault(r) : 0;
 }
 
+/* Whoever tells how it came out has begun it: a runner may be done before the news of its accepting
+ * the stage is written. */
+static void begin(struct change *c, struct task_row *row, enum outcome o)
+{
+    if (row->task.state == TASK_LEASED && o != OUTCOME_REJECTED && o != OUTCOME_CANCELLED)
+        change_start(c, row, 0);
+}
+
 static int end_one(struct change *c, const struct found *locked, struct told *t)
 {
     const struct task_result *res = t->result;
@@ -200,6 +208,8 @@ static int end_one(struct change *c, const struct found *locked, struct told *t)
         return fault(r);
     t->stale = row.token == 0 || (row.token != res->lease.token && !BROKEN(TOKEN));
     *t->code = CODE_OK;
+    if (!t->stale)
+        begin(c, &row, res->outcome);
     if (!t->stale &&
         change_end_attempt(c, &row, task_event_of(res->outcome), res, digest_of(c->tx, res)))
         *t->code = CODE_TASK_STATE;

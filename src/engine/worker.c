@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "core/placement.h"
 #include "engine/block.h"
 #include "engine/change.h"
 #include "engine/labels.h"
@@ -23,14 +24,54 @@ static int check_name(struct tx *tx, struct str name)
     return 0;
 }
 
+static int check_text(struct tx *tx, const char *what, struct str s, size_t bytes_max)
+{
+    if (s.n > bytes_max || !str_utf8(s, NULL) || str_find(s, '\0', NULL))
+        return tx_refuse(tx, CODE_INVALID,
+                         "a runner's %s has at most %zu bytes of UTF-8 without NUL", what,
+                         bytes_max);
+    return 0;
+}
+
+/* A runner has a type, an address and modes; another worker has none of them. Whether the address
+ * is one, whoever will call it knows. */
+static int check_runner(struct tx *tx, const struct worker_register *req)
+{
+    int r = check_text(tx, "version", req->version, WORKER_VERSION_BYTES_MAX);
+
+    if (!r)
+        r = check_text(tx, "type", req->type, WORKER_TYPE_BYTES_MAX);
+    if (!r)
+        r = check_text(tx, "address", req->address, WORKER_ADDRESS_BYTES_MAX);
+    if (r)
+        return r;
+    if (!req->type.n && !req->address.n && !req->modes)
+        return 0;
+    if (!req->type.n)
+        return tx_refuse(tx, CODE_INVALID,
+                         "a worker with an address or modes is a runner, and needs a type");
+    if (!req->address.n)
+        return tx_refuse(tx, CODE_INVALID,
+                         "a runner of type \"" STR_FMT "\" needs an address to be called at",
+                         STR_ARG(req->type));
+    if (req->modes < 1 || req->modes > PLACEMENT_MODES_ALL)
+        return tx_refuse(tx, CODE_INVALID, "a runner's modes are sync, async or both");
+    return 0;
+}
+
 static int check_register(struct tx *tx, const struct worker_register *req)
 {
     int r = check_name(tx, req->name);
 
     if (r)
         return r;
-    if (req->slots < 1 || req->slots > WORKER_SLOTS_MAX)
-        return tx_refuse(tx, CODE_INVALID, "a worker has 1 to %d slots, not %" PRId64,
+    r = check_runner(tx, req);
+    if (r)
+        return r;
+    if (req->slots < !req->type.n || req->slots > WORKER_SLOTS_MAX)
+        return tx_refuse(tx, CODE_INVALID,
+                         "a worker has 1 to %d slots, not %" PRId64
+                         "; a runner may have 0, no limit",
                          WORKER_SLOTS_MAX, req->slots);
     if (req->ttl_us < WORKER_TTL_US_MIN || req->ttl_us > WORKER_TTL_US_MAX)
         return tx_refuse(tx, CODE_INVALID, "a worker's time to live lies between 1 s and 1 day");
@@ -107,7 +148,8 @@ static int add(struct tx *tx, const struct worker_register *req, struct worker_r
             TEXT(req->kind), TEXT(req->host), TEXT(req->boot), TEXT(req->site), INT(req->pid),
             INT(req->pid_start), INT(req->slots), INT(req->ttl_us), INT(tx->now), INT(req->run),
             TEXT(worker_state_text(ret->state)), TEXT(labels_json(tx->arena, &req->labels)),
-            TEXT(labels_json(tx->arena, &req->metadata)));
+            TEXT(labels_json(tx->arena, &req->metadata)), TEXT(req->type), TEXT(req->address),
+            TEXT(req->modes ? placement_modes_text(req->modes) : STR("")), TEXT(req->version));
     if (r)
         return fault(r);
     event(tx, ret, STR(""));
@@ -245,8 +287,10 @@ static int write_beats(struct tx *tx, struct beating *list, size_t n, struct row
         SETS_ADD(&beats, tx->arena, INT(w->worker.incarnation),
                  TEXT(worker_state_text(w->worker.state)), INT(tx->now), TEXT(w->metrics));
         SETS_ADD(&asked, tx->arena, INT(w->worker.incarnation));
-        if (w->worker.state != w->was)
+        if (w->worker.state != w->was) {
             event(tx, &w->worker, STR(""));
+            tx_push(tx); /* it takes leases again */
+        }
         w->reply.state = w->worker.state;
     }
     r = sets_run(&beats, tx, STMT_worker_beat, 4, NULL);
@@ -628,6 +672,7 @@ static int lock_earlier(struct tx *tx, const struct worker_join *req, bool *ret_
 {
     enum worker_event silence;
     struct rows rows;
+    bool again; /* a runner at the same address */
     int r = store_run(tx->store, STMT_worker_named_lock, tx->arena, NULL, 1, &rows);
 
     *ret = (struct worker_row){0};
@@ -638,10 +683,11 @@ static int lock_earlier(struct tx *tx, const struct worker_join *req, bool *ret_
     *ret_any = rows.n > 0;
     if (rows.n == 0)
         return 0;
+    again = req->worker.address.n && str_eq(row_text(&rows, 0, 2), req->worker.address);
     r = end_lock(tx, row_int(&rows, 0, 0), ret);
     if (r)
         return fault(r);
-    if (!worker_over(ret->state) && !req->takeover &&
+    if (!worker_over(ret->state) && !req->takeover && !again &&
         !worker_silence(ret->beat_at, ret->ttl_us, tx->now, &silence))
         return tx_refuse(tx, CODE_WORKER_ALIVE,
                          "worker \"" STR_FMT "\" lives as incarnation %" PRId64
@@ -657,7 +703,8 @@ static int hand_over(struct tx *tx, int64_t earlier, const struct worker_join *r
 {
     struct lease_ref *named = ARENA_ARRAY(tx->arena, struct lease_ref, req->leases_n);
     bool *kept = ARENA_ARRAY(tx->arena, bool, req->leases_n);
-    size_t n = req->leases_n, kept_max = BROKEN(SURPLUS) ? n : (size_t)req->worker.slots;
+    size_t n = req->leases_n,
+           kept_max = BROKEN(SURPLUS) || !req->worker.slots ? n : (size_t)req->worker.slots;
     struct sets sets = {0};
     struct rows rows = {0};
     int r = 0;
@@ -713,6 +760,8 @@ int worker_join(struct tx *tx, const struct worker_join *req, struct worker_join
                 &lost);
     if (r)
         return fault(r);
+    if (worker.type.n)
+        tx_push(tx);
     r = worker_get(tx, &reply->worker.worker.incarnation, &reply->worker);
     return r ? fault(r) : 0;
 }

@@ -25,6 +25,9 @@
 #define WORKER_TTL_US_DEFAULT    (60 * 1000000LL)
 #define WORKER_LABELS_MAX        64u
 #define WORKER_LABEL_BYTES_MAX   200u
+#define WORKER_TYPE_BYTES_MAX    200u
+#define WORKER_ADDRESS_BYTES_MAX 300u
+#define WORKER_VERSION_BYTES_MAX 200u
 #define WORKER_METRICS_BYTES_MAX (16u << 10)
 #define WORKER_LEASES_MAX        100000u
 #define WORKER_BEATS_MAX         10000u
@@ -50,6 +53,10 @@ struct worker_register {
     int64_t ttl_us;
     int64_t run; /* the run that it carries; 0: whatever comes */
     struct worker_labels labels, metadata;
+    /* Of a runner, a remote worker that is called: all three, and slots of 0 are no limit. */
+    struct str type, address;
+    unsigned modes;     /* core/placement */
+    struct str version; /* of its program */
 };
 
 struct worker_row {
@@ -82,8 +89,10 @@ struct worker_view {
     struct worker_row worker;
     struct str reason;
     struct worker_labels labels, metadata;
-    struct str metrics; /* a JSON object, as last reported */
-    int64_t ended_at;   /* 0: it is not over */
+    struct str metrics;                /* a JSON object, as last reported */
+    int64_t ended_at;                  /* 0: it is not over */
+    struct str type, address, version; /* empty: it is no runner */
+    unsigned modes;
 };
 
 /* RUN_HELD where a worker that is not over carries that run: of two that come at once, one does. */
@@ -108,7 +117,8 @@ struct worker_joined {
 /* The new incarnation of the worker of that name. The one before it is over: of what it held, the
  * leases named go over to the new one (no more than its slots), the others are given back at once
  * as lost. WORKER_ALIVE, and nothing is changed, where the one before it is not late with its
- * heartbeat and `takeover` is not asked. */
+ * heartbeat and `takeover` is not asked; a runner at the address of the one before it is that one,
+ * started again, and need not ask. */
 int worker_join(struct tx *tx, const struct worker_join *req, struct worker_joined *reply);
 
 /* WORKER_LOST where the incarnation is over: its leases are gone, everything must be stopped, and a
@@ -179,6 +189,7 @@ int worker_get(struct tx *tx, const int64_t *incarnation, struct worker_view *re
 struct worker_page {
     bool all;        /* with those that are over; else none whose TTL has passed, either */
     struct str name; /* empty: any */
+    struct str type; /* of runners; empty: any */
     int64_t after;   /* the incarnation that the page before ended with; 0: the first page */
     int64_t max;     /* 1 … WORKER_PAGE_MAX */
 };

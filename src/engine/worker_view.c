@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/fault.h"
+#include "core/placement.h"
 #include "engine/labels.h"
 #include "engine/row.h"
 #include "engine/worker.h"
@@ -21,13 +22,20 @@ int worker_list(struct tx *tx, const void *unused, struct worker_rows *reply)
     return r ? fault(r) : 0;
 }
 
-/* A worker row, then reason, ended_at, labels, metadata, metrics. */
+/* A worker row, then reason, ended_at, labels, metadata, metrics, type, address, modes, version. */
 static int read_view(struct tx *tx, const struct rows *rows, size_t i, struct worker_view *ret)
 {
     const struct cell *c = rows->cells + i * rows->columns;
     int r;
 
-    *ret = (struct worker_view){.reason = c[15].s, .ended_at = c[16].i, .metrics = c[19].s};
+    *ret = (struct worker_view){
+        .reason = c[15].s,
+        .ended_at = c[16].i,
+        .metrics = c[19].s,
+        .type = c[20].s,
+        .address = c[21].s,
+        .version = c[23].s,
+    };
     r = row_worker(tx, rows, i, &ret->worker);
     if (r)
         return fault(r);
@@ -35,6 +43,9 @@ static int read_view(struct tx *tx, const struct rows *rows, size_t i, struct wo
         !labels_parse(tx->arena, c[18].s, &ret->metadata))
         return tx_damaged(tx, "worker %" PRId64 " has labels that are no JSON object of texts",
                           ret->worker.incarnation);
+    if (c[22].s.n && !placement_modes_parse(c[22].s, &ret->modes))
+        return tx_damaged(tx, "worker %" PRId64 " has the modes \"%.*s\", which there are not",
+                          ret->worker.incarnation, ROW_SHOWN(c[22].s));
     return 0;
 }
 
@@ -62,10 +73,10 @@ int worker_page(struct tx *tx, const struct worker_page *req, struct worker_view
         return tx_refuse(tx, CODE_INVALID, "a page has 1 to %d workers", WORKER_PAGE_MAX);
     if (req->all)
         r = STORE_DO(tx->store, STMT_worker_page_all, tx->arena, &rows, INT(req->after),
-                     TEXT(req->name), INT(req->max + 1));
+                     TEXT(req->name), INT(req->max + 1), TEXT(req->type));
     else
         r = STORE_DO(tx->store, STMT_worker_page, tx->arena, &rows, INT(req->after),
-                     TEXT(req->name), INT(req->max + 1), INT(tx->now));
+                     TEXT(req->name), INT(req->max + 1), INT(tx->now), TEXT(req->type));
     if (r)
         return fault(r);
     reply->list = ARENA_ARRAY(tx->arena, struct worker_view, rows.n);

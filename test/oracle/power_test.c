@@ -409,7 +409,8 @@ static void what_is_acknowledged_survives_the_power(void **state)
     }
 }
 
-/* The test would notice if weft did not sync, or if the disk did not. */
+/* The test would notice if weft did not sync, or if the disk did not. Cuts while the store is made,
+ * which are more with each migration, lose nothing that was acknowledged. */
 static void a_disk_that_lies_is_found_out(void **state)
 {
     struct cut c;
@@ -418,7 +419,7 @@ static void a_disk_that_lies_is_found_out(void **state)
     c.syncs_count = false;
     cut_everywhere(&c, 1u << NOTHING);
     print_message("%" PRId64 " of %" PRId64 " cuts lose something\n", c.lost, c.cuts);
-    assert_true(c.lost > c.cuts / 2);
+    assert_true(c.lost > c.cuts / 3);
     end(&c);
 }
 

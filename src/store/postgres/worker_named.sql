@@ -1,4 +1,4 @@
 -- The newest remote workers of that name.
 -- 1 name.
--- Answers incarnation, state.
-SELECT incarnation, state FROM worker WHERE name = $1::text AND kind = 'remote' ORDER BY incarnation DESC LIMIT 10
+-- Answers incarnation, state, address.
+SELECT incarnation, state, address FROM worker WHERE name = $1::text AND kind = 'remote' ORDER BY incarnation DESC LIMIT 10

@@ -1,8 +1,9 @@
 -- A page of all workers, also those that are over.
--- 1 the incarnation that it comes after, 2 name ('': any), 3 how many.
--- A worker row: incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state, busy; then reason, ended_at, labels, metadata, metrics.
+-- 1 the incarnation that it comes after, 2 name ('': any), 3 how many, 4 type ('': any).
+-- A worker row: incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state, busy; then reason, ended_at, labels, metadata, metrics, type, address, modes, version.
 SELECT incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state,
        (SELECT count(*) FROM task t WHERE t.worker = w.incarnation AND t.state IN ('LEASED', 'RUNNING'))
        + (SELECT coalesce(sum(n), 0)::bigint FROM piece WHERE worker = w.incarnation),
-       reason, ended_at, labels, metadata, metrics
-  FROM worker w WHERE incarnation > $1::bigint AND ($2::text = '' OR name = $2::text) ORDER BY incarnation LIMIT $3::bigint
+       reason, ended_at, labels, metadata, metrics, type, address, modes, version
+  FROM worker w WHERE incarnation > $1::bigint AND ($2::text = '' OR name = $2::text) AND ($4::text = '' OR type = $4::text)
+ ORDER BY incarnation LIMIT $3::bigint

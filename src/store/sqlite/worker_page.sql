@@ -1,10 +1,10 @@
 -- A page of the workers that live: none whose time to live has passed, either.
--- 1 the incarnation that it comes after, 2 name ('': any), 3 how many, 4 now.
--- A worker row: incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state, busy; then reason, ended_at, labels, metadata, metrics.
+-- 1 the incarnation that it comes after, 2 name ('': any), 3 how many, 4 now, 5 type ('': any).
+-- A worker row: incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state, busy; then reason, ended_at, labels, metadata, metrics, type, address, modes, version.
 SELECT incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state,
        (SELECT count(*) FROM task t WHERE t.worker = w.incarnation AND t.state IN ('LEASED', 'RUNNING'))
        + (SELECT coalesce(sum(n), 0) FROM piece WHERE worker = w.incarnation),
-       reason, ended_at, labels, metadata, metrics
+       reason, ended_at, labels, metadata, metrics, type, address, modes, version
   FROM worker w WHERE incarnation > ?1 AND (?2 = '' OR name = ?2) AND state NOT IN ('LOST', 'GONE')
-   AND (kind = 'guest' OR beat_at + ttl_us > ?4)
+   AND (?5 = '' OR type = ?5) AND (kind = 'guest' OR beat_at + ttl_us > ?4)
  ORDER BY incarnation LIMIT ?3

@@ -1,8 +1,9 @@
 -- A page of all workers, also those that are over.
--- 1 the incarnation that it comes after, 2 name ('': any), 3 how many.
--- A worker row: incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state, busy; then reason, ended_at, labels, metadata, metrics.
+-- 1 the incarnation that it comes after, 2 name ('': any), 3 how many, 4 type ('': any).
+-- A worker row: incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state, busy; then reason, ended_at, labels, metadata, metrics, type, address, modes, version.
 SELECT incarnation, name, kind, host, boot, site, pid, pid_start, slots, ttl_us, beat_at, joined_at, run, state,
        (SELECT count(*) FROM task t WHERE t.worker = w.incarnation AND t.state IN ('LEASED', 'RUNNING'))
        + (SELECT coalesce(sum(n), 0) FROM piece WHERE worker = w.incarnation),
-       reason, ended_at, labels, metadata, metrics
-  FROM worker w WHERE incarnation > ?1 AND (?2 = '' OR name = ?2) ORDER BY incarnation LIMIT ?3
+       reason, ended_at, labels, metadata, metrics, type, address, modes, version
+  FROM worker w WHERE incarnation > ?1 AND (?2 = '' OR name = ?2) AND (?4 = '' OR type = ?4)
+ ORDER BY incarnation LIMIT ?3

@@ -10,6 +10,8 @@ CREATE UNIQUE INDEX run_request ON run (request_id) WHERE request_id <> '';
 -- the demand: what a runner must offer, as JSON with sorted keys.
 ALTER TABLE task ADD COLUMN version BIGINT  NOT NULL DEFAULT 1; -- grows with each change of its state or content
 CREATE INDEX task_push ON task (key, run, priority DESC, id) WHERE state = 'READY' AND gate = 3;
+-- Leases of pushed stages that are to be cancelled.
+CREATE INDEX task_stop ON task (token) WHERE cancel = 1 AND gate = 3 AND state IN ('LEASED', 'RUNNING');
 CREATE INDEX task_pull ON task (run, priority DESC, id) WHERE state = 'READY' AND gate = 4;
 
 -- What only checks and stages have.
@@ -78,7 +80,7 @@ CREATE TABLE dispatch (
     run        BIGINT  NOT NULL,
     worker     BIGINT  NOT NULL,            -- the chosen incarnation
     at         BIGINT  NOT NULL,
-    candidates TEXT    NOT NULL             -- JSON: [{"runner", "load", "slots", "verdict"}, …]
+    candidates TEXT    NOT NULL             -- JSON: [{"runner", "load", "slots", "verdict"}, …], those left out {"more", "verdict"}
 );
 CREATE INDEX dispatch_task ON dispatch (task, token);
 
@@ -87,4 +89,5 @@ ALTER TABLE worker ADD COLUMN type TEXT COLLATE "C" NOT NULL DEFAULT ''; -- '': 
 ALTER TABLE worker ADD COLUMN address TEXT NOT NULL DEFAULT ''; -- 'host:port', 'https://host:port'
 ALTER TABLE worker ADD COLUMN modes   TEXT NOT NULL DEFAULT ''; -- 'sync', 'async', 'sync,async'
 ALTER TABLE worker ADD COLUMN version TEXT NOT NULL DEFAULT ''; -- of its program, as it says
+ALTER TABLE worker ADD COLUMN granted BIGINT NOT NULL DEFAULT 0; -- the token of its newest grant
 CREATE INDEX worker_runner ON worker (type, incarnation) WHERE type <> '' AND state NOT IN ('LOST', 'GONE');

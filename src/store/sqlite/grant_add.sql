@@ -1,0 +1,4 @@
+-- many
+-- Whom a stage was given to, and why not to others.
+-- 1 token, 2 task, 3 run, 4 worker, 5 at, 6 candidates.
+INSERT INTO dispatch (token, task, run, worker, at, candidates) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
