@@ -389,13 +389,30 @@ static void handles_init(struct caller *c)
     uv_unref((uv_handle_t *)&c->timer);
 }
 
+static bool has_files(const struct caller_options *o)
+{
+    return o->files && (o->files->ca || o->files->certificate || o->files->key);
+}
+
+/* The machine's authorities are a few megabytes, which are read when somebody needs them. */
+struct caller_tls *caller_tls_of(struct caller *c)
+{
+    struct arena a = {0};
+    struct str error;
+    int r = c->tls ? 0 : caller_tls_new(NULL, &a, &c->tls, &error);
+
+    assert(r == 0); /* without files nothing can be wrong with them */
+    arena_deinit(&a);
+    return c->tls;
+}
+
 int caller_new(const struct caller_options *options, struct arena *a, struct caller **ret,
                struct str *ret_error)
 {
     struct caller *c;
-    struct caller_tls *tls;
+    struct caller_tls *tls = NULL;
 
-    if (caller_tls_new(options->files, a, &tls, ret_error))
+    if (has_files(options) && caller_tls_new(options->files, a, &tls, ret_error))
         return CALLER_E_BAD;
     c = memory_new(sizeof(*c));
     c->o = *options;
@@ -421,6 +438,8 @@ int caller_reload(struct caller *c, struct arena *a, struct str *ret_error)
 {
     struct caller_tls *tls;
 
+    if (!c->tls)
+        return 0;
     if (caller_tls_new(c->o.files, a, &tls, ret_error))
         return CALLER_E_BAD;
     caller_tls_free(c->tls);

@@ -424,7 +424,7 @@ static void connected(struct caller_link *l)
     l->next_us = INT64_MAX;
     move(l, CALLER_LINK_EVENT_CONNECTED);
     if (l->state == CALLER_LINK_SHAKING) {
-        l->pipe = caller_tls_pipe(l->caller->tls, &l->peer->address);
+        l->pipe = caller_tls_pipe(caller_tls_of(l->caller), &l->peer->address);
         shake(l);
     } else {
         begin_http2(l);

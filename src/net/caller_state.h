@@ -33,7 +33,7 @@ struct caller_peer {
 
 struct caller {
     struct caller_options o;
-    struct caller_tls *tls;
+    struct caller_tls *tls; /* NULL: no file was given, and nobody was called over TLS yet */
     struct caller_counts counts;
     struct caller_names names;
     struct list all_peers;
@@ -71,6 +71,8 @@ void caller_again(struct caller_call *call, const char *why);
 void caller_link_lost(struct caller_link *l, bool well, const char *why);
 /* A link is freed. */
 void caller_link_gone(struct caller_link *l);
+/* The context of connections that begin now. */
+struct caller_tls *caller_tls_of(struct caller *c);
 /* The last handle may have been closed. */
 void caller_closed(struct caller *c);
 

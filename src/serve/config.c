@@ -103,6 +103,15 @@ static const struct row rows[CONFIG_N] = {
     TEXT_ROW(CONFIG_TLS_CLIENT_CA, "tls.client_ca", "WEFT_TLS_CLIENT_CA", PATH, tls_client_ca, "",
              "file of the authorities (PEM) that clients' certificates come from; each client must "
              "have one"),
+    TEXT_ROW(CONFIG_CALLBACK, "callback", "WEFT_CALLBACK", ADDRESS, callback, "",
+             "where runners reach this server; default: where it listens for gRPC"),
+    TEXT_ROW(CONFIG_RUNNER_CA, "runner.ca", "WEFT_RUNNER_CA", PATH, runner_ca, "",
+             "file of the authorities (PEM) that certificates of https:// runners come from; "
+             "default: those of the machine"),
+    TEXT_ROW(CONFIG_RUNNER_CERT, "runner.cert", "WEFT_RUNNER_CERT", PATH, runner_cert, "",
+             "file of the certificate chain (PEM) that runners are shown"),
+    TEXT_ROW(CONFIG_RUNNER_KEY, "runner.key", "WEFT_RUNNER_KEY", PATH, runner_key, "",
+             "file of its private key (PEM)"),
     NUMBER_ROW(CONFIG_CONNECTIONS, "limits.connections", "WEFT_LIMITS_CONNECTIONS", COUNT,
                connections, TEXT_OF(NET_CONNECTIONS_DEFAULT), RELOAD, 1, 1000000,
                "connections at once, in all"),
@@ -536,6 +545,8 @@ static void check_together(struct reading *r)
         bad(r, NULL, STR("tls.cert and tls.key are given together or not at all"));
     if (c->tls_client_ca.n && !c->tls_cert.n)
         bad(r, NULL, STR("tls.client_ca needs tls.cert and tls.key"));
+    if (!c->runner_cert.n != !c->runner_key.n)
+        bad(r, NULL, STR("runner.cert and runner.key are given together or not at all"));
     check_address(r, CONFIG_LISTEN, c->listen);
     check_address(r, CONFIG_GRPC, c->grpc);
     if (!c->store.n)

@@ -35,6 +35,10 @@ enum config_key {
     CONFIG_TLS_CERT,
     CONFIG_TLS_KEY,
     CONFIG_TLS_CLIENT_CA,
+    CONFIG_CALLBACK,
+    CONFIG_RUNNER_CA,
+    CONFIG_RUNNER_CERT,
+    CONFIG_RUNNER_KEY,
     CONFIG_CONNECTIONS,
     CONFIG_CONNECTIONS_PER_ADDRESS,
     CONFIG_REQUESTS_PER_SECOND,
@@ -54,6 +58,8 @@ struct config {
     struct str store_direct; /* as store, where nothing else was said */
     struct str data;         /* absolute */
     struct str tls_cert, tls_key, tls_client_ca;
+    struct str callback; /* empty: where it listens */
+    struct str runner_ca, runner_cert, runner_key;
     int64_t slots; /* 0: no executor */
     int64_t drain_us;
     int64_t log_level, log_format; /* enum log_level, enum log_format */

@@ -21,6 +21,7 @@
 #include "serve/bridge.h"
 #include "serve/carrier.h"
 #include "serve/config.h"
+#include "serve/dispatcher.h"
 #include "serve/duties.h"
 #include "serve/hub.h"
 #include "serve/methods.h"
@@ -70,6 +71,7 @@ struct daemon {
     struct server *server;
     struct pages pages;
     struct carrier *carrier;
+    struct dispatcher *dispatcher;
 
     enum phase phase;
     int ended_by;                   /* the signal that came before it served; 0: none */
@@ -78,9 +80,9 @@ struct daemon {
     struct notify notify;
     struct str address, grpc_address;
     uv_signal_t signals[SIGNALS_N];
-    uv_async_t carrier_over;
+    uv_async_t carrier_over, dispatcher_over;
     uv_timer_t watchdog;
-    bool server_done, carrier_done, duties_done;
+    bool server_done, carrier_done, dispatcher_done, duties_done;
 };
 
 static int refuse(struct client_problem *ret_problem, enum code code, struct str text)
@@ -246,6 +248,7 @@ static void reload(struct daemon *d)
         server_limit(d->server, &limits);
         if (d->tls && tls_reload(d->tls, &d->config_arena, &error))
             log_say(LOG_ERROR, "tls_refused", LOG_TEXT("text", error));
+        dispatcher_reload(d->dispatcher);
         log_say(LOG_INFO, "config_reloaded", LOG_NUMBER("changed", changed));
     }
     notify_say(&d->notify, "READY=1");
@@ -255,7 +258,7 @@ static void reload(struct daemon *d)
 
 static void ended_in_part(struct daemon *d)
 {
-    if (d->server_done && d->carrier_done)
+    if (d->server_done && d->carrier_done && d->dispatcher_done)
         uv_stop(&d->loop);
 }
 
@@ -283,6 +286,22 @@ static void carrier_over(void *context)
     uv_async_send(&d->carrier_over);
 }
 
+static void dispatcher_ended(uv_async_t *async)
+{
+    struct daemon *d = async->data;
+
+    d->dispatcher_done = true;
+    ended_in_part(d);
+}
+
+/* On the dispatcher's thread. */
+static void dispatcher_over(void *context)
+{
+    struct daemon *d = context;
+
+    uv_async_send(&d->dispatcher_over);
+}
+
 static void drain(struct daemon *d, int number)
 {
     log_say(LOG_INFO, "draining", LOG_TEXT("signal", str_of(strsignal(number))),
@@ -296,6 +315,7 @@ static void drain(struct daemon *d, int number)
         carrier_drain(d->carrier, d->config.drain_us);
     else
         d->carrier_done = true;
+    dispatcher_drain(d->dispatcher, d->config.drain_us);
 }
 
 /* The store has what was acknowledged, and the guardian ends what runs. */
@@ -603,6 +623,46 @@ static int start_carrier(struct daemon *d, struct client_problem *ret_problem)
     return r ? refuse_fault(ret_problem, r, "the executor cannot be started") : 0;
 }
 
+/* Where runners reach this server. An address that stands for all of the machine's is none. */
+static struct str callback_of(struct daemon *d)
+{
+    struct str listen = d->grpc_address.n ? d->grpc_address : d->address;
+    const char *host;
+    int64_t port;
+
+    if (d->config.callback.n)
+        return d->config.callback;
+    if (config_address(&d->arena, listen, &host, &port) &&
+        (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0))
+        return str_printf(&d->arena, STR_FMT ":%" PRId64, STR_ARG(d->self.host), port);
+    return listen;
+}
+
+static const char *path_of(struct daemon *d, struct str path)
+{
+    return path.n ? str_cstr(&d->arena, path) : NULL;
+}
+
+static int start_dispatcher(struct daemon *d, struct client_problem *ret_problem)
+{
+    struct dispatcher_options o = {
+        .hub = d->hub,
+        .writer = d->writer,
+        .callback = callback_of(d),
+        .files = {.ca = path_of(d, d->config.runner_ca),
+                  .certificate = path_of(d, d->config.runner_cert),
+                  .key = path_of(d, d->config.runner_key)},
+        .over = dispatcher_over,
+        .context = d,
+    };
+    struct str error;
+
+    if (dispatcher_new(&o, &d->arena, &d->dispatcher, &error))
+        return refuse(ret_problem, CODE_INVALID, error);
+    d->pages.dispatcher = d->dispatcher;
+    return 0;
+}
+
 static void watch(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
@@ -613,8 +673,9 @@ static void watch(uv_timer_t *timer)
 static void start_handles(struct daemon *d)
 {
     uv_async_init(&d->loop, &d->carrier_over, carrier_ended);
+    uv_async_init(&d->loop, &d->dispatcher_over, dispatcher_ended);
     uv_timer_init(&d->loop, &d->watchdog);
-    d->carrier_over.data = d->watchdog.data = d;
+    d->carrier_over.data = d->dispatcher_over.data = d->watchdog.data = d;
     for (size_t i = 0; i < SIGNALS_N; i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;
@@ -687,6 +748,8 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
     if (!r)
         r = start_carrier(d, ret_problem);
     if (!r)
+        r = start_dispatcher(d, ret_problem);
+    if (!r)
         start_duties(d);
     return r;
 }
@@ -705,6 +768,7 @@ static void finish(struct daemon *d)
     methods_settle(d->methods);
     d->bridge = bridge_free(d->bridge);
     d->carrier = carrier_free(d->carrier);
+    d->dispatcher = dispatcher_free(d->dispatcher);
     d->server = server_free(d->server);
     uv_run(&d->loop, UV_RUN_NOWAIT);
     batcher_release(&d->touches);
@@ -717,6 +781,7 @@ static void finish(struct daemon *d)
     for (size_t i = 0; i < SIGNALS_N; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     uv_close((uv_handle_t *)&d->carrier_over, NULL);
+    uv_close((uv_handle_t *)&d->dispatcher_over, NULL);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     r = uv_loop_close(&d->loop);

@@ -130,6 +130,49 @@ static void batcher_metrics(const struct pages *p, struct buf *out)
     sizes(out, "reader", &reader);
 }
 
+static void dispatch_metrics(const struct pages *p, struct buf *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+        enum dispatch_count what;
+    } rows[] = {
+        {"weft_dispatch_rounds_total",      "counter", "Looks for stages to be given out.",
+         DISPATCH_ROUNDS                                                                                           },
+        {"weft_dispatch_grants_total",      "counter", "Stages that a runner was called for.",
+         DISPATCH_GRANTS                                                                                           },
+        {"weft_dispatch_accepted_total",    "counter", "Async stages that a runner took.",
+         DISPATCH_ACCEPTED                                                                                         },
+        {"weft_dispatch_completed_total",   "counter",
+         "Sync calls that came to an end of the attempt.",                                       DISPATCH_COMPLETED},
+        {"weft_dispatch_refused_total",     "counter", "Stages that a runner did not take.",
+         DISPATCH_REFUSED                                                                                          },
+        {"weft_dispatch_unreachable_total", "counter", "Calls that did not reach the runner.",
+         DISPATCH_UNREACHABLE                                                                                      },
+        {"weft_dispatch_broken_total",      "counter", "Calls that broke after they were sent.",
+         DISPATCH_BROKEN                                                                                           },
+        {"weft_dispatch_bad_reports_total", "counter", "Answers that could not be taken.",
+         DISPATCH_BAD_REPORTS                                                                                      },
+        {"weft_dispatch_taken_back_total",  "counter", "Calls whose lease was taken back.",
+         DISPATCH_TAKEN_BACK                                                                                       },
+        {"weft_dispatch_cancels_total",     "counter", "Runners told to stop a stage.",
+         DISPATCH_CANCELS                                                                                          },
+        {"weft_dispatch_pings_total",       "counter", "Runners asked for a sign of life.",
+         DISPATCH_PINGS                                                                                            },
+        {"weft_dispatch_calling",           "gauge",   "Calls under way.",                       DISPATCH_CALLING  },
+        {"weft_dispatch_telling",           "gauge",   "Answers on their way to the store.",     DISPATCH_TELLING  },
+        {"weft_dispatch_runners",           "gauge",   "Runners called not long ago.",           DISPATCH_RUNNERS  },
+        {"weft_dispatch_breakers_open",     "gauge",   "Of these, those that are left alone.",
+         DISPATCH_BREAKERS_OPEN                                                                                    },
+    };
+    struct dispatch_stats s;
+
+    if (!p->dispatcher)
+        return;
+    dispatcher_stats(p->dispatcher, &s);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        single(out, rows[i].name, rows[i].type, rows[i].help, s.n[rows[i].what]);
+}
+
 /* Names of queues are their users' own. */
 static void label(struct buf *out, struct str s)
 {
@@ -216,6 +259,7 @@ static int metrics(void *context, struct buf *body)
 
     process_metrics(p, body);
     batcher_metrics(p, body);
+    dispatch_metrics(p, body);
     methods_metrics(p->methods, body);
     server_metrics(p->server, body);
     if (p->seen)

@@ -14,6 +14,7 @@
 #include "engine/queue.h"
 #include "net/server.h"
 #include "serve/batcher.h"
+#include "serve/dispatcher.h"
 #include "serve/methods.h"
 
 #define PAGES_N          4u
@@ -24,7 +25,8 @@ struct pages {
     struct batcher_home *home;
     struct methods *methods;
     const struct server *server;
-    int64_t begun_us; /* monotonic */
+    struct dispatcher *dispatcher; /* NULL: it has not been started */
+    int64_t begun_us;              /* monotonic */
     bool draining;
 
     struct net_page list[PAGES_N];
