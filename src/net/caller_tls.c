@@ -99,7 +99,7 @@ struct caller_pipe *caller_tls_pipe(struct caller_tls *t, const struct caller_ad
     if (address->numeric) {
         named = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(p->ssl), address->host);
     } else {
-        SSL_set_tlsext_host_name(p->ssl, address->host);
+        SSL_set_tlsext_host_name(p->ssl, (char *)(uintptr_t)address->host);
         named = SSL_set1_host(p->ssl, address->host);
     }
     assert(named == 1); /* else any certificate would do */
