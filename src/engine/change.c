@@ -9,7 +9,9 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/check.h"
 #include "engine/grant.h"
+#include "engine/plan_follow.h"
 #include "engine/sets.h"
 
 static const struct str task_kinds[] = {
@@ -33,6 +35,12 @@ static struct change_run *run_of(struct change *c, int64_t run)
     ARENA_ROOM(c->tx->arena, c->runs, c->runs_n, c->runs_cap, 4);
     c->runs[c->runs_n] = (struct change_run){.run = run};
     return &c->runs[c->runs_n++];
+}
+
+void change_look(struct change *c, int64_t check)
+{
+    ARENA_ROOM(c->tx->arena, c->checks, c->checks_n, c->checks_cap, 16);
+    c->checks[c->checks_n++] = check;
 }
 
 static void add_end(struct change *c, const struct task_row *row)
@@ -110,6 +118,8 @@ static void note_put(struct change *c, struct task_row *row, struct str detail, 
     }
     if (t->state == TASK_READY)
         row->ready_at = c->tx->now;
+    if (t->state == TASK_READY && row->gate == GATE_CHECK)
+        change_look(c, row->id);
     row->token = row->worker = 0;
     SETS_ADD(&c->puts, c->tx->arena, INT(row->id), TEXT(task_state_text(t->state)),
              TEXT(task_reason_text(t->reason)), TEXT(detail), INT(t->attempts), INT(t->budget_from),
@@ -140,12 +150,13 @@ static void note_push(struct change *c, const struct task_row *row, enum task_st
         tx_push(c->tx);
 }
 
-int change_move(struct change *c, struct task_row *row, enum task_event event, struct str detail)
+static int move(struct change *c, struct task_row *row, enum task_event event,
+                const struct task_end *end, struct str detail)
 {
     enum task_state from = row->task.state;
     bool cancel = row->task.cancel;
     struct str more = {0};
-    int r = task_move(&row->task, event, c->tx->now, NULL, c->tx->prng, NULL);
+    int r = task_move(&row->task, event, c->tx->now, end, c->tx->prng, NULL);
 
     if (r)
         return r;
@@ -161,6 +172,19 @@ int change_move(struct change *c, struct task_row *row, enum task_event event, s
         more = str_printf(c->tx->arena, ",\"due_at\":%" PRId64, row->task.due_at);
     note_event(c, row, from, more);
     return 0;
+}
+
+int change_move(struct change *c, struct task_row *row, enum task_event event, struct str detail)
+{
+    return move(c, row, event, NULL, detail);
+}
+
+int change_conclude(struct change *c, struct task_row *row, enum outcome outcome,
+                    enum task_reason reason)
+{
+    const struct task_end end = {.outcome = outcome, .reason = reason, .exit_code = -1};
+
+    return move(c, row, TASK_CONCLUDE, &end, STR(""));
 }
 
 /* The row of a task that is held from now on, by `worker`. */
@@ -343,7 +367,7 @@ static int write_rows(struct change *c)
     return r ? fault(r) : 0;
 }
 
-/* Some of them: see unblock(). `scratch` holds the rows. */
+/* Some of them: see change_met(). `scratch` holds the rows. */
 static int unblock_some(struct change *c, const int64_t *tasks, size_t n, struct sets *locks,
                         struct sets *opens, struct arena *scratch)
 {
@@ -384,7 +408,7 @@ static int unblock_some(struct change *c, const int64_t *tasks, size_t n, struct
 
 /* Tasks whose groups were met, each as often as groups of it were. Those with no open group left
  * move on. One end can let go of all tasks of a large run, so they are taken in chunks. */
-static int unblock(struct change *c, int64_t *tasks, size_t n)
+int change_met(struct change *c, int64_t *tasks, size_t n)
 {
     struct sets locks = {0}, opens = {0};
     struct arena scratch = {0};
@@ -490,6 +514,51 @@ static size_t count_ends(struct group_row *groups, size_t n, size_t i)
     return j;
 }
 
+/* What follows from verdicts, gathered while groups are judged. */
+struct verdicts {
+    int64_t *met; /* tasks */
+    struct dead_group *dead;
+    size_t met_n, dead_n;
+    struct sets planned;
+    struct plan_some *some; /* groups that fewer than all sufficed for */
+    size_t some_n;
+};
+
+static void note_verdict(struct change *c, struct verdicts *v, const struct group_row *g,
+                         enum group_verdict verdict)
+{
+    if (verdict == GROUP_IMPOSSIBLE)
+        v->dead[v->dead_n++] = (struct dead_group){g->task, g->id, g->from};
+    if (verdict != GROUP_MET)
+        return;
+    if (g->role == GROUP_ROLE_FINAL) {
+        change_look(c, g->task);
+        return;
+    }
+    v->met[v->met_n++] = g->task;
+    if (g->role == GROUP_ROLE_PLAN)
+        SETS_ADD(&v->planned, c->tx->arena, INT(g->task));
+    if (plan_needs_some(&g->group))
+        v->some[v->some_n++] = (struct plan_some){g->id, g->group.rule, g->cancel_rest};
+}
+
+static int follow(struct change *c, struct verdicts *v, const struct change_end *ends,
+                  size_t ends_n)
+{
+    int r = sets_run(&v->planned, c->tx, STMT_plan_planned, 1, NULL);
+
+    if (!r)
+        r = plan_satisfied(c, v->some, v->some_n);
+    if (!r)
+        r = write_rows(c); /* what was cancelled is not let go as well */
+    v->dead_n = first_dead(v->dead, v->dead_n);
+    if (!r)
+        r = change_met(c, v->met, v->met_n - (BROKEN(STUCK) && v->met_n > 1));
+    if (!r)
+        r = skip(c, v->dead, v->dead_n, ends, ends_n);
+    return r ? fault(r) : 0;
+}
+
 static int judge(struct change *c, const struct rows *rows, const struct change_end *ends,
                  size_t ends_n)
 {
@@ -500,9 +569,11 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
     };
     struct arena *a = c->tx->arena;
     struct group_row *groups = ARENA_ARRAY(a, struct group_row, rows->n);
-    int64_t *met = ARENA_ARRAY(a, int64_t, rows->n);
-    struct dead_group *dead = ARENA_ARRAY(a, struct dead_group, rows->n);
-    size_t met_n = 0, dead_n = 0;
+    struct verdicts found = {
+        .met = ARENA_ARRAY(a, int64_t, rows->n),
+        .dead = ARENA_ARRAY(a, struct dead_group, rows->n),
+        .some = ARENA_ARRAY(a, struct plan_some, rows->n),
+    };
     struct sets sets = {0};
     int r = 0;
 
@@ -521,29 +592,68 @@ static int judge(struct change *c, const struct rows *rows, const struct change_
             return row_group_unsound(c->tx, g->task, &g->group);
         if (g->waiting)
             v = BROKEN(EARLY) && g->group.done ? GROUP_MET : group_judge(&g->group);
-        if (v == GROUP_MET)
-            met[met_n++] = g->task;
-        if (v == GROUP_IMPOSSIBLE)
-            dead[dead_n++] = (struct dead_group){g->task, g->id, g->from};
+        note_verdict(c, &found, g, v);
         if (g->from || v != GROUP_WAITING)
             SETS_ADD(&sets, a, INT(g->id), INT(g->group.done), INT(g->group.succeeded),
                      TEXT(g->waiting ? texts[v] : g->verdict));
         if (sets.n == 4 * SETS_CHUNK)
             r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
     }
-    dead_n = first_dead(dead, dead_n);
     if (!r)
         r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
     if (!r)
-        r = unblock(c, met, met_n - (BROKEN(STUCK) && met_n > 1));
-    if (!r)
-        r = skip(c, dead, dead_n, ends, ends_n);
+        r = follow(c, &found, ends, ends_n);
     return r ? fault(r) : 0;
 }
 
 int change_judge(struct change *c, const struct rows *groups)
 {
     return judge(c, groups, NULL, 0);
+}
+
+static struct str first_wanted(struct change *c, const struct rows *wanted, int64_t group)
+{
+    size_t i = 0;
+
+    while (i < wanted->n && row_int(wanted, i, 1) != group)
+        i++;
+    return i < wanted->n ? str_printf(c->tx->arena, STR_FMT " was never written",
+                                      STR_ARG(row_text(wanted, i, 0)))
+                         : STR("");
+}
+
+int change_judge_missing(struct change *c, const struct rows *groups, const struct rows *wanted)
+{
+    struct group_row *list = ARENA_ARRAY(c->tx->arena, struct group_row, groups->n);
+    struct sets sets = {0};
+    int r = 0;
+
+    for (size_t i = 0; !r && i < groups->n; i++)
+        r = row_group(c->tx, groups, i, &list[i]);
+    if (r)
+        return fault(r);
+    qsort(list, groups->n, sizeof(*list), by_group);
+    for (size_t i = 0; i < groups->n; i++)
+        if (list[i].waiting && group_judge(&list[i].group) == GROUP_IMPOSSIBLE)
+            SETS_ADD(&sets, c->tx->arena, INT(list[i].id), INT(list[i].group.done),
+                     INT(list[i].group.succeeded), TEXT(STR("IMPOSSIBLE")));
+        else
+            list[i].waiting = false;
+    r = sets_run(&sets, c->tx, STMT_group_put, 4, NULL);
+    for (size_t i = 0; !r && i < groups->n; i++) {
+        struct task_row row;
+        struct rows rows;
+
+        if (!list[i].waiting)
+            continue;
+        r = STORE_DO(c->tx->store, STMT_task_lock, c->tx->arena, &rows, INT(list[i].task));
+        if (!r)
+            r = row_task(c->tx, &rows, 0, &row);
+        if (!r && row.task.state == TASK_BLOCKED &&
+            !change_move(c, &row, TASK_SKIP, first_wanted(c, wanted, list[i].id)))
+            r = write_rows(c); /* a second group of it skips it no more */
+    }
+    return r ? fault(r) : 0;
 }
 
 /* The groups that wait for tasks that ended count them. */
@@ -555,6 +665,8 @@ static int release(struct change *c)
     struct rows rows;
     int r;
 
+    if (n == 0)
+        return 0;
     c->ends = NULL;
     c->ends_n = c->ends_cap = 0;
     qsort(ends, n, sizeof(*ends), by_end);
@@ -600,7 +712,7 @@ int change_settle_run(struct tx *tx, struct run_row *run)
     struct run core = {.state = run->state, .open = run->open, .failed = run->failed};
     int r;
 
-    if (run->open > 0 || run_final(run->state))
+    if (run->open > 0 || run->growing || run_final(run->state))
         return 0;
     r = count_cancelled(tx, run->id, &core.cancelled);
     if (r)
@@ -678,8 +790,12 @@ int change_write(struct change *c)
 {
     int r = write_rows(c);
 
-    while (!r && c->ends_n) {
+    while (!r && (c->ends_n || c->checks_n)) {
         r = release(c);
+        if (!r)
+            r = write_rows(c);
+        if (!r)
+            r = check_conclude(c);
         if (!r)
             r = write_rows(c);
     }

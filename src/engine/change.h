@@ -4,9 +4,9 @@
  *
  * change_move() asks the core for the move and notes what follows from it: the task's new row,
  * counts, the event, an ended attempt, the run's counters. change_write() writes all of that, lets
- * go what waited for tasks that ended, in rounds until nothing ends any more, and ends runs that
- * have no open task. Work per edge of the graph is constant: counters per dependency group, no task
- * is looked at again.
+ * go what waited for tasks that ended and concludes checks, in rounds until nothing ends any more,
+ * and ends runs that have no open task and do not grow. Work per edge of the graph is constant:
+ * counters per dependency group, no task is looked at again.
  */
 #ifndef ENGINE_CHANGE_H
 #define ENGINE_CHANGE_H
@@ -37,6 +37,8 @@ struct change {
     size_t ends_n, ends_cap;
     struct change_run *runs;
     size_t runs_n, runs_cap;
+    int64_t *checks; /* that may be concluded now */
+    size_t checks_n, checks_cap;
 };
 
 void change_init(struct change *c, struct tx *tx);
@@ -61,6 +63,12 @@ int change_start(struct change *c, struct task_row *row, int64_t expires_at);
 int change_end_attempt(struct change *c, struct task_row *row, enum task_event event,
                        const struct task_result *result, struct str digest);
 
+/* A check that waits for results comes out so: SUCCEEDED or FAILED, with the reason. */
+int change_conclude(struct change *c, struct task_row *row, enum outcome outcome,
+                    enum task_reason reason);
+/* A check may have to be concluded: change_write() looks (check.h). */
+void change_look(struct change *c, int64_t check);
+
 /* When an attempt that was told of at `now` ended. What ended has waited a moment to be told of;
  * without a run time all that is known is now. */
 static inline int64_t change_end_at(int64_t start, int64_t run_us, int64_t now)
@@ -77,8 +85,16 @@ void change_count(struct change *c, int64_t run, enum task_state state, int64_t 
 
 int change_write(struct change *c);
 
+/* Groups of these tasks are met, each task as often as groups of it are: those with no open group
+ * left move on. The list is sorted on the way. */
+int change_met(struct change *c, int64_t *tasks, size_t n);
+
 /* Judge groups (rows of group_row's statements) and move the tasks that wait for them. */
 int change_judge(struct change *c, const struct rows *groups);
+
+/* Groups whose `missing` has grown, and what they wanted (rows of name, group; by group): tasks for
+ * which nothing else suffices are skipped. */
+int change_judge_missing(struct change *c, const struct rows *groups, const struct rows *wanted);
 
 /* End a run that has no open task, `run` being its row. */
 int change_settle_run(struct tx *tx, struct run_row *run);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "engine/sets.h"
 
 #define CHECK_NAME_BYTES_MAX  200u
 #define CHECK_KIND_BYTES_MAX  200u
@@ -43,5 +44,37 @@ struct check_result {
     struct str code, message;
     int64_t at;
 };
+
+struct change;
+
+/* Checks of runs by name, as far as updates for them are asked about. */
+struct check_names {
+    struct check_known *list;
+    size_t n;
+    struct sets results, told; /* what was noted */
+};
+struct check_wanted {
+    int64_t run;
+    struct str name;
+};
+/* Their runs are locked. */
+int check_find(struct tx *tx, const struct check_wanted *wanted, size_t n, struct check_names *ret);
+
+/* Who tells. */
+struct check_teller {
+    int64_t run;
+    struct str owner;
+    int64_t token;
+};
+/* Whether these updates can be taken after those that were noted: 0 or ENGINE_E_REFUSED with
+ * CHECK_FINAL, TASK_NOT_FOUND, TOO_LARGE or INVALID. Then note them, and write what was noted. */
+int check_ask(struct tx *tx, struct check_names *names, int64_t run,
+              const struct check_update *updates, size_t n);
+void check_note(struct change *c, struct check_names *names, const struct check_teller *teller,
+                const struct check_update *updates, size_t n);
+int check_write(struct change *c, struct check_names *names);
+
+/* Conclude those that change_look() noted, as far as nothing more will come for them. */
+int check_conclude(struct change *c);
 
 #endif

@@ -70,7 +70,10 @@ int world_setup(void **state)
                                     "DELETE FROM run; DELETE FROM task; DELETE FROM dep_group;"
                                     "DELETE FROM dep_edge; DELETE FROM attempt; DELETE FROM event;"
                                     "DELETE FROM tally; DELETE FROM lane; DELETE FROM uniqueness;"
-                                    "DELETE FROM block; DELETE FROM piece; DELETE FROM ended");
+                                    "DELETE FROM block; DELETE FROM piece; DELETE FROM ended;"
+                                    "DELETE FROM plan_task; DELETE FROM dep_wanted;"
+                                    "DELETE FROM check_result; DELETE FROM progress;"
+                                    "DELETE FROM dispatch");
     w->tx = (struct tx){.store = w->store, .arena = &w->arena, .prng = &w->prng};
     return 0;
 }

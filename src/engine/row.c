@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "core/definition.h"
+#include "engine/lane.h"
 
 int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *ret)
 {
@@ -31,12 +32,14 @@ int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *
         .turn = c[21].i,
         .gate = c[22].i,
     };
+    ret->task.taker = row_taker(ret->gate);
     if (!task_state_parse(c[4].s, &ret->task.state))
         return tx_damaged(tx, "task %" PRId64 " has the state \"%.*s\", which there is not",
                           ret->id, ROW_SHOWN(c[4].s));
     if (!task_reason_parse(c[5].s, &ret->task.reason))
         return tx_damaged(tx, "task %" PRId64 " has the reason \"%.*s\", which there is not",
                           ret->id, ROW_SHOWN(c[5].s));
+    ret->task.awaits = ret->task.state == TASK_RUNNING && ret->groups_open > 0;
     if (!task_sound(&ret->task))
         return tx_damaged(tx,
                           "task %" PRId64 " is %s (%s) with %" PRId64 " attempts, %" PRId64
@@ -48,6 +51,13 @@ int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *
         return tx_damaged(tx, "task %" PRId64 " has a timeout of %" PRId64 " us, which cannot be",
                           ret->id, ret->timeout_us);
     return 0;
+}
+
+enum task_taker row_taker(int64_t gate)
+{
+    if (gate == GATE_CHECK)
+        return TASK_FOR_RESULTS;
+    return gate == GATE_PUSHED ? TASK_FOR_RUNNER : TASK_FOR_WORKER;
 }
 
 void row_retry(struct task_row *row)
@@ -75,6 +85,8 @@ int row_run(struct tx *tx, const struct rows *rows, size_t i, struct run_row *re
         .failed = c[12].i,
         .created_at = c[13].i,
         .ended_at = c[14].i,
+        .growing = c[15].i,
+        .metadata = rows->columns > 16 ? c[16].s : STR(""),
     };
     if (!run_state_parse(c[3].s, &ret->state))
         return tx_damaged(tx, "run %" PRId64 " has the state \"%.*s\", which there is not", ret->id,
@@ -134,16 +146,25 @@ int row_group(struct tx *tx, const struct rows *rows, size_t i, struct group_row
     *ret = (struct group_row){
         .id = c[0].i,
         .task = c[1].i,
-        .group = {.need = c[3].i, .total = c[4].i, .done = c[5].i, .succeeded = c[6].i},
+        .group = {.need = c[3].i,
+                  .total = c[4].i,
+                  .done = c[5].i,
+                  .succeeded = c[6].i,
+                  .missing = c[9].i},
         .verdict = c[7].s,
         .waiting = str_eq(c[7].s, STR("WAITING")),
-        .from = rows->columns > 8 ? c[8].i : 0,
-        .succeeded = rows->columns > 9 && c[9].i,
+        .cancel_rest = c[10].i,
+        .from = rows->columns > 12 ? c[11].i : 0,
+        .succeeded = rows->columns > 12 && c[12].i,
     };
     if (!group_rule_parse(c[2].s, &ret->group.rule))
         return tx_damaged(tx,
                           "a group of task %" PRId64 " has the rule \"%.*s\", which there is not",
                           ret->task, ROW_SHOWN(c[2].s));
+    if (!group_role_parse(c[8].s, &ret->role))
+        return tx_damaged(tx,
+                          "a group of task %" PRId64 " has the role \"%.*s\", which there is not",
+                          ret->task, ROW_SHOWN(c[8].s));
     if (!ret->waiting && !str_eq(ret->verdict, STR("MET")) &&
         !str_eq(ret->verdict, STR("IMPOSSIBLE")))
         return tx_damaged(

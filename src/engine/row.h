@@ -30,6 +30,8 @@ struct task_row {
 #define ROW_SHOWN(s) (int)((s).n < 40 ? (s).n : 40), (s).p
 
 int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *ret);
+/* Whom a task of this gate waits for (lane.h). */
+enum task_taker row_taker(int64_t gate);
 void row_retry(struct task_row *row);
 int row_run(struct tx *tx, const struct rows *rows, size_t i, struct run_row *ret);
 int row_worker(struct tx *tx, const struct rows *rows, size_t i, struct worker_row *ret);
@@ -39,6 +41,8 @@ struct group_row {
     int64_t id, task;
     struct group group;
     struct str verdict;
+    enum group_role role;
+    bool cancel_rest;
     bool waiting;   /* no verdict yet */
     int64_t from;   /* the task whose end it is to count; 0: none */
     bool succeeded; /* that task */

@@ -151,14 +151,14 @@ static int make_tasks(struct tx *tx, const struct definition *d, const struct sp
     return r == ENGINE_E_REFUSED ? r : r ? fault(r) : 0;
 }
 
-static int draw_id(struct tx *tx, int64_t *ret)
+int run_draw_id(struct tx *tx, struct run_row *ret)
 {
     struct rows rows;
     int r = store_run(tx->store, STMT_run_next_lock, tx->arena, NULL, 1, &rows);
 
     if (!r)
         r = store_run(tx->store, STMT_run_next, tx->arena, NULL, 1, &rows);
-    *ret = r ? 0 : row_int(&rows, 0, 0);
+    ret->id = r ? 0 : row_int(&rows, 0, 0);
     return r ? fault(r) : 0;
 }
 
@@ -199,7 +199,7 @@ int run_start(struct tx *tx, const struct run_start *req, struct run_row *reply)
         .open = w.tasks,
         .created_at = tx->now,
     };
-    r = draw_id(tx, &reply->id);
+    r = run_draw_id(tx, reply);
     if (!r)
         r = spec_init(tx, &spec, w.definition, reply->id, req->params, req->params_n);
     if (r)

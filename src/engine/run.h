@@ -26,6 +26,8 @@ struct run_row {
     enum run_state state;
     int64_t max_parallel, tasks, open, held, failed;
     int64_t created_at, ended_at;
+    bool growing;        /* a plan that is not sealed (plan.h) */
+    struct str metadata; /* of a plan, in run_get() and plan_create(); a JSON object */
     int64_t counts[TASK_STATE_N];
 };
 
@@ -63,6 +65,8 @@ struct run_retry_reply {
 int run_read(struct tx *tx, int64_t id, struct run_row *ret);
 int run_counts(struct tx *tx, struct run_row *runs, size_t n);
 
+/* The id of the next run; until the transaction ends, nobody else draws one. */
+int run_draw_id(struct tx *tx, struct run_row *ret);
 int run_start(struct tx *tx, const struct run_start *req, struct run_row *reply);
 int run_get(struct tx *tx, const struct run_get *req, struct run_view *reply);
 int run_list(struct tx *tx, const struct run_list *req, struct run_rows *reply);

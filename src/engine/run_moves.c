@@ -26,6 +26,19 @@ static int lock(struct tx *tx, int64_t id, struct run_row *ret)
     return r ? fault(r) : 0;
 }
 
+/* A plan goes on by what is written to it: conclusions and stages that others were built on are not
+ * taken back. */
+static int refuse_plan(struct tx *tx, const struct run_row *run)
+{
+    if (run->version)
+        return 0;
+    return tx_refuse(tx, CODE_INVALID,
+                     "run %" PRId64
+                     " is a plan, and what has ended in it stays: write what is to be "
+                     "done again as new stages",
+                     run->id);
+}
+
 static int put(struct tx *tx, struct run_row *run, enum run_event event, const char *detail)
 {
     struct run core = {.state = run->state, .open = run->open, .failed = run->failed};
@@ -80,14 +93,17 @@ int run_cancel(struct tx *tx, const int64_t *id, struct run_row *reply)
         return tx_refuse(tx, CODE_RUN_ENDED, "run %" PRId64 " has ended already: %s", *id,
                          run_state_text(reply->state).p);
     r = put(tx, reply, RUN_EVENT_CANCEL, "");
+    if (!r && reply->growing)
+        r = STORE_PUT(tx->store, STMT_run_seal, INT(*id));
     if (r)
         return fault(r);
+    reply->growing = false;
     change_init(&c, tx);
     r = move_all(&c, STMT_run_idle, *id, TASK_CANCEL, NULL);
     if (!r)
         r = move_all(&c, STMT_run_held, *id, TASK_CANCEL, NULL);
     if (!r)
-        r = change_write(&c);
+        r = reply->open ? change_write(&c) : change_settle_run(tx, reply);
     if (r)
         return fault(r);
     return run_read(tx, *id, reply);
@@ -160,6 +176,8 @@ int run_rewind(struct tx *tx, int64_t id, int64_t task, int64_t *ret_n)
     int64_t n = 0;
     int r = lock(tx, id, &run);
 
+    if (!r)
+        r = refuse_plan(tx, &run);
     if (r)
         return r;
     if (run.state == RUN_CANCELLING)
@@ -192,6 +210,8 @@ int run_retry(struct tx *tx, const int64_t *id, struct run_retry_reply *reply)
 {
     int r = lock(tx, *id, &reply->run);
 
+    if (!r)
+        r = refuse_plan(tx, &reply->run);
     if (r)
         return r;
     if (!run_final(reply->run.state))

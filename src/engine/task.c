@@ -8,6 +8,7 @@
 #include "core/lease.h"
 #include "engine/block.h"
 #include "engine/change.h"
+#include "engine/plan_view.h"
 #include "engine/queue.h"
 #include "engine/run.h"
 #include "engine/sets.h"
@@ -136,6 +137,8 @@ int task_get(struct tx *tx, const struct task_which *req, struct task_details *r
     if (r)
         return r;
     r = read_attempts(tx, &reply->task, &running);
+    if (!r && reply->task.run)
+        r = plan_view_one(tx, &reply->task);
     if (!r)
         r = why_groups(tx, reply);
     if (!r)

@@ -161,8 +161,8 @@ struct task_view {
     bool cancel;
     struct str output; /* of the attempt that succeeded; empty: none */
     /* Of lists of plan.h, and of one task alone: */
-    int64_t version;              /* grows with each change of its state or content */
-    const struct plan_view *plan; /* of a check or stage (plan.h); NULL: it is of no plan */
+    int64_t version;        /* grows with each change of its state or content */
+    struct plan_view *plan; /* of a check or stage (plan.h); NULL: it is of no plan */
     /* Of one task alone, not of lists: */
     struct str key, payload; /* of a task of a queue */
     bool behind;             /* it waits for a place of its key */

@@ -19,10 +19,25 @@
 static struct str digest_of(struct tx *tx, const struct task_result *res)
 {
     char text[LEASE_DIGEST_BYTES];
-    const struct str parts[] = {retry_outcome_text(res->outcome), task_reason_text(res->reason),
-                                res->message, res->output};
+    const struct str head[] = {retry_outcome_text(res->outcome), task_reason_text(res->reason),
+                               res->message, res->output};
+    size_t n = sizeof(head) / sizeof(*head);
+    struct str *parts = ARENA_ARRAY(tx->arena, struct str, n + 1 + 5 * res->checks_n);
 
-    return str_copy(tx->arena, lease_digest(parts, sizeof(parts) / sizeof(*parts), text));
+    memcpy(parts, head, sizeof(head));
+    if (res->final)
+        parts[n++] = STR("final");
+    for (size_t i = 0; i < res->checks_n; i++) {
+        const struct check_update *u = &res->checks[i];
+
+        parts[n++] = u->check;
+        parts[n++] = u->data;
+        parts[n++] = u->code;
+        parts[n++] = u->message;
+        parts[n++] = u->failed ? (u->finalize ? STR("no") : STR("so far no"))
+                               : (u->finalize ? STR("yes") : STR("so far yes"));
+    }
+    return str_copy(tx->arena, lease_digest(parts, n, text));
 }
 
 static bool bad_duration(int64_t us)
@@ -70,6 +85,9 @@ static int check_result(struct tx *tx, const struct task_result *res)
                          "the durations of task %" PRId64
                          " lie between 0 and 366 days, and its memory is not negative",
                          res->lease.task);
+    if (res->checks_n > CHECK_UPDATES_MAX)
+        return tx_refuse(tx, CODE_INVALID, "a completion has at most %u check updates, not %zu",
+                         CHECK_UPDATES_MAX, res->checks_n);
     return check_texts(tx, res);
 }
 
@@ -195,7 +213,56 @@ static void begin(struct change *c, struct task_row *row, enum outcome o)
         change_start(c, row, 0);
 }
 
-static int end_one(struct change *c, const struct found *locked, struct told *t)
+static int find_checks(struct tx *tx, const struct found *locked, const struct told *list, size_t n,
+                       struct check_names *ret)
+{
+    size_t wanted_n = 0, at;
+    struct check_wanted *wanted;
+
+    for (size_t i = 0; i < n; i++)
+        wanted_n += list[i].result->checks_n;
+    wanted = ARENA_ARRAY(tx->arena, struct check_wanted, wanted_n);
+    wanted_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct task_result *res = list[i].result;
+
+        if (res->checks_n == 0 || list[i].done || !find_place(locked, res->lease.task, &at))
+            continue;
+        for (size_t j = 0; j < res->checks_n; j++)
+            wanted[wanted_n++] =
+                (struct check_wanted){row_int(&locked->rows, at, 1), res->checks[j].check};
+    }
+    return check_find(tx, wanted, wanted_n, ret);
+}
+
+/* Where what it tells of checks cannot be taken, the attempt goes on. */
+static int end_live(struct change *c, struct check_names *names, struct task_row *row,
+                    struct told *t)
+{
+    const struct task_result *res = t->result;
+    struct check_teller teller = {.run = row->run, .token = row->token};
+    struct tx_problem problem;
+    int r = tx_refuse_one(c->tx, check_ask(c->tx, names, row->run, res->checks, res->checks_n),
+                          &problem);
+
+    if (r)
+        return fault(r);
+    *t->code = problem.code;
+    if (problem.code != CODE_OK)
+        return 0;
+    begin(c, row, res->outcome);
+    if (res->checks_n)
+        teller.owner =
+            str_printf(c->tx->arena, STR_FMT ":%" PRId64, STR_ARG(row->name), row->task.attempts);
+    if (change_end_attempt(c, row, task_event_of(res->outcome), res, digest_of(c->tx, res)))
+        *t->code = CODE_TASK_STATE;
+    else
+        check_note(c, names, &teller, res->checks, res->checks_n);
+    return 0;
+}
+
+static int end_one(struct change *c, const struct found *locked, struct check_names *names,
+                   struct told *t)
 {
     const struct task_result *res = t->result;
     struct task_row row = {0};
@@ -209,11 +276,8 @@ static int end_one(struct change *c, const struct found *locked, struct told *t)
     t->stale = row.token == 0 || (row.token != res->lease.token && !BROKEN(TOKEN));
     *t->code = CODE_OK;
     if (!t->stale)
-        begin(c, &row, res->outcome);
-    if (!t->stale &&
-        change_end_attempt(c, &row, task_event_of(res->outcome), res, digest_of(c->tx, res)))
-        *t->code = CODE_TASK_STATE;
-    return 0;
+        r = end_live(c, names, &row, t);
+    return r ? fault(r) : 0;
 }
 
 /* Those that end with their pieces of blocks; the others have rows of their own afterwards. */
@@ -236,18 +300,23 @@ static int end_pieces(struct tx *tx, struct told *list, size_t n)
 /* Each lease once. */
 static int end_all(struct tx *tx, struct told *list, size_t n)
 {
+    struct check_names names;
     struct found locked;
     struct change c;
     int r = end_pieces(tx, list, n);
 
     if (!r)
         r = lock_tasks(tx, list, n, &locked);
+    if (!r)
+        r = find_checks(tx, &locked, list, n, &names);
     change_init(&c, tx);
     for (size_t i = 0; !r && i < n; i++)
         if (!list[i].done)
-            r = end_one(&c, &locked, &list[i]);
+            r = end_one(&c, &locked, &names, &list[i]);
     if (!r)
         r = judge_stale(tx, list, n);
+    if (!r)
+        r = check_write(&c, &names);
     if (!r)
         r = change_write(&c);
     return r ? fault(r) : 0;

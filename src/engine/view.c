@@ -22,6 +22,12 @@ static void view_more(const struct cell *c, struct task_view *ret, struct task_a
 int view_task(struct tx *tx, const struct rows *rows, size_t i, struct task_view *ret,
               struct task_attempt *ret_running)
 {
+    return view_task_columns(tx, rows, i, rows->columns, ret, ret_running);
+}
+
+int view_task_columns(struct tx *tx, const struct rows *rows, size_t i, size_t columns,
+                      struct task_view *ret, struct task_attempt *ret_running)
+{
     const struct cell *c = rows->cells + i * rows->columns;
 
     *ret = (struct task_view){
@@ -46,7 +52,7 @@ int view_task(struct tx *tx, const struct rows *rows, size_t i, struct task_view
         .started_at = c[14].i,
         .percent = -1,
     };
-    if (rows->columns > 17)
+    if (columns > 17)
         view_more(c + 17, ret, ret_running);
     if (!task_state_parse(c[4].s, &ret->state))
         return tx_damaged(tx, "task %" PRId64 " has the state \"%.*s\", which there is not",

@@ -12,6 +12,10 @@
 int view_task(struct tx *tx, const struct rows *rows, size_t i, struct task_view *ret,
               struct task_attempt *ret_running);
 
+/* The same of rows whose first `columns` are those of a view row. */
+int view_task_columns(struct tx *tx, const struct rows *rows, size_t i, size_t columns,
+                      struct task_view *ret, struct task_attempt *ret_running);
+
 /* Of an attempt row, without its task. */
 int view_attempt(struct tx *tx, const struct rows *rows, size_t i, struct task_attempt *ret);
 

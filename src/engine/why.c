@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/plan.h"
 #include "engine/queue_rules.h"
 #include "engine/row.h"
 
@@ -23,7 +24,9 @@ static int read_from(struct tx *tx, int64_t id, struct task_group *g)
     g->from_states = ARENA_ARRAY(tx->arena, enum task_state, rows.n);
     for (g->from_n = 0; g->from_n < rows.n; g->from_n++) {
         g->from[g->from_n] = row_text(&rows, g->from_n, 0);
-        if (!task_state_parse(row_text(&rows, g->from_n, 1), &g->from_states[g->from_n]))
+        g->from_states[g->from_n] = TASK_STATE_N;
+        if (row_text(&rows, g->from_n, 1).n &&
+            !task_state_parse(row_text(&rows, g->from_n, 1), &g->from_states[g->from_n]))
             return tx_damaged(tx, "task \"%.*s\" has the state \"%.*s\", which there is not",
                               ROW_SHOWN(row_text(&rows, g->from_n, 0)),
                               ROW_SHOWN(row_text(&rows, g->from_n, 1)));
@@ -40,6 +43,9 @@ static int read_group(struct tx *tx, const struct rows *rows, size_t i, struct t
         return fault(r);
     *ret = (struct task_group){
         .rule = row.group.rule,
+        .role = row.role,
+        .cancel_rest = row.cancel_rest,
+        .satisfied = row_text(rows, i, 11),
         .need = row.group.need,
         .total = row.group.total,
         .done = row.group.done,
@@ -89,7 +95,7 @@ static void say_groups(struct buf *b, const struct task_details *d, struct str v
             if (waits ? task_final(s) : s == TASK_SUCCEEDED)
                 continue;
             buf_printf(b, "%s%.*s is %s", shown ? ", " : "", STR_ARG(g->from[j]),
-                       task_state_text(s).p);
+                       s == TASK_STATE_N ? "not written yet" : task_state_text(s).p);
             shown++;
         }
         buf_add(b, STR(")"));
@@ -230,13 +236,20 @@ static int say(struct tx *tx, struct buf *b, const struct task_details *d)
 
     switch (t->state) {
     case TASK_BLOCKED:
-        buf_add(b, STR("it waits for other tasks"));
+        buf_add(b, str_eq(t->reason, task_reason_text(TASK_REASON_PLANNING))
+                       ? STR("it is being planned")
+                       : STR("it waits for other tasks"));
         say_groups(b, d, STR("WAITING"));
         return 0;
     case TASK_DELAYED:
         say_delayed(b, t);
         return 0;
     case TASK_READY:
+        if (t->plan && t->plan->check) {
+            buf_printf(b, "it waits for results, and has %" PRId64, t->plan->results_n);
+            say_groups(b, d, STR("WAITING"));
+            return 0;
+        }
         return t->run ? say_ready(tx, b, t) : say_ready_of_queue(tx, b, t);
     case TASK_LEASED:
     case TASK_RUNNING:

@@ -1,4 +1,4 @@
 -- The groups of a task.
 -- 1 task.
--- Answers id, task, rule, need, total, done, succeeded, verdict.
-SELECT id, task, rule, need, total, done, succeeded, verdict FROM dep_group WHERE task = $1::bigint ORDER BY id
+-- Answers id, task, rule, need, total, done, succeeded, verdict, role, missing, cancel_rest, satisfied.
+SELECT id, task, rule, need, total, done, succeeded, verdict, role, missing, cancel_rest, satisfied FROM dep_group WHERE task = $1::bigint ORDER BY id

@@ -4,5 +4,5 @@
 -- 10 ready_at, 11 ended_at, 12 groups_open, 13 gate.
 UPDATE task SET state = ?2, reason = ?3, detail = ?4, attempts = ?5, budget_from = ?6, due_at = ?7, cancel = ?8,
                 last_token = iif(?9 = 0, last_token, ?9), ready_at = ?10, ended_at = ?11, groups_open = ?12, gate = ?13,
-                token = 0, worker = 0, expires_at = 0
+                token = 0, worker = 0, expires_at = 0, version = version + 1
  WHERE id = ?1

@@ -1,0 +1,4 @@
+-- Checks of a run that wait for results.
+-- 1 run.
+-- Answers id.
+SELECT id FROM task WHERE run = $1::bigint AND run <> 0 AND gate = 5 AND state = 'READY' ORDER BY id

@@ -1,0 +1,4 @@
+-- many
+-- Checks that are no longer edited, and wait for what they depend on.
+-- 1 task.
+UPDATE task SET reason = 'waiting_for_dependencies', version = version + 1 WHERE id = ANY ($1::bigint[]) AND state = 'BLOCKED'

@@ -1,0 +1,3 @@
+-- A run has more tasks.
+-- 1 run, 2 how many more.
+UPDATE run SET tasks = tasks + $2::bigint WHERE id = $1::bigint

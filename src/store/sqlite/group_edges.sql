@@ -1,0 +1,5 @@
+-- many
+-- What groups wait for.
+-- 1 group.
+-- Answers the group, and id, name, state of the task.
+SELECT e.grp, t.id, t.name, t.state FROM dep_edge e JOIN task t ON t.id = e.task WHERE e.grp = ?1 ORDER BY t.id
