@@ -56,6 +56,8 @@ static const struct {
      "please report it with the output of `weft queue status`"                                                                                                             },
     {"blocks",          STMT_doctor_blocks,          "a task stands in one place",
      "please report it with the output of `weft task show ID`"                                                                                                             },
+    {"plans",           STMT_doctor_plans,           "a check has the results that it counts, and ends by them",
+     "please report it with the output of `weft task show ID`"                                                                                                             },
     {"times",           STMT_doctor_times,           "no attempt ends before it starts, no duration is negative",
      "please report it with the output of `weft task show ID`"                                                                                                             },
 };

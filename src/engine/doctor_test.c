@@ -145,6 +145,8 @@ static void each_damage_is_found(void **state)
         {"two pieces with one task",
          ENDED "VALUES (900000, 900000, 2, 'bulk', 1, 1, 1, 1, ''), (900100, 900001, 1, 'bulk', 1, "
                "1, 1, 1, '')",                                                                                   " attempt_once"                                            },
+        {"results that nobody told",            "INSERT INTO plan_task (task, results) VALUES (900000, 1)",
+         " plans"                                                                                                                                                           },
         {"a wait below zero",                   "UPDATE attempt SET queue_wait_us = -1 WHERE run = 1",           " times"                                                   },
     };
     struct world *w = world(state);

@@ -173,8 +173,9 @@ void world_healthy(struct world *w)
                      report.checks[i].found, STR_ARG(report.checks[i].example));
 }
 
-static const char *const kept[] = {"uniqueness", "lane",     "worker",  "task",  "run",   "tally",
-                                   "dep_group",  "dep_edge", "attempt", "block", "piece", "ended"};
+static const char *const kept[] = {"uniqueness", "lane",      "worker",   "task",    "run",
+                                   "tally",      "dep_group", "dep_edge", "attempt", "block",
+                                   "piece",      "ended",     "plan_task"};
 
 void world_keep(struct world *w)
 {

@@ -15,7 +15,7 @@ static struct str text(struct str s)
 size_t plan_wish_ids(const struct plan_wish *w)
 {
     /* Itself, and of a check the groups of planning and conclusion. */
-    return 3 + w->groups_n;
+    return (w->check ? 3 : 1) + w->groups_n;
 }
 
 /* What its groups say of a task, before anything is written. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plans: what is written, what waits for what, and how it ends. */
+#include "base/buf.h"
 #include "engine/change.h"
 #include "engine/engine_testing.h"
 #include "engine/plan.h"
@@ -177,6 +178,13 @@ static void do_stage(struct world *w, int64_t run, const char *name, enum outcom
     assert_int_equal(end(w, &l, o, NULL, 0), CODE_OK);
 }
 
+static int write_one(struct world *w, int64_t run, const struct plan_stage *s)
+{
+    struct plan_written reply;
+
+    return plan_write(&w->tx, &(struct plan_write){.run = run, .stages = s, .stages_n = 1}, &reply);
+}
+
 #define CHECK_STATE(w, run, name, state) assert_string_equal(state_name(w, run, name), state)
 
 static void the_same_request_is_the_same_run(void **state)
@@ -223,7 +231,221 @@ static void a_diamond(void **state)
     world_healthy(w);
 }
 
-/* D-33, D-48's satisfied: any one of two is enough, and it is said which. */
+/* D-28: strictly one after the other, through the check that each answers; D-58. */
+static void a_chain_of_checks(void **state)
+{
+    enum { N = 5 };
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_check checks[N];
+    struct plan_stage stages[N];
+
+    for (int i = 0; i < N; i++) {
+        const char *k = str_printf(&w->arena, "k%d", i).p;
+
+        checks[i] = check(w, k, "");
+        stages[i] = stage(w, str_printf(&w->arena, "s%d", i).p,
+                          i ? str_printf(&w->arena, "k%d", i - 1).p : "", k);
+    }
+    write_all(w, run, checks, N, stages, N);
+    seal(w, run);
+    for (int i = 0; i < N; i++) {
+        const struct check_update yes = {.check = checks[i].name, .finalize = true};
+        struct task_lease l;
+
+        for (int j = i + 1; j < N; j++)
+            CHECK_STATE(w, run, stages[j].name.p, "BLOCKED");
+        l = take_stage(w, run, stages[i].name.p);
+        assert_int_equal(end(w, &l, OUTCOME_SUCCEEDED, &yes, 1), CODE_OK);
+    }
+    assert_int_equal(state_of(w, run), RUN_SUCCEEDED);
+    world_healthy(w);
+}
+
+/* D-29, D-03: a source, four at once, one check that all of them answer, a sink. */
+static void fan_out_and_in(void **state)
+{
+    static const char *const middle[] = {"a", "b", "c", "d"};
+    struct world *w = world(state);
+    int64_t run = create(w);
+    const struct plan_check k = check(w, "k", "source");
+    const struct check_update yes = {.check = STR("k")};
+    const struct plan_stage stages[] = {
+        stage(w, "sink", "k", ""),    stage(w, "source", "", ""),   stage(w, "a", "source", "k"),
+        stage(w, "b", "source", "k"), stage(w, "c", "source", "k"), stage(w, "d", "source", "k"),
+    };
+
+    write_all(w, run, &k, 1, stages, ROWS_N(stages));
+    do_stage(w, run, "source", OUTCOME_SUCCEEDED);
+    for (size_t i = 0; i < ROWS_N(middle); i++) {
+        struct task_lease l = take_stage(w, run, middle[i]);
+
+        CHECK_STATE(w, run, "k", "READY");
+        CHECK_STATE(w, run, "sink", "BLOCKED");
+        assert_int_equal(end(w, &l, OUTCOME_SUCCEEDED, &yes, 1), CODE_OK);
+    }
+    CHECK_STATE(w, run, "k", "SUCCEEDED");
+    assert_int_equal(world_task(w, run, "k").task.plan->results_n, 4);
+    do_stage(w, run, "sink", OUTCOME_SUCCEEDED);
+    assert_int_equal(seal(w, run), RUN_SUCCEEDED);
+    world_healthy(w);
+}
+
+/* A stage that is assigned after the others have ended opens the question again. */
+static void another_stage_may_answer(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_check k = check(w, "k", "");
+    struct retry_policy once = retry_default();
+    struct plan_stage s = stage(w, "first", "", "k");
+    const struct check_update yes = {.check = STR("k")};
+    struct task_lease l;
+
+    once.max_attempts = 1;
+    s.retry = &once;
+    write_all(w, run, &k, 1, &s, 1);
+    do_stage(w, run, "first", OUTCOME_FAILED);
+    CHECK_STATE(w, run, "k", "READY");
+    write_stage(w, run, stage(w, "second", "", "k"));
+    world_healthy(w);
+    seal(w, run);
+    CHECK_STATE(w, run, "k", "READY");
+    l = take_stage(w, run, "second");
+    assert_int_equal(end(w, &l, OUTCOME_SUCCEEDED, &yes, 1), CODE_OK);
+    CHECK_STATE(w, run, "k", "SUCCEEDED");
+    assert_int_equal(state_of(w, run), RUN_FAILED);
+    world_healthy(w);
+}
+
+/* A final result that comes while the check waits for others is kept for when it does not. */
+static void a_result_may_come_early(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    const struct check_update yes = {.finalize = true};
+    struct plan_check k = check(w, "k", "a");
+
+    k.result = &yes;
+    write_check(w, run, k);
+    CHECK_STATE(w, run, "k", "BLOCKED");
+    write_stage(w, run, stage(w, "a", "", ""));
+    do_stage(w, run, "a", OUTCOME_SUCCEEDED);
+    CHECK_STATE(w, run, "k", "SUCCEEDED");
+    world_healthy(w);
+}
+
+/* Of k-of-n, what failed is not among those that met it; what is written later counts at once. */
+static void at_least_two_of_three(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct retry_policy once = retry_default();
+    struct plan_stage stages[] = {stage(w, "a", "", ""), stage(w, "b", "", ""),
+                                  stage(w, "c", "", ""), stage(w, "d", "", "")};
+
+    once.max_attempts = 1;
+    stages[0].retry = &once;
+    stages[3].groups = group(w, GROUP_AT_LEAST, 2, "a b c");
+    stages[3].groups_n = 1;
+    write_all(w, run, NULL, 0, stages, 4);
+    do_stage(w, run, "a", OUTCOME_FAILED);
+    do_stage(w, run, "c", OUTCOME_SUCCEEDED);
+    CHECK_STATE(w, run, "d", "BLOCKED");
+    do_stage(w, run, "b", OUTCOME_SUCCEEDED);
+    CHECK_STATE(w, run, "d", "READY");
+    CHECK_TEXT(world_task(w, run, "d").groups[0].satisfied, "[\"b\",\"c\"]");
+    stages[3].name = STR("e");
+    write_stage(w, run, stages[3]);
+    CHECK_STATE(w, run, "e", "READY");
+    CHECK_TEXT(world_task(w, run, "e").groups[0].satisfied, "[\"b\",\"c\"]");
+    write_stage(w, run, stage(w, "f", "a", ""));
+    CHECK_STATE(w, run, "f", "SKIPPED");
+    CHECK_TEXT(world_task(w, run, "f").task.detail, "a is FAILED");
+    world_healthy(w);
+}
+
+static void a_plan_is_not_retried(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct run_retry_reply retried;
+    struct task_details d;
+
+    write_check(w, run, check(w, "k", ""));
+    assert_int_equal(seal(w, run), RUN_FAILED);
+    REFUSED(w, run_retry(&w->tx, &run, &retried), CODE_INVALID);
+    REFUSED(w, task_requeue(&w->tx, &(struct task_which){.run = run, .name = STR("k")}, &d),
+            CODE_INVALID);
+}
+
+/* What cannot be meant is refused, and says why. */
+static void bad_writes(void **state)
+{
+    static const struct plan_group empty = {.rule = GROUP_ALL_SUCCESS};
+    static const struct str twice[] = {
+        {"a", 1},
+        {"a", 1}
+    };
+    static const struct plan_group named_twice = {.from = twice, .from_n = 2};
+    static const struct plan_group too_many = {
+        .rule = GROUP_AT_LEAST, .need = 2, .from = twice, .from_n = 1};
+    static const struct plan_assignment to_nothing = {
+        .check = {"nothing", 7}
+    };
+    static const struct plan_assignment to_stage = {
+        .check = {"s", 1}
+    };
+    static const struct worker_label label = {
+        {"a", 1},
+        {"b", 1}
+    };
+    static const struct {
+        const char *name;
+        struct plan_stage stage;
+        enum code code;
+    } rows[] = {
+        {"no name",                 {.priority = 0},                                     CODE_INVALID},
+        {"a line break",            {.name = {"a\nb", 3}},                               CODE_INVALID},
+        {"no UTF-8",                {.name = {"\xff", 1}},                               CODE_INVALID},
+        {"a check's name",          {.name = {"k", 1}},                                  CODE_INVALID},
+        {"labels without a type",   {.name = {"n", 1}, .labels = {&label, 1}},           CODE_INVALID},
+        {"a time below zero",       {.name = {"n", 1}, .timeout_us = -1},                CODE_INVALID},
+        {"a priority beyond all",   {.name = {"n", 1}, .priority = 1001},                CODE_INVALID},
+        {"a group of nothing",      {.name = {"n", 1}, .groups = &empty, .groups_n = 1}, CODE_INVALID},
+        {"a name twice in a group",
+         {.name = {"n", 1}, .groups = &named_twice, .groups_n = 1},
+         CODE_INVALID                                                                                },
+        {"more than there are",
+         {.name = {"n", 1}, .groups = &too_many, .groups_n = 1},
+         CODE_INVALID                                                                                },
+        {"assigned to nothing",
+         {.name = {"n", 1}, .assignments = &to_nothing, .assignments_n = 1},
+         CODE_TASK_NOT_FOUND                                                                         },
+        {"assigned to a stage",
+         {.name = {"n", 1}, .assignments = &to_stage, .assignments_n = 1},
+         CODE_INVALID                                                                                },
+    };
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_check k = check(w, "k", "");
+    struct plan_stage s = stage(w, "s", "", "");
+
+    write_all(w, run, &k, 1, &s, 1);
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct plan_stage bad = rows[i].stage;
+
+        w->row = rows[i].name;
+        bad.has_groups = bad.has_assignments = true;
+        if (!bad.name.p)
+            bad.name = STR("");
+        REFUSED(w, write_one(w, run, &bad), rows[i].code);
+    }
+    REFUSED(w, write_one(w, 99999, &s), CODE_RUN_NOT_FOUND);
+    assert_int_equal(world_look(w, run).tasks_n, 2);
+}
+
+/* D-33: any one of two is enough, it is said which, and the other is not needed any more. */
 static void one_of_two(void **state)
 {
     struct world *w = world(state);
@@ -268,13 +490,6 @@ static void late_binding(void **state)
     do_stage(w, run, "b", OUTCOME_SUCCEEDED);
     assert_int_equal(state_of(w, run), RUN_SUCCEEDED);
     world_healthy(w);
-}
-
-static int write_one(struct world *w, int64_t run, const struct plan_stage *s)
-{
-    struct plan_written reply;
-
-    return plan_write(&w->tx, &(struct plan_write){.run = run, .stages = s, .stages_n = 1}, &reply);
 }
 
 /* what has started stays as it is; what waits may be written anew. */
@@ -608,7 +823,7 @@ static void queries(void **state)
     for (size_t i = 0; i < ROWS_N(rows); i++) {
         struct str *names, *kinds, *states;
         struct plan_query q = {.run = run, .max = 10};
-        char found[20] = "";
+        struct buf found;
 
         q.names_n = split(w, rows[i].names, &names);
         q.kinds_n = split(w, rows[i].kinds, &kinds);
@@ -619,11 +834,11 @@ static void queries(void **state)
         q.only_checks = rows[i].checks;
         q.only_stages = rows[i].stages;
         DO(w, plan_query(&w->tx, &q, &page));
-        for (size_t j = 0; j < page.n; j++) {
-            strncat(found, page.list[j].task.name.p, page.list[j].task.name.n);
-            strncat(found, " ", 2);
-        }
-        assert_string_equal(found, rows[i].found);
+        buf_init(&found, 100);
+        for (size_t j = 0; j < page.n; j++)
+            buf_printf(&found, STR_FMT " ", STR_ARG(page.list[j].task.name));
+        CHECK_TEXT(buf_str(&found), rows[i].found);
+        buf_deinit(&found);
     }
     DO(w, plan_query(&w->tx, &(struct plan_query){.run = run, .after = 0, .max = 3}, &page));
     assert_int_equal(page.next, page.list[2].task.id);
@@ -659,7 +874,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ENGINE_TESTS(the_same_request_is_the_same_run),
         ENGINE_TESTS(a_diamond),
+        ENGINE_TESTS(a_chain_of_checks),
+        ENGINE_TESTS(fan_out_and_in),
+        ENGINE_TESTS(another_stage_may_answer),
+        ENGINE_TESTS(a_result_may_come_early),
         ENGINE_TESTS(one_of_two),
+        ENGINE_TESTS(at_least_two_of_three),
+        ENGINE_TESTS(a_plan_is_not_retried),
+        ENGINE_TESTS(bad_writes),
         ENGINE_TESTS(late_binding),
         ENGINE_TESTS(editing),
         ENGINE_TESTS(cycles),

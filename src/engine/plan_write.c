@@ -123,7 +123,7 @@ static int draw_ids(struct plan_edit *e, const struct plan_wish *wishes, size_t 
     for (size_t i = 0; i < n; i++)
         ids_n += plan_wish_ids(&wishes[i]);
     for (size_t i = 0; i < e->nodes.n; i++)
-        ids_n += 2; /* groups of checks that were there */
+        ids_n += e->nodes.list[i].found && e->nodes.list[i].check ? 2 : 0; /* its groups */
     e->ids = ARENA_ARRAY(e->tx->arena, int64_t, ids_n);
     r = store_ids(e->tx->store, ids_n, e->ids);
     for (size_t i = 0; !r && i < n; i++)

@@ -307,6 +307,10 @@ int why_run(struct tx *tx, struct run_why *why)
                    " ready, %" PRId64 " delayed, %" PRId64 " waiting for others",
                    run->open, run->tasks, n[TASK_RUNNING] + n[TASK_LEASED], n[TASK_READY],
                    n[TASK_DELAYED], n[TASK_BLOCKED]);
+        if (n[TASK_AWAITING])
+            buf_printf(&b, ", %" PRId64 " awaiting what they added", n[TASK_AWAITING]);
+        if (run->growing)
+            buf_add(&b, STR("; it is a plan that grows, and does not end before it is sealed"));
         break;
     case RUN_CANCELLING:
         buf_printf(&b, "it is being cancelled; %" PRId64 " tasks are still to be stopped",
@@ -317,10 +321,10 @@ int why_run(struct tx *tx, struct run_why *why)
                    n[TASK_SUCCEEDED], n[TASK_SKIPPED]);
         break;
     case RUN_FAILED:
-        buf_printf(&b,
-                   "%" PRId64 " of %" PRId64 " tasks failed, %" PRId64
-                   " were skipped; `weft runs retry %" PRId64 "` tries them again",
-                   run->failed, run->tasks, n[TASK_SKIPPED], run->id);
+        buf_printf(&b, "%" PRId64 " of %" PRId64 " tasks failed, %" PRId64 " were skipped",
+                   run->failed, run->tasks, n[TASK_SKIPPED]);
+        if (run->version) /* a plan is not retried */
+            buf_printf(&b, "; `weft runs retry %" PRId64 "` tries them again", run->id);
         break;
     case RUN_CANCELLED:
         buf_printf(&b,
