@@ -48,6 +48,7 @@ struct options {
     const char *message;
     const char *result;
     const char *payload;
+    const char *type;
     int64_t jobs;
     int64_t attempt;
     int64_t limit;
@@ -95,6 +96,7 @@ enum option_name {
     OPTION_RESULT,
     OPTION_PAYLOAD,
     OPTION_ALL,
+    OPTION_TYPE,
     OPTION_CALLERS,
     OPTION_BATCH,
     OPTION_COUNT,

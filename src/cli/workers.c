@@ -12,23 +12,29 @@
 
 static void show(struct cli *c, const json_t *workers)
 {
-    static const char *const titles[] = {
-        "WORKER", "NAME", "KIND", "STATE", "BUSY", "SLOTS", "LAST HEARD (UTC)", "HOST"};
+    static const char *const titles[] = {"WORKER", "NAME",   "KIND",  "TYPE",
+                                         "STATE",  "BUSY",   "SLOTS", "LAST HEARD (UTC)",
+                                         "HOST",   "ADDRESS"};
     const json_t *w;
     struct table t;
     size_t i;
 
-    table_init(&t, &c->arena, titles, 8);
+    table_init(&t, &c->arena, titles, 10);
     json_array_foreach(workers, i, w)
     {
         table_add(&t, format_text(w, "id"));
         table_add(&t, format_text(w, "name"));
         table_add(&t, format_text(w, "kind"));
+        table_add(&t, format_text(w, "type"));
         table_add(&t, format_text(w, "state"));
         table_number(&t, format_number(w, "busy", 0));
-        table_number(&t, format_slots(w));
+        if (format_slots(w))
+            table_number(&t, format_slots(w));
+        else
+            table_add(&t, STR("no limit"));
         table_add(&t, format_time(&c->arena, format_text(w, "beat_at")));
         table_add(&t, format_text(w, "host"));
+        table_add(&t, format_text(w, "address"));
     }
     report_table(c, &t);
 }
@@ -40,6 +46,8 @@ int workers_list_command(struct cli *c)
 
     if (c->options.all)
         json_object_set_new(request, "all", json_true());
+    if (c->options.type)
+        json_object_set_new(request, "type", json_string(c->options.type));
     if (status)
         json_decref(request);
     else

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/api_worker.h"
 
+#include "core/placement.h"
+#include "net/caller_address.h"
 #include "serve/local.h"
 
 #define HOST_BYTES_MAX 255u
@@ -67,6 +69,19 @@ static Weft__V1__Worker__MetadataEntry *metadata_show(struct arena *a, const str
     return m;
 }
 
+static void runner_show(struct arena *a, const struct worker_view *v, Weft__V1__Worker *m)
+{
+    static const enum placement_mode modes[] = {PLACEMENT_SYNC, PLACEMENT_ASYNC};
+
+    m->type = codec_text(a, v->type);
+    m->address = codec_text(a, v->address);
+    m->version = codec_text(a, v->version);
+    m->modes = ARENA_ARRAY(a, char *, 2);
+    for (size_t i = 0; i < 2; i++)
+        if (v->modes & modes[i])
+            m->modes[m->n_modes++] = codec_text(a, placement_mode_text(modes[i]));
+}
+
 static Weft__V1__Worker *view_show(struct arena *a, const struct worker_view *v)
 {
     Weft__V1__Worker *m = api_worker_show(a, &v->worker);
@@ -76,6 +91,8 @@ static Weft__V1__Worker *view_show(struct arena *a, const struct worker_view *v)
     API_LIST(a, m, metadata, v->metadata.n, metadata_show(a, &v->metadata.list[i]));
     API_SET_JSON(m, metrics, v->metrics);
     m->ended_at = codec_time(a, v->ended_at);
+    if (v->type.n)
+        runner_show(a, v, m);
     return m;
 }
 
@@ -135,6 +152,47 @@ static int tokens_decode(struct api *api, const Weft__V1__RegisterWorkerRequest 
     return 0;
 }
 
+static int modes_decode(struct api *api, size_t n, char *const *texts, unsigned *ret)
+{
+    enum placement_mode mode;
+
+    *ret = n ? 0 : PLACEMENT_MODES_ALL;
+    for (size_t i = 0; i < n; i++) {
+        if (!placement_mode_parse(str_of(texts[i]), &mode))
+            return api_refuse(api, CODE_INVALID,
+                              "modes[%zu]: it is \"sync\" or \"async\", not \"%.40s\"", i,
+                              texts[i]);
+        *ret |= mode;
+    }
+    return 0;
+}
+
+static int address_decode(struct api *api, struct str text)
+{
+    struct caller_address address;
+    const char *why;
+
+    if (!caller_address_parse(text, &address, &why))
+        return 0;
+    return api_refuse(api, CODE_INVALID,
+                      "address: it is like \"host:50060\" or \"https://host:50060\", and this %s",
+                      why);
+}
+
+/* A worker that is called. */
+static int runner_decode(struct api *api, const Weft__V1__RegisterWorkerRequest *m,
+                         struct worker_register *w)
+{
+    if (api_text(api, "version", API_OPTIONAL, m->version, WORKER_VERSION_BYTES_MAX, &w->version))
+        return API_E_REFUSED;
+    if (!m->type && !m->address && !m->n_modes)
+        return 0;
+    return api_text(api, "type", API_NEEDED, m->type, WORKER_TYPE_BYTES_MAX, &w->type) ||
+           api_text(api, "address", API_NEEDED, m->address, WORKER_ADDRESS_BYTES_MAX,
+                    &w->address) ||
+           address_decode(api, w->address) || modes_decode(api, m->n_modes, m->modes, &w->modes);
+}
+
 static int register_decode(struct api *api, const void *message, void *request)
 {
     const Weft__V1__RegisterWorkerRequest *m = message;
@@ -145,7 +203,8 @@ static int register_decode(struct api *api, const void *message, void *request)
     w->pid = m->pid;
     j->takeover = m->takeover;
     if (api_text(api, "name", API_NEEDED, m->name, WORKER_NAME_BYTES_MAX, &w->name) ||
-        api_int(api, "slots", w->slots, 1, WORKER_SLOTS_MAX) ||
+        runner_decode(api, m, w) ||
+        api_int(api, "slots", w->slots, w->type.n ? 0 : 1, WORKER_SLOTS_MAX) ||
         api_duration(api, "ttl", m->ttl, WORKER_TTL_US_MAX, WORKER_TTL_US_DEFAULT, &w->ttl_us) ||
         api_text(api, "host", API_OPTIONAL, m->host, HOST_BYTES_MAX, &w->host) ||
         api_int(api, "pid", w->pid, 0, INT64_MAX) || LABELS(api, m, labels, &w->labels) ||
@@ -280,7 +339,8 @@ static int list_decode(struct api *api, const void *message, void *request)
 
     if (api_page(api, m->has_page_size, m->page_size, m->page_token, &page) ||
         api_page_id(api, &page, &w->after) ||
-        api_text(api, "name", API_OPTIONAL, m->name, WORKER_NAME_BYTES_MAX, &w->name))
+        api_text(api, "name", API_OPTIONAL, m->name, WORKER_NAME_BYTES_MAX, &w->name) ||
+        api_text(api, "type", API_OPTIONAL, m->type, WORKER_TYPE_BYTES_MAX, &w->type))
         return API_E_REFUSED;
     w->all = m->all;
     w->max = page.size;

@@ -123,6 +123,35 @@ static void settings_change_under_an_etag(void **state)
     calls_testing_deinit(&c);
 }
 
+/* D-06, D-11. */
+static void a_runner_registers(void **state)
+{
+    struct calls_testing c;
+    const char *r;
+
+    calls_testing_init(&c, state);
+    r = calls_testing_ok(&c, "workers.register",
+                         "{\"name\": \"r1\", \"slots\": 0, \"type\": \"build\", \"address\": "
+                         "\"https://h:7\", \"modes\": [\"async\"], \"version\": \"1.2\"}");
+    HAS(r, "\"slots\":0,");
+    HAS(r,
+        "\"type\":\"build\",\"address\":\"https://h:7\",\"modes\":[\"async\"],\"version\":\"1.2\"");
+    r = calls_testing_ok(&c, "workers.register",
+                         "{\"name\": \"r2\", \"type\": \"test\", \"address\": \"[::1]:7\"}");
+    HAS(r, "\"modes\":[\"sync\",\"async\"]");
+    HAS(calls_testing_ok(&c, "workers.register",
+                         "{\"name\": \"r2\", \"type\": \"test\", \"address\": \"[::1]:7\"}"),
+        "\"reregistered\":true");
+    assert_int_equal(
+        calls_testing_refused(&c, "workers.register",
+                              "{\"name\": \"r2\", \"type\": \"test\", \"address\": \"[::1]:8\"}"),
+        CODE_WORKER_ALIVE);
+    r = calls_testing_ok(&c, "workers.list", "{\"type\": \"test\"}");
+    HAS(r, "\"name\":\"r2\"");
+    assert_null(strstr(r, "\"name\":\"r1\""));
+    calls_testing_deinit(&c);
+}
+
 static void a_worker_lives(void **state)
 {
     struct calls_testing c;
@@ -296,6 +325,22 @@ static void what_is_wrong_is_refused(void **state)
          "ttl: it is 1s at least"                                                                                                                                                                               },
         {"workers.register",  "{\"name\": \"w\", \"slots\": 0}",                                     CODE_INVALID,
          "slots: 0 is not within"                                                                                                                                                                               },
+ /* D-50 */
+        {"workers.register",  "{\"name\": \"\", \"type\": \"b\", \"address\": \"h:1\"}",
+         CODE_INVALID,                                                                                                      "name: it is required"                                                              },
+        {"workers.register",  "{\"name\": \"w\", \"type\": \"\", \"address\": \"h:1\"}",
+         CODE_INVALID,                                                                                                      "type: it is required"                                                              },
+        {"workers.register",  "{\"name\": \"w\", \"address\": \"h:1\"}",                             CODE_INVALID,
+         "type: it is required"                                                                                                                                                                                 },
+        {"workers.register",  "{\"name\": \"w\", \"modes\": [\"sync\"]}",                            CODE_INVALID,
+         "type: it is required"                                                                                                                                                                                 },
+        {"workers.register",  "{\"name\": \"w\", \"type\": \"b\"}",                                  CODE_INVALID,
+         "address: it is required"                                                                                                                                                                              },
+        {"workers.register",  "{\"name\": \"w\", \"type\": \"b\", \"address\": \"h\"}",              CODE_INVALID,
+         "address: it is like"                                                                                                                                                                                  },
+        {"workers.register",
+         "{\"name\": \"w\", \"type\": \"b\", \"address\": \"h:1\", \"modes\": [\"sync\", "
+         "\"push\"]}",                                                                               CODE_INVALID,          "modes[1]: it is \"sync\" or \"async\", not \"push\""                               },
         {"workers.register",  "{\"name\": \"w\", \"tokens\": [\"x\"]}",                              CODE_INVALID,
          "tokens[0]: it is none that weft gave"                                                                                                                                                                 },
         {"workers.heartbeat", "{}",                                                                  CODE_INVALID,          "worker: it is required"                                                            },
@@ -384,6 +429,7 @@ int main(void)
         STORE_TESTS(a_task_lives),
         STORE_TESTS(dead_letters_come_back),
         STORE_TESTS(settings_change_under_an_etag),
+        STORE_TESTS(a_runner_registers),
         STORE_TESTS(a_worker_lives),
         STORE_TESTS(a_key_makes_a_request_count_once),
         STORE_TESTS(a_deadline_that_has_passed_leaves_it_undone),
