@@ -151,6 +151,8 @@ static void make(struct plan_edit *e, const struct plan_wish *w)
     SETS_ADD(&e->extras, tx->arena, INT(n->id), TEXT(text(w->kind)),
              INT(w->check ? 0 : e->writer.id), INT(w->accept_us), INT(w->progress_us),
              TEXT(text(w->needs)), TEXT(text(w->goals)));
+    if (core.state == TASK_READY && w->gate == GATE_PUSHED)
+        tx_push(tx);
     add_event(e, n, &core);
     e->made_n++;
 }
@@ -190,6 +192,8 @@ static void edit(struct plan_edit *e, const struct plan_wish *w)
         SETS_ADD(&e->extra_edits, a, INT(n->id), TEXT(text(w->kind)), INT(w->accept_us),
                  INT(w->progress_us), TEXT(text(w->needs)), TEXT(text(w->goals)));
         e->edited = true;
+        if (w->gate == GATE_PUSHED) /* others may be able to take it now */
+            tx_push(e->tx);
     }
     if (n->row.task.state == TASK_BLOCKED)
         add_turn(e, n->id, &look);

@@ -820,6 +820,7 @@ static void queries(void **state)
     stages[0].labels = (struct worker_labels){&label, 1};
     stages[0].async = true;
     write_all(w, run, checks, 2, stages, 2);
+    assert_true(w->tx.pushed); /* dispatchers hear of it */
     for (size_t i = 0; i < ROWS_N(rows); i++) {
         struct str *names, *kinds, *states;
         struct plan_query q = {.run = run, .max = 10};

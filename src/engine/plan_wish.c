@@ -2,6 +2,7 @@
 /*
  * What a write asks for, held against what there is.
  */
+#include <assert.h>
 #include <inttypes.h>
 
 #include "base/fault.h"
@@ -29,11 +30,12 @@ static bool bad_text(struct str s)
 
 static int check_name(struct plan_edit *e, struct str name, struct plan_node **ret)
 {
+    *ret = plan_node_of(&e->nodes, name);
+    assert(*ret); /* all names of the write are there */
     if (!good_name(name))
         return tx_refuse(e->tx, CODE_INVALID,
                          "a name has 1 to %u bytes of UTF-8 without control characters",
                          CHECK_NAME_BYTES_MAX);
-    *ret = plan_node_of(&e->nodes, name);
     if ((*ret)->written)
         return tx_refuse(e->tx, CODE_INVALID, "\"%.*s\" stands twice in the write", STR_ARG(name));
     return 0;
