@@ -319,10 +319,8 @@ static void give_back(struct world *w, int64_t first, const struct task_leases *
 
 static void tell_progress(struct world *w, int64_t first, const struct task_leases *l)
 {
-    const struct lease_progress p = {
-        {l->list[1].task, l->list[1].token},
-        50, STR("half")
-    };
+    const struct lease_ref ref = {l->list[1].task, l->list[1].token};
+    const struct lease_progress p = {.lease = ref, .percent = 50, .message = STR("half")};
     struct lease_renewals reply;
 
     DO(w, lease_renew(&w->tx, &(struct lease_renew){&p, 1, 0}, &reply));

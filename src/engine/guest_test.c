@@ -35,13 +35,16 @@ static int64_t count(struct world *w, enum task_state s)
     return q.counts[s];
 }
 
+static struct lease_ref ref_of(const struct task_lease *l)
+{
+    return (struct lease_ref){l->task, l->token};
+}
+
 static struct lease_renewed renew(struct world *w, const struct task_lease *l, int percent,
                                   const char *message, int64_t ttl_us)
 {
     const struct lease_progress p = {
-        {l->task, l->token},
-        percent, str_of(message)
-    };
+        .lease = ref_of(l), .percent = percent, .message = str_of(message)};
     struct lease_renewals reply;
 
     DO(w, lease_renew(&w->tx, &(struct lease_renew){&p, 1, ttl_us}, &reply));
@@ -223,10 +226,7 @@ static void the_newest_progress_is_kept(void **state)
     fill(w, 1, NULL);
     l = claim(w, "script", 1, 0);
     for (int i = 0; i < 3; i++)
-        p[i] = (struct lease_progress){
-            {l.list[0].task, l.list[0].token},
-            10 * i, STR("")
-        };
+        p[i] = (struct lease_progress){.lease = ref_of(&l.list[0]), .percent = 10 * i};
     p[1].message = STR("half of it");
     p[2].percent = -1;
     DO(w, lease_renew(&w->tx, &(struct lease_renew){p, 3, 0}, &reply));
@@ -254,12 +254,12 @@ static void bad_renewals_are_refused(void **state)
     static char long_text[LEASE_MESSAGE_BYTES_MAX + 1];
     const struct lease_ref ref = {1, 2};
     const struct lease_progress list[] = {
-        {ref, 101, STR("")                       },
-        {ref, -2,  STR("")                       },
-        {ref, 1,   STR("\xff")                   },
-        {ref, 1,   {"a\0", 2}                    },
-        {ref, 1,   {long_text, sizeof(long_text)}},
-        {ref, 1,   STR("")                       },
+        {ref, 101, STR(""),                        {0}},
+        {ref, -2,  STR(""),                        {0}},
+        {ref, 1,   STR("\xff"),                    {0}},
+        {ref, 1,   {"a\0", 2},                     {0}},
+        {ref, 1,   {long_text, sizeof(long_text)}, {0}},
+        {ref, 1,   STR(""),                        {0}},
     };
     struct lease_renewals reply;
 
@@ -291,10 +291,7 @@ static void renewing_comes_before_the_reaper(void **state)
     fill(w, 2, NULL);
     l = claim(w, "script", 2, CLOCK_S);
     w->now += CLOCK_S;
-    p = (struct lease_progress){
-        {l.list[0].task, l.list[0].token},
-        -1, STR("")
-    };
+    p = (struct lease_progress){.lease = ref_of(&l.list[0]), .percent = -1};
     STORE_OK(w->store, world_begin(w));
     assert_int_equal(lease_renew(&w->tx, &(struct lease_renew){&p, 1, 0}, &reply), 0);
     assert_int_equal(tx_begin(&tx), 0);

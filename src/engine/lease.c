@@ -9,6 +9,7 @@
 #include "engine/block.h"
 #include "engine/grant.h"
 #include "engine/grant_runner.h"
+#include "engine/progress.h"
 #include "engine/sets.h"
 
 static int check(struct tx *tx, const struct lease_renew *req)
@@ -29,6 +30,10 @@ static int check(struct tx *tx, const struct lease_renew *req)
             return tx_refuse(tx, CODE_TOO_LARGE,
                              "the message of task %" PRId64 " has %zu bytes; %u are allowed",
                              p->lease.task, p->message.n, LEASE_MESSAGE_BYTES_MAX);
+        if (p->details.n > PROGRESS_DETAILS_BYTES_MAX)
+            return tx_refuse(tx, CODE_TOO_LARGE,
+                             "the details of task %" PRId64 " have %zu bytes; %u are allowed",
+                             p->lease.task, p->details.n, PROGRESS_DETAILS_BYTES_MAX);
         if (!str_utf8(p->message, NULL) || str_find(p->message, '\0', NULL))
             return tx_refuse(tx, CODE_INVALID,
                              "the message of task %" PRId64 " is not UTF-8 without NUL",
@@ -44,6 +49,8 @@ struct held {
     struct str message;
     int64_t progress_us; /* its holder promised to be heard of so often; 0: it did not */
     bool stop, guest, told;
+    bool planned;             /* it is a stage */
+    struct progress progress; /* what it was told now; at 0: nothing */
 };
 
 static int by_task(const void *a, const void *b)
@@ -97,6 +104,7 @@ static int lock(struct tx *tx, const struct lease_renew *req, struct held **ret,
             .percent = row_int(&rows, i, 7),
             .message = row_text(&rows, i, 8),
             .progress_us = promised(&rows, i),
+            .planned = row_int(&rows, i, 9) >= GRANT_GATE,
         };
     *ret = named;
     *ret_n = rows.n;
@@ -117,7 +125,10 @@ static void renew(struct held *h, const struct lease_progress *p, int64_t ttl_us
         h->percent = p->percent;
     if (p->message.n)
         h->message = p->message;
-    h->told |= p->percent >= 0 || p->message.n;
+    if (p->percent >= 0 || p->message.n || p->details.n) {
+        h->told = true;
+        h->progress = (struct progress){now, p->percent, p->message, p->details};
+    }
 }
 
 /* The earlier of its own end and of its worker's; a guest has no heartbeat. */
@@ -131,13 +142,19 @@ static int64_t end_of(const struct held *h)
 static int write(struct tx *tx, const struct held *list, size_t n)
 {
     struct sets sets = {0};
+    struct progress_told told = {0};
     int r;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (list[i].told)
             SETS_ADD(&sets, tx->arena, INT(list[i].task), INT(list[i].expires_at),
                      INT(list[i].percent), TEXT(list[i].message));
+        if (list[i].planned && list[i].progress.at)
+            progress_tell(&told, tx, list[i].token, &list[i].progress);
+    }
     r = sets_run(&sets, tx, STMT_lease_put, 4, NULL);
+    if (!r)
+        r = progress_write(&told, tx);
     return r ? fault(r) : 0;
 }
 

@@ -21,6 +21,7 @@ struct lease_progress {
     struct lease_ref lease;
     int percent;        /* 0 … 100; -1: as it was */
     struct str message; /* empty: as it was */
+    struct str details; /* JSON, of a stage of a plan; empty: none */
 };
 
 struct lease_renew {
@@ -40,7 +41,8 @@ struct lease_renewals {
     size_t n;
 };
 
-/* The newest progress is kept with the task until its attempt ends. */
+/* The newest progress is kept with the task until its attempt ends; of a stage all of it is
+ * (progress.h), but where a request names a lease twice only what it says last. */
 int lease_renew(struct tx *tx, const struct lease_renew *req, struct lease_renewals *reply);
 
 #endif

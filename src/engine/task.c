@@ -9,6 +9,7 @@
 #include "engine/block.h"
 #include "engine/change.h"
 #include "engine/plan_view.h"
+#include "engine/progress.h"
 #include "engine/queue.h"
 #include "engine/run.h"
 #include "engine/sets.h"
@@ -139,6 +140,8 @@ int task_get(struct tx *tx, const struct task_which *req, struct task_details *r
     r = read_attempts(tx, &reply->task, &running);
     if (!r && reply->task.run)
         r = plan_view_one(tx, &reply->task);
+    if (!r && reply->task.run)
+        r = progress_read(tx, &reply->task);
     if (!r)
         r = why_groups(tx, reply);
     if (!r)

@@ -147,6 +147,8 @@ struct task_attempt {
     bool running; /* it has not ended: only number, token, worker, started_at and what its holder
                      told are known: percent and, as message, its newest progress */
     int percent;  /* while it runs; -1: nothing was told */
+    const struct progress *progress; /* of a stage, of one task alone: all that was told */
+    size_t progress_n;
     struct str reason, message, stderr_tail;
     bool has_exit_code;
     int exit_code, signal; /* signal 0: none */

@@ -2,6 +2,7 @@
 #include "serve/api_lease.h"
 
 #include "engine/lease.h"
+#include "engine/progress.h"
 #include "engine/task.h"
 
 #define ERROR_CODE_BYTES_MAX 200u
@@ -145,7 +146,10 @@ static int progress_decode(struct api *api, const Weft__V1__RenewItem *m, struct
     p->lease = lease_of(m->token);
     p->percent = m->has_percent ? m->percent : -1;
     return (m->has_percent && api_int(api, "percent", m->percent, 0, 100)) ||
-           api_text(api, "message", API_OPTIONAL, m->message, LEASE_MESSAGE_BYTES_MAX, &p->message);
+           api_text(api, "message", API_OPTIONAL, m->message, LEASE_MESSAGE_BYTES_MAX,
+                    &p->message) ||
+           api_json(api, "details", m->has_details, m->details, PROGRESS_DETAILS_BYTES_MAX,
+                    &p->details);
 }
 
 static int renew_decode(struct api *api, const void *message, void *request)

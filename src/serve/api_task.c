@@ -2,6 +2,7 @@
 #include "serve/api_task.h"
 
 #include "core/definition.h"
+#include "engine/progress.h"
 
 BATCHER_FUNCTION(call_get, task_get)
 BATCHER_FUNCTION(call_requeue, task_requeue)
@@ -35,6 +36,18 @@ static void attempt_ending(struct arena *a, const struct task_attempt *t, Weft__
     API_SET(m, max_rss_bytes, t->max_rss_bytes);
 }
 
+static Weft__V1__Progress *progress_show(struct arena *a, const struct progress *p)
+{
+    Weft__V1__Progress *m = API_NEW(a, Weft__V1__Progress, progress);
+
+    m->at = codec_time(a, p->at);
+    if (p->percent >= 0)
+        API_SET(m, percent, p->percent);
+    m->message = codec_text(a, p->message);
+    API_SET_JSON(m, details, p->details);
+    return m;
+}
+
 static Weft__V1__Attempt *attempt_show(struct arena *a, const struct task_attempt *t)
 {
     Weft__V1__Attempt *m = API_NEW(a, Weft__V1__Attempt, attempt);
@@ -50,6 +63,7 @@ static Weft__V1__Attempt *attempt_show(struct arena *a, const struct task_attemp
     m->stderr_tail = codec_text(a, t->stderr_tail);
     if (t->percent >= 0)
         API_SET(m, percent, t->percent);
+    API_LIST(a, m, progress, t->progress_n, progress_show(a, &t->progress[i]));
     if (!t->running)
         attempt_ending(a, t, m);
     return m;
