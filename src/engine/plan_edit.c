@@ -143,8 +143,6 @@ static void make(struct plan_edit *e, const struct plan_wish *w)
     change_count(&e->change, e->run->id, core.state, 1);
     if (core.state == TASK_READY && w->check)
         change_look(&e->change, n->id);
-    if (core.state == TASK_READY && w->gate == GATE_PUSHED)
-        tx_push(tx);
     SETS_ADD(&e->tasks, tx->arena, INT(n->id), INT(e->run->id), TEXT(STR("")), TEXT(n->name),
              TEXT(task_state_text(core.state)), TEXT(task_reason_text(core.reason)),
              INT(w->priority), TEXT(text(w->retry)), INT(0), INT(look.open), INT(w->timeout_us),
