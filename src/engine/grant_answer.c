@@ -61,6 +61,7 @@ static int lock(struct tx *tx, int64_t *ids, size_t n, struct held_list *ret)
     struct rows rows = {0};
     int r;
 
+    *ret = (struct held_list){0};
     n = sort_ids(ids, n);
     for (size_t i = 0; i < n; i++)
         SETS_ADD(&sets, tx->arena, INT(ids[i]));

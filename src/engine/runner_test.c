@@ -49,20 +49,20 @@ static void it_is_listed_as_it_says(void **state)
     struct world *w = world(state);
     struct worker_join req = join_of("r1", "build", "h:1");
     struct worker_joined reply;
-    const struct worker_view *v;
+    struct worker_view v;
 
     w->now = T;
     req.worker.metadata = (struct worker_labels){&label, 1};
     DO(w, worker_join(&w->tx, &req, &reply));
-    v = &list(w, "", false).list[0];
+    v = list(w, "", false).list[0];
     assert_int_equal(list(w, "", false).n, 1);
-    CHECK_TEXT(v->worker.name, "r1");
-    CHECK_TEXT(v->type, "build");
-    CHECK_TEXT(v->address, "h:1");
-    CHECK_TEXT(v->version, "1.2");
-    assert_true(v->modes == PLACEMENT_MODES_ALL && v->worker.slots == 5);
-    assert_int_equal(v->metadata.n, 1);
-    CHECK_TEXT(v->metadata.list[0].value, "b");
+    CHECK_TEXT(v.worker.name, "r1");
+    CHECK_TEXT(v.type, "build");
+    CHECK_TEXT(v.address, "h:1");
+    CHECK_TEXT(v.version, "1.2");
+    assert_true(v.modes == PLACEMENT_MODES_ALL && v.worker.slots == 5);
+    assert_int_equal(v.metadata.n, 1);
+    CHECK_TEXT(v.metadata.list[0].value, "b");
 }
 
 /* D-07: the same again is a new incarnation, heard of later, and the only one that is listed. */
