@@ -20,6 +20,8 @@
 
 /* When to look again at runs that somebody else was writing. */
 #define PASSED_OVER_US (10 * CLOCK_MS)
+/* A walk of several rounds may miss what changes behind it. */
+#define WALK_AGAIN_US CLOCK_S
 
 /* Where the statement that says so puts what follows the task row. */
 enum {
@@ -767,6 +769,9 @@ int grant_round(struct tx *tx, const struct grant_round *req, struct grant_lease
     o.cut |= o.waited && o.placed_n == 0;
     reply->turns.cut = o.cut || (req->after.n && req->turns.cut);
     reply->more = !all || reply->turns.cut;
-    reply->next_at = o.passed_over ? tx->now + PASSED_OVER_US : 0;
+    if (o.passed_over)
+        reply->next_at = tx->now + PASSED_OVER_US;
+    else if (!reply->more && req->after.n)
+        reply->next_at = tx->now + WALK_AGAIN_US;
     return 0;
 }
