@@ -7,6 +7,7 @@
 #include "api/codec.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "engine/plan.h"
 #include "engine/run.h"
 #include "engine/worker.h"
 #include "net/grpc.h"
@@ -183,6 +184,8 @@ static void call(struct fixture *f, batcher_function *function, const void *requ
 
 BATCHER_FUNCTION(join, worker_join)
 BATCHER_FUNCTION(cancel, run_cancel)
+BATCHER_FUNCTION(create, plan_create)
+BATCHER_FUNCTION(write_plan, plan_write)
 
 struct stage {
     struct str demand, retry;
@@ -369,6 +372,94 @@ static void a_runner_that_registers_gets_what_waits(void **state)
     runner(f, "alpha", "10.0.0.1:1");
     reports(f, await(f, DISPATCH_CALL_RUN), NULL, NULL);
     until(f, run, "SUCCEEDED");
+    end(f);
+}
+
+/* A plan with a check, and a stage that answers it. */
+static int64_t checked_stage(struct fixture *f)
+{
+    const struct plan_assignment answers = {.check = STR("builds")};
+    const struct plan_check check = {.name = STR("builds")};
+    const struct plan_stage s = {.name = STR("compile"),
+                                 .type = STR("build"),
+                                 .assignments = &answers,
+                                 .assignments_n = 1,
+                                 .has_assignments = true};
+    struct plan_write w = {.checks = &check, .checks_n = 1, .stages = &s, .stages_n = 1};
+    const struct plan_create c = {.name = STR("ci")};
+    struct plan_written written;
+    struct run_row row;
+
+    call(f, create, &c, &row, sizeof(row));
+    w.run = row.id;
+    call(f, write_plan, &w, &written, sizeof(written));
+    return row.id;
+}
+
+static void says_of_check(struct fixture *f, size_t at, const char *name)
+{
+    Weft__V1__StageReport m = WEFT__V1__STAGE_REPORT__INIT;
+    Weft__V1__CheckUpdate u = WEFT__V1__CHECK_UPDATE__INIT, *updates[] = {&u};
+
+    u.check = (char *)(uintptr_t)name;
+    u.has_data = true;
+    u.data = (ProtobufCBinaryData){2, (uint8_t *)(uintptr_t) "{}"};
+    m.checks = updates;
+    m.n_checks = 1;
+    answers_message(f, at, &m.base);
+}
+
+static const char *of(struct fixture *f, const char *name, int64_t run)
+{
+    char sql[100];
+
+    snprintf(sql, sizeof(sql), "SELECT state FROM task WHERE name = '%s' AND run = %" PRId64, name,
+             run);
+    return store_testing_sql(f->t, sql);
+}
+
+static void a_report_finishes_its_check_with_its_stage(void **state)
+{
+    struct fixture *f = begin(state);
+    Weft__V1__RunStageRequest *m;
+    ProtobufCMessage *message;
+    struct arena a = {0};
+    struct str why;
+    int64_t run;
+    size_t at;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    run = checked_stage(f);
+    at = await(f, DISPATCH_CALL_RUN);
+    assert_int_equal(codec_decode(&a, &weft__v1__run_stage_request__descriptor,
+                                  f->calls[at]->message, &message, &why),
+                     0);
+    m = (Weft__V1__RunStageRequest *)(void *)message;
+    assert_int_equal(m->n_checks, 1);
+    assert_string_equal(m->checks[0]->name, "builds");
+    assert_string_equal(m->checks[0]->goal, "FINAL");
+    assert_string_equal(of(f, "builds", run), "READY");
+    says_of_check(f, at, "builds");
+    while (strcmp(of(f, "compile", run), "SUCCEEDED") != 0)
+        turn(f);
+    assert_string_equal(of(f, "builds", run), "SUCCEEDED");
+    arena_deinit(&a);
+    end(f);
+}
+
+/* The attempt would go on for ever, with nobody at work on it. */
+static void what_cannot_be_said_of_checks_fails_the_attempt(void **state)
+{
+    struct fixture *f = begin(state);
+    int64_t run;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    run = checked_stage(f);
+    says_of_check(f, await(f, DISPATCH_CALL_RUN), "nothing");
+    while (strcmp(of(f, "compile", run), "FAILED") != 0)
+        turn(f);
+    assert_string_equal(of(f, "builds", run), "READY");
+    assert_int_equal(counted(f, DISPATCH_BAD_REPORTS), 1);
     end(f);
 }
 
@@ -572,6 +663,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TESTS(a_sync_stage_is_called_and_completed),
         STORE_TESTS(a_runner_that_registers_gets_what_waits),
+        STORE_TESTS(a_report_finishes_its_check_with_its_stage),
+        STORE_TESTS(what_cannot_be_said_of_checks_fails_the_attempt),
         STORE_TESTS(what_was_not_taken_goes_to_another),
         STORE_TESTS(a_call_that_breaks_costs_an_attempt),
         STORE_TESTS(failures_and_garbage_fail_the_attempt),
