@@ -542,6 +542,26 @@ static void cycles(void **state)
     world_healthy(w);
 }
 
+static int write_late(struct tx *tx, const void *req, void *reply)
+{
+    return plan_write(tx, req, reply);
+}
+
+/* Writers of a run take turns: of two that together make a cycle, the second is told. */
+static void two_writers_make_no_cycle(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_stage first = stage(w, "a", "b", ""), second = stage(w, "b", "a", "");
+    const struct plan_write late = {.run = run, .stages = &second, .stages_n = 1};
+    struct plan_written reply;
+
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(write_one(w, run, &first), 0);
+    assert_int_equal(world_meet(w, write_late, &late, &reply), CODE_CYCLE);
+    world_healthy(w);
+}
+
 /* D-48: nothing of a write with an old version is written. */
 static void versions(void **state)
 {
@@ -775,6 +795,98 @@ static void stages_that_add_stages(void **state)
     world_healthy(w);
 }
 
+static void what_awaits_is_cancelled_with_its_run(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_stage child = stage(w, "child", "", "");
+    struct plan_write req = {.run = run, .stages = &child, .stages_n = 1};
+    struct plan_written reply;
+    struct task_lease l;
+    struct run_row row;
+
+    write_stage(w, run, stage(w, "parent", "", ""));
+    l = take_stage(w, run, "parent");
+    req.writer = (struct lease_ref){l.task, l.token};
+    DO(w, plan_write(&w->tx, &req, &reply));
+    end(w, &l, OUTCOME_SUCCEEDED, NULL, 0);
+    DO(w, run_cancel(&w->tx, &run, &row));
+    CHECK_STATE(w, run, "parent", "CANCELLED");
+    CHECK_STATE(w, run, "child", "CANCELLED");
+    assert_int_equal(row.state, RUN_CANCELLED);
+    world_healthy(w);
+}
+
+/* What a stage added is awaited by whichever attempt succeeds. */
+static void a_later_attempt_awaits_too(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_stage child = stage(w, "child", "", ""), other = stage(w, "other", "", "");
+    struct plan_write req = {.run = run, .stages = &child, .stages_n = 1};
+    struct plan_stage parent = stage(w, "parent", "", "");
+    struct retry_policy at_once = retry_asked();
+    struct plan_written reply;
+    struct task_lease l;
+
+    at_once.max_attempts = 2;
+    at_once.base_us = 0;
+    parent.retry = &at_once;
+    write_stage(w, run, parent);
+    l = take_stage(w, run, "parent");
+    req.writer = (struct lease_ref){l.task, l.token};
+    DO(w, plan_write(&w->tx, &req, &reply));
+    end(w, &l, OUTCOME_FAILED, NULL, 0);
+    CHECK_STATE(w, run, "parent", "READY");
+    world_healthy(w);
+    do_stage(w, run, "child", OUTCOME_SUCCEEDED);
+    l = take_stage(w, run, "parent");
+    req.writer = (struct lease_ref){l.task, l.token};
+    req.stages = &other;
+    DO(w, plan_write(&w->tx, &req, &reply));
+    end(w, &l, OUTCOME_SUCCEEDED, NULL, 0);
+    CHECK_STATE(w, run, "parent", "AWAITING");
+    do_stage(w, run, "other", OUTCOME_SUCCEEDED);
+    CHECK_STATE(w, run, "parent", "SUCCEEDED");
+    world_healthy(w);
+}
+
+/* Options of 1 MiB are taken, and pages stay small enough for their readers. */
+static void large_options(void **state)
+{
+    enum { N = 6 };
+    struct world *w = world(state);
+    int64_t run = create(w), after = 0;
+    char *text = arena_alloc(&w->arena, PLAN_ARGS_BYTES_MAX + 1);
+    struct plan_check checks[N];
+    struct plan_written reply;
+    struct plan_page page;
+    size_t found = 0;
+
+    memset(text, 'x', PLAN_ARGS_BYTES_MAX + 1);
+    text[0] = text[PLAN_ARGS_BYTES_MAX - 1] = '"';
+    for (int i = 0; i < N; i++) {
+        checks[i] = check(w, str_printf(&w->arena, "k%d", i).p, "");
+        checks[i].options = (struct str){text, PLAN_ARGS_BYTES_MAX};
+    }
+    write_all(w, run, checks, N, NULL, 0);
+    do {
+        DO(w,
+           plan_query(&w->tx, &(struct plan_query){.run = run, .after = after, .max = N}, &page));
+        assert_in_range(page.n, 1, 4);
+        assert_int_equal(page.list[0].task.plan->options.n, PLAN_ARGS_BYTES_MAX);
+        found += page.n;
+        after = page.next;
+    } while (after);
+    assert_int_equal(found, N);
+    checks[0].name = STR("larger");
+    checks[0].options.n++;
+    REFUSED(w,
+            plan_write(&w->tx, &(struct plan_write){.run = run, .checks = checks, .checks_n = 1},
+                       &reply),
+            CODE_TOO_LARGE);
+}
+
 static void a_writer_reaches_its_own_run(void **state)
 {
     struct world *w = world(state);
@@ -886,6 +998,7 @@ int main(void)
         ENGINE_TESTS(late_binding),
         ENGINE_TESTS(editing),
         ENGINE_TESTS(cycles),
+        ENGINE_TEST(two_writers_make_no_cycle, postgres, postgres),
         ENGINE_TESTS(versions),
         ENGINE_TESTS(a_sealed_run_takes_no_more),
         ENGINE_TESTS(cancelling_seals),
@@ -894,6 +1007,9 @@ int main(void)
         ENGINE_TESTS(results_are_written_from_outside),
         ENGINE_TESTS(planning),
         ENGINE_TESTS(stages_that_add_stages),
+        ENGINE_TESTS(what_awaits_is_cancelled_with_its_run),
+        ENGINE_TESTS(a_later_attempt_awaits_too),
+        ENGINE_TESTS(large_options),
         ENGINE_TESTS(a_writer_reaches_its_own_run),
         ENGINE_TESTS(queries),
         ENGINE_TESTS(ten_thousand_stages_at_once),
