@@ -7,6 +7,7 @@
 #include "base/test.h"
 #include "engine/engine_testing.h"
 #include "engine/lease.h"
+#include "engine/plan.h"
 
 #define S 1000000LL
 #define T (1000 * S) /* when the tests begin */
@@ -822,37 +823,63 @@ static void a_trace_has_a_bound(void **state)
     assert_int_equal(n, 50);
 }
 
-/* The checks that a stage is assigned to travel with it. */
-static void checks_travel_with_the_stage(void **state)
+/* What is written to a plan is what travels: demand, arguments, promises, and the checks that it is
+ * assigned to. */
+static void what_was_written_travels(void **state)
 {
+    static const struct worker_label arm = {
+        {"arch", 4},
+        {"arm",  3}
+    };
+    static const struct plan_check checks[] = {
+        {.name = {"fast", 4},          .has_kind = true, .kind = {"lint", 4}, .options = {"{\"o\":1}", 7}},
+        {.name = {"sure", 4}, .planning = true                },
+    };
+    static const struct plan_assignment assignments[] = {
+        {.check = {"fast", 4}},
+        { .check = {"sure", 4},     .planned = true},
+    };
+    struct plan_stage stage = {
+        .name = STR("s"),
+        .args = STR("[1]"),
+        .type = STR("build"),
+        .labels = {&arm, 1},
+        .async = true,
+        .timeout_us = 60 * S,
+        .accept_us = 5 * S,
+        .progress_us = 2 * S,
+        .has_assignments = true,
+        .assignments = assignments,
+        .assignments_n = 2,
+    };
+    struct plan_write req = {.checks = checks, .checks_n = 2, .stages = &stage, .stages_n = 1};
     struct world *w = world(state);
+    struct plan_written written;
     struct grant_lease l;
-    int64_t run, task;
+    struct run_row run;
 
     w->now = T;
-    RUNNER(w, "a");
-    run = PLAN(w, .n = 3);
-    task = world_task(w, run, "s1").task.id;
-    store_testing_sql(
-        w->place,
-        str_printf(&w->arena,
-                   "UPDATE task SET gate = 5, key = '' WHERE run = %" PRId64
-                   " AND name <> 's1'; UPDATE plan_task SET check_kind = 'lint' WHERE task IN "
-                   "(SELECT id FROM task WHERE run = %" PRId64
-                   " AND name <> 's1'); INSERT INTO dep_group (id, run, task, rule, need, total, "
-                   "role) SELECT id + 1000000, run, id, 'all_done', 0, 1, CASE name WHEN 's2' THEN "
-                   "'final' ELSE 'plan' END FROM task WHERE run = %" PRId64
-                   " AND name <> 's1'; INSERT INTO dep_edge (task, grp) SELECT %" PRId64
-                   ", id FROM dep_group WHERE run = %" PRId64,
-                   run, run, run, task, run)
-            .p);
+    RUNNER(w, "other", .modes = PLACEMENT_ASYNC);
+    RUNNER(w, "a", .modes = PLACEMENT_ASYNC, .labels = {&arm, 1});
+    DO(w, plan_create(&w->tx, &(struct plan_create){0}, &run));
+    req.run = run.id;
+    DO(w, plan_write(&w->tx, &req, &written));
     l = one(w);
+    CHECK_TEXT(l.runner, "a");
+    CHECK_TEXT(l.name, "s");
+    CHECK_TEXT(l.args, "[1]");
+    assert_true(l.run == run.id && l.mode == PLACEMENT_ASYNC && l.progress_us == 2 * S &&
+                l.accept_by == T + 5 * S && l.deadline_at == T + 60 * S);
     assert_int_equal(l.checks_n, 2);
-    CHECK_TEXT(l.checks[0].name, "s2");
+    CHECK_TEXT(l.checks[0].name, "fast");
     CHECK_TEXT(l.checks[0].kind, "lint");
-    CHECK_TEXT(l.checks[0].options, "{\"n\":2}");
+    CHECK_TEXT(l.checks[0].options, "{\"o\":1}");
     CHECK_TEXT(l.checks[0].goal, "FINAL");
+    CHECK_TEXT(l.checks[1].name, "sure");
     CHECK_TEXT(l.checks[1].goal, "PLANNED");
+    assert_int_equal(accept(w, l.lease), CODE_OK);
+    assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
+    world_healthy(w);
 }
 
 /* A runner that is started again keeps what it names; the rest is lost, and given out again. */
@@ -953,7 +980,7 @@ int main(void)
         FILE_AND_POSTGRES(a_cancelled_run_names_its_leases),
         FILE_AND_POSTGRES(decisions_leave_a_trace),
         FILE_AND_POSTGRES(a_trace_has_a_bound),
-        FILE_AND_POSTGRES(checks_travel_with_the_stage),
+        FILE_AND_POSTGRES(what_was_written_travels),
         FILE_AND_POSTGRES(a_reborn_runner_keeps_what_it_names),
         ENGINE_TEST(two_servers_share_a_slot, postgres, postgres),
         FILE_AND_POSTGRES(bad_requests),
