@@ -12,52 +12,68 @@
 #define S 1000000LL
 #define T (1000 * S) /* when the tests begin */
 
-#define BUILD STR("{\"labels\":{},\"mode\":\"sync\",\"type\":\"build\"}")
-#define ASYNC STR("{\"labels\":{},\"mode\":\"async\",\"type\":\"build\"}")
+#define BUILD     STR("{\"labels\":{},\"mode\":\"sync\",\"type\":\"build\"}")
+#define NO_DEMAND STR("no demand")
+#define ASYNC     STR("{\"labels\":{},\"mode\":\"async\",\"type\":\"build\"}")
 
 /* A plan with n READY stages that are alike. */
 struct plan {
     struct str demand; /* empty: BUILD */
     size_t n;
     int64_t timeout_us, priority, max_parallel;
-    struct str retry;
+    const struct retry_policy *retry;
     int64_t accept_us, progress_us;
 };
 
-static int add_plan(struct tx *tx, const struct plan *p, int64_t *ret_run)
+/* The stage that has such a demand; a text that is none gets into the store by hand, afterwards. */
+static struct plan_stage stage_of(struct world *w, const struct plan *p)
 {
-    int64_t ids[128] = {0};
-    int r = store_ids(tx->store, p->n + 1, ids);
+    struct plan_stage stage = {
+        .type = STR("build"),
+        .timeout_us = p->timeout_us,
+        .priority = p->priority,
+        .retry = p->retry,
+        .accept_us = p->accept_us,
+        .progress_us = p->progress_us,
+    };
+    struct placement_demand d;
+    struct worker_label *labels;
 
-    assert_in_range(p->n, 1, 127);
-    *ret_run = ids[0];
-    if (!r)
-        r = STORE_PUT(tx->store, STMT_run_add, INT(ids[0]), TEXT(STR("plan")), INT(0),
-                      TEXT(STR("RUNNING")), TEXT(STR("{}")), TEXT(STR("")), INT(p->max_parallel),
-                      INT(p->n), INT(tx->now), INT(0));
-    for (size_t i = 1; !r && i <= p->n; i++)
-        r = STORE_PUT(tx->store, STMT_task_add, INT(ids[i]), INT(ids[0]), TEXT(STR("")),
-                      TEXT(str_printf(tx->arena, "s%zu", i)), TEXT(STR("READY")),
-                      TEXT(STR("waiting_for_worker")), INT(p->priority), TEXT(p->retry), INT(0),
-                      INT(0), INT(p->timeout_us), INT(tx->now), INT(tx->now), INT(0),
-                      INT(GRANT_GATE), TEXT(p->demand.n ? p->demand : BUILD), TEXT(STR("")),
-                      TEXT(str_printf(tx->arena, "{\"n\":%zu}", i)));
-    tx_count(tx, ids[0], STR(""), TASK_READY, (int64_t)p->n);
-    return r;
+    if (!p->demand.n || !placement_demand_parse(&w->arena, p->demand, &d))
+        return stage;
+    labels = ARENA_ARRAY(&w->arena, struct worker_label, d.labels.n);
+    for (size_t i = 0; i < d.labels.n; i++)
+        labels[i] = (struct worker_label){d.labels.list[i].name, d.labels.list[i].value};
+    stage.type = d.type;
+    stage.async = d.mode == PLACEMENT_ASYNC;
+    stage.labels = (struct worker_labels){labels, d.labels.n};
+    return stage;
 }
 
 static int64_t plan_of(struct world *w, const struct plan *p)
 {
-    int64_t run;
+    struct plan_stage *stages = ARENA_ARRAY(&w->arena, struct plan_stage, p->n);
+    struct plan_write req = {.stages = stages, .stages_n = p->n};
+    struct plan_written written;
+    struct run_row run;
 
-    DO(w, add_plan(&w->tx, p, &run));
-    store_testing_sql(w->place,
-                      str_printf(&w->arena,
-                                 "INSERT INTO plan_task (task, accept_us, progress_us) SELECT id, "
-                                 "%" PRId64 ", %" PRId64 " FROM task WHERE run = %" PRId64,
-                                 p->accept_us, p->progress_us, run)
-                          .p);
-    return run;
+    for (size_t i = 0; i < p->n; i++) {
+        stages[i] = stage_of(w, p);
+        stages[i].name = str_printf(&w->arena, "s%zu", i + 1);
+        stages[i].args = str_printf(&w->arena, "{\"n\":%zu}", i + 1);
+    }
+    DO(w, plan_create(&w->tx, &(struct plan_create){0}, &run));
+    req.run = run.id;
+    DO(w, plan_write(&w->tx, &req, &written));
+    if (str_eq(p->demand, NO_DEMAND) || p->max_parallel)
+        store_testing_sql(w->place,
+                          str_printf(&w->arena,
+                                     "UPDATE run SET max_parallel = %" PRId64 " WHERE id = %" PRId64
+                                     "; UPDATE task SET key = '%s' WHERE run = %" PRId64,
+                                     p->max_parallel, run.id, (p->demand.n ? p->demand : BUILD).p,
+                                     run.id)
+                              .p);
+    return run.id;
 }
 #define PLAN(w, ...) plan_of((w), &(const struct plan){__VA_ARGS__})
 
@@ -271,7 +287,7 @@ static void what_is_demanded_is_there(void **state)
         "{\"labels\":{},\"mode\":\"async\",\"type\":\"build\"}",
         "{\"labels\":{\"arch\":\"x86\"},\"mode\":\"sync\",\"type\":\"build\"}",
         "{\"labels\":{},\"mode\":\"sync\",\"type\":\"deploy\"}",
-        "not a demand",
+        "no demand",
         "{\"labels\":{\"arch\":\"arm\"},\"mode\":\"sync\",\"type\":\"build\"}",
     };
     struct world *w = world(state);
@@ -437,13 +453,12 @@ static void refusals_are_counted_in_a_row(void **state)
 {
     struct world *w = world(state);
     struct retry_policy retry = retry_asked();
-    char text[RETRY_TEXT_BYTES];
     int64_t run;
 
     w->now = T;
     retry.max_attempts = 9;
     RUNNER(w, "a");
-    run = PLAN(w, .n = 1, .retry = retry_format(&retry, text));
+    run = PLAN(w, .n = 1, .retry = &retry);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(refuse(w, one(w).lease), CODE_OK);
         assert_int_equal(world_task(w, run, "s1").task.due_at - w->now, S);
