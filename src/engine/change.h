@@ -84,6 +84,9 @@ static inline int64_t change_end_at(int64_t start, int64_t run_us, int64_t now)
 void change_count(struct change *c, int64_t run, enum task_state state, int64_t n);
 
 int change_write(struct change *c);
+/* Its parts: the rows that were noted; and what waited for the tasks that ended. */
+int change_write_rows(struct change *c);
+int change_release(struct change *c);
 
 /* Groups of these tasks are met, each task as often as groups of it are: those with no open group
  * left move on. The list is sorted on the way. */
