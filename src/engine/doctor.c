@@ -22,6 +22,8 @@ static const struct {
      "run `weft runs resume` on the run of the task"                                                                                                                       },
     {"lease_expired",   STMT_doctor_lease_expired,   "a lease that nobody renews is taken back",
      "start a weft server on this store: its reaper takes them back"                                                                                                       },
+    {"push_lease",      STMT_doctor_push_lease,      "a lease that its runner has not taken has an end",
+     "please report it with the output of `weft task show ID`"                                                                                                             },
     {"token_reused",    STMT_doctor_token_reused,    "a token is never used again",
      "the store was restored under running programs; restart them"                                                                                                         },
     {"worker_slots",    STMT_doctor_worker_slots,    "no worker holds more tasks than it has slots",

@@ -65,6 +65,9 @@ static void each_damage_is_found(void **state)
         {"a holder that is over",               "UPDATE worker SET state = 'GONE'",                              " lease_holder"                                            },
         {"a lease that nobody took back",
          "UPDATE task SET expires_at = 1 WHERE run = 0 AND state = 'RUNNING'",                                   " lease_expired"                                           },
+        {"a call that nobody would take back",
+         "UPDATE task SET gate = 3, key = '{\"mode\":\"sync\"}' WHERE run = 2 AND state = "
+         "'RUNNING'",                                                                                            " push_lease"                                              },
         {"a token used again",
          "UPDATE task SET token = (SELECT min(token) FROM attempt) WHERE run = 2 AND state = "
          "'RUNNING'",                                                                                            " token_reused"                                            },

@@ -947,6 +947,27 @@ static void two_servers_share_a_slot(void **state)
     assert_true(theirs.n == 0 && theirs.more);
 }
 
+/* The doctor finds a lease that nobody would ever take back. */
+static void a_lease_without_an_end_is_found(void **state)
+{
+    struct world *w = world(state);
+    struct doctor_report report;
+    int64_t found = 0;
+
+    w->now = T;
+    RUNNER(w, "a", .modes = PLACEMENT_MODES_ALL);
+    PLAN(w, .n = 1);
+    PLAN(w, .n = 2, .demand = ASYNC);
+    assert_int_equal(accept(w, ROUND(w).list[0].lease), CODE_OK);
+    world_healthy(w);
+    store_testing_sql(w->place, "UPDATE task SET expires_at = 0");
+    DO(w, doctor_check(&w->tx, NULL, &report));
+    for (size_t i = 0; i < report.n; i++)
+        if (str_eq(report.checks[i].id, STR("push_lease")))
+            found = report.checks[i].found;
+    assert_int_equal(found, 2);
+}
+
 static void bad_requests(void **state)
 {
     struct world *w = world(state);
@@ -998,6 +1019,7 @@ int main(void)
         FILE_AND_POSTGRES(what_was_written_travels),
         FILE_AND_POSTGRES(a_reborn_runner_keeps_what_it_names),
         ENGINE_TEST(two_servers_share_a_slot, postgres, postgres),
+        FILE_AND_POSTGRES(a_lease_without_an_end_is_found),
         FILE_AND_POSTGRES(bad_requests),
     };
 
