@@ -95,7 +95,7 @@ static void what_the_document_says(void **state)
         {"paths /v1/runs/{run}/tasks/{name} get parameters 1 name",                                  "name"                                                      },
         {"paths /v1/runs/{id}:watch get responses 200 content text/event-stream schema $ref",
          "#/components/schemas/Event"                                                                                                                            },
-        {"paths /v1/events:watch get parameters 2 $ref",                                             "#/components/parameters/LastEventId"                       },
+        {"paths /v1/events:watch get parameters 4 $ref",                                             "#/components/parameters/LastEventId"                       },
         {"components schemas NewTask properties delay type",                                         "string"                                                    },
         {"components schemas NewTask properties payload description",
          "any value, at most 1 MiB; default null"                                                                                                                },
