@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/runs.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "cli/command.h"
 #include "cli/format.h"
 #include "cli/report.h"
 #include "cli/table.h"
@@ -16,13 +17,12 @@
 #define PAGE_SIZE_MAX  1000
 #define RUNS_BYTES_MAX (1u << 30)
 
-static json_t *id_request(int64_t run)
+json_t *runs_request(int64_t run)
 {
     return json_pack("{s:o}", "id", json_sprintf("%" PRId64, run));
 }
 
-/* The run of the first argument, and a client. */
-static int open_run(struct cli *c, enum cli_need need, int64_t *ret_run)
+int runs_open(struct cli *c, enum cli_need need, int64_t *ret_run)
 {
     int status = cli_id(c, "run", c->args[0], ret_run);
 
@@ -169,7 +169,7 @@ int runs_show_command(struct cli *c)
 {
     json_t *head;
     int64_t run;
-    int status = open_run(c, CLI_EXISTING, &run);
+    int status = runs_open(c, CLI_EXISTING, &run);
 
     if (status)
         return status;
@@ -188,7 +188,7 @@ int runs_show_command(struct cli *c)
 int runs_watch_command(struct cli *c)
 {
     int64_t run;
-    int status = open_run(c, CLI_EXISTING, &run);
+    int status = runs_open(c, CLI_EXISTING, &run);
 
     return status ? status : tell_run(c, run, CLIENT_WATCH, TELL_NEWS);
 }
@@ -197,9 +197,9 @@ int runs_watch_command(struct cli *c)
 static int ask(struct cli *c, enum cli_need need, const char *method, int64_t *ret_run,
                json_t **ret_reply)
 {
-    int status = open_run(c, need, ret_run);
+    int status = runs_open(c, need, ret_run);
 
-    return status ? status : cli_call(c, method, id_request(*ret_run), ret_reply);
+    return status ? status : cli_call(c, method, runs_request(*ret_run), ret_reply);
 }
 
 static void say_recovered(struct cli *c, const json_t *recovered)
@@ -236,7 +236,7 @@ int runs_resume_command(struct cli *c)
     if (status)
         return status;
     if (run)
-        request = id_request(run);
+        request = runs_request(run);
     status = cli_call(c, "runs.resume", request, &reply);
     if (status)
         return status;
@@ -262,7 +262,7 @@ int runs_retry_command(struct cli *c)
     json_decref(reply);
     /* A run that a program carried is the server's from now on. */
     if (c->options.server) {
-        status = cli_call(c, "runs.resume", id_request(run), &reply);
+        status = cli_call(c, "runs.resume", runs_request(run), &reply);
         if (status)
             return status;
         json_decref(reply);

@@ -171,6 +171,9 @@ int plan_create(struct tx *tx, const struct plan_create *req, struct run_row *re
  * names), TASK_STARTED, CHECK_FINAL, TASK_NOT_FOUND (an assignment to nothing), LEASE_LOST (the
  * writer's), PERMISSION_DENIED (the writer is of another run), INVALID, TOO_LARGE. */
 int plan_write(struct tx *tx, const struct plan_write *req, struct plan_written *reply);
+/* Stages without a type go to who claims them from their run, as tasks of a queue do: req->run and
+ * req->worker are given. RUN_NOT_FOUND, WORKER_LOST. */
+int plan_claim(struct tx *tx, const struct task_claim *req, struct task_leases *reply);
 int plan_query(struct tx *tx, const struct plan_query *req, struct plan_page *reply);
 /* No more tasks: what waits for names that nobody has written is judged without them, checks are
  * planned, and the run ends with its last task. A sealed one is answered as it is. */

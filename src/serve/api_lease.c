@@ -4,6 +4,7 @@
 #include "engine/lease.h"
 #include "engine/progress.h"
 #include "engine/task.h"
+#include "serve/api_plan.h"
 
 #define ERROR_CODE_BYTES_MAX 200u
 
@@ -52,8 +53,11 @@ static int result_decode(struct api *api, const Weft__V1__CompleteItem *m, struc
         return api_refuse(api, CODE_INVALID, "outcome: it is required");
     if (api_choice(api, "outcome", m->outcome, outcomes, &outcome) ||
         api_json(api, "result", m->has_result, m->result, TASK_RESULT_BYTES_MAX, &t->output) ||
-        error_decode(api, m->error, &t->message))
+        error_decode(api, m->error, &t->message) ||
+        api_plan_updates(api, m->checks, m->n_checks, &t->checks))
         return API_E_REFUSED;
+    t->final = m->final;
+    t->checks_n = m->n_checks;
     retry_outcome_parse(outcome, &t->outcome);
     t->reason = t->outcome == OUTCOME_FAILED ? TASK_REASON_WORKER_ERROR : TASK_REASON_NONE;
     if (t->outcome != OUTCOME_SUCCEEDED && t->output.n)

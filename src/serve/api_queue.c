@@ -294,26 +294,38 @@ static bool numeral(struct str s)
     return s.n && digits == s.n;
 }
 
-static int claim_decode(struct api *api, const void *message, void *request)
+int api_queue_claim_worker(struct api *api, const char *text, struct api_queue_claim *c)
 {
-    const Weft__V1__ClaimRequest *m = message;
-    struct api_queue_claim *c = request;
     struct str worker;
 
-    c->claim.max = m->has_max ? m->max : 1;
-    if (name_decode(api, m->queue, &c->claim.queue) ||
-        api_text(api, "worker", API_NEEDED, m->worker, WORKER_NAME_BYTES_MAX, &worker) ||
-        api_int(api, "max", c->claim.max, 1, TASK_BATCH_MAX) ||
-        api_duration(api, "wait", m->wait, API_QUEUE_WAIT_US_MAX, 0, &c->wait_us) ||
-        api_duration(api, "ttl", m->ttl, LEASE_TTL_US_MAX, 0, &c->claim.ttl_us))
+    if (api_text(api, "worker", API_NEEDED, text, WORKER_NAME_BYTES_MAX, &worker))
         return API_E_REFUSED;
-    if (m->ttl && c->claim.ttl_us < LEASE_TTL_US_MIN)
-        return api_refuse(api, CODE_INVALID, "ttl: it is 1s at least");
     if (!numeral(worker))
         c->claim.guest = worker;
     else if (!str_int64(worker, &c->claim.worker) || c->claim.worker < 1)
         return api_refuse(api, CODE_INVALID, "worker: " STR_FMT " is no id", STR_ARG(worker));
     return 0;
+}
+
+int api_queue_claim_wait(struct api *api, const Weft__V1__Duration *wait, struct api_queue_claim *c)
+{
+    return api_duration(api, "wait", wait, API_QUEUE_WAIT_US_MAX, 0, &c->wait_us);
+}
+
+static int claim_decode(struct api *api, const void *message, void *request)
+{
+    const Weft__V1__ClaimRequest *m = message;
+    struct api_queue_claim *c = request;
+
+    c->claim.max = m->has_max ? m->max : 1;
+    if (name_decode(api, m->queue, &c->claim.queue) ||
+        api_int(api, "max", c->claim.max, 1, TASK_BATCH_MAX) ||
+        api_queue_claim_wait(api, m->wait, c) ||
+        api_duration(api, "ttl", m->ttl, LEASE_TTL_US_MAX, 0, &c->claim.ttl_us))
+        return API_E_REFUSED;
+    if (m->ttl && c->claim.ttl_us < LEASE_TTL_US_MIN)
+        return api_refuse(api, CODE_INVALID, "ttl: it is 1s at least");
+    return api_queue_claim_worker(api, m->worker, c);
 }
 
 /* What tasks carry is copied: the leases of several claims come in memory that they share. */
@@ -345,7 +357,7 @@ static Weft__V1__Lease *lease_show(struct arena *a, const struct task_lease *l)
     return m;
 }
 
-static ProtobufCMessage *claim_encode(struct arena *a, const void *request, const void *reply)
+ProtobufCMessage *api_queue_claim_encode(struct arena *a, const void *request, const void *reply)
 {
     const struct task_leases *leases = reply;
     Weft__V1__ClaimResponse *m = API_NEW(a, Weft__V1__ClaimResponse, claim_response);
@@ -356,7 +368,7 @@ static ProtobufCMessage *claim_encode(struct arena *a, const void *request, cons
 }
 
 /* Nothing was done, and another try may find something. */
-static bool claim_keeps(const void *reply)
+bool api_queue_claim_keeps(const void *reply)
 {
     const struct task_leases *leases = reply;
 
@@ -370,8 +382,8 @@ const struct api_action api_queue_claim = {
     .many = many_claim,
     .turn = API_TURN_CLAIM,
     .reply_size = sizeof(struct task_leases),
-    .encode = claim_encode,
-    .keeps = claim_keeps,
+    .encode = api_queue_claim_encode,
+    .keeps = api_queue_claim_keeps,
     .begin = claim_begin,
 };
 

@@ -15,6 +15,13 @@ struct api_queue_claim {
     int64_t wait_us;
 };
 
+/* For the other claim, of a work plan's stages (api_plan.c). */
+int api_queue_claim_worker(struct api *api, const char *text, struct api_queue_claim *c);
+int api_queue_claim_wait(struct api *api, const Weft__V1__Duration *wait,
+                         struct api_queue_claim *c);
+ProtobufCMessage *api_queue_claim_encode(struct arena *a, const void *request, const void *reply);
+bool api_queue_claim_keeps(const void *reply);
+
 extern const struct api_action api_queue_put, api_queue_get, api_queue_list, api_queue_enqueue,
     api_queue_claim, api_queue_pause, api_queue_resume, api_queue_tasks, api_queue_requeue,
     api_queue_purge;

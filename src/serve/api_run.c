@@ -55,7 +55,7 @@ static Weft__V1__Run *run_line(struct arena *a, const struct run_row *run)
     return m;
 }
 
-static Weft__V1__Run *run_show(struct arena *a, const struct run_row *run)
+Weft__V1__Run *api_run_show(struct arena *a, const struct run_row *run)
 {
     Weft__V1__Run *m = run_line(a, run);
 
@@ -63,6 +63,10 @@ static Weft__V1__Run *run_show(struct arena *a, const struct run_row *run)
     API_SET_JSON(m, params, run->params);
     m->dir = codec_text(a, run->dir);
     API_SET(m, max_parallel, run->max_parallel);
+    if (run->version == 0) {
+        API_SET(m, growing, run->growing);
+        API_SET_JSON(m, metadata, run->metadata);
+    }
     return m;
 }
 
@@ -162,7 +166,7 @@ static ProtobufCMessage *get_encode(struct arena *a, const void *request, const 
     const struct get *g = request;
     const struct got *got = reply;
     const struct run_view *view = &got->view;
-    Weft__V1__Run *m = run_show(a, &view->run);
+    Weft__V1__Run *m = api_run_show(a, &view->run);
     bool more;
 
     m->seq = codec_id(a, got->seq);

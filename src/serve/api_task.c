@@ -3,6 +3,7 @@
 
 #include "core/definition.h"
 #include "engine/progress.h"
+#include "serve/api_plan.h"
 
 BATCHER_FUNCTION(call_get, task_get)
 BATCHER_FUNCTION(call_requeue, task_requeue)
@@ -80,6 +81,7 @@ Weft__V1__Task *api_task_show(struct arena *a, const struct task_view *t)
     m->detail = codec_text(a, t->detail);
     API_SET_JSON(m, output, t->output);
     API_LIST(a, m, attempts, t->attempts_n, attempt_show(a, &t->attempts[i]));
+    api_plan_show(a, t, m);
     return m;
 }
 
@@ -94,15 +96,17 @@ static Weft__V1__Group *group_show(struct arena *a, const struct task_group *g)
     API_SET(m, succeeded, g->succeeded);
     m->verdict = codec_text(a, g->verdict);
     API_LIST(a, m, from, g->from_n, codec_text(a, g->from[i]));
+    m->role = codec_text(a, group_role_text(g->role));
+    if (g->cancel_rest)
+        API_SET(m, cancel_rest, true);
+    API_SET_JSON(m, satisfied, g->satisfied);
     return m;
 }
 
-static ProtobufCMessage *get_encode(struct arena *a, const void *request, const void *reply)
+Weft__V1__Task *api_task_whole(struct arena *a, const struct task_details *d)
 {
-    const struct task_details *d = reply;
     Weft__V1__Task *m = api_task_show(a, &d->task);
 
-    (void)request;
     m->run = codec_id(a, d->task.run);
     m->queue = api_word(a, d->task.queue);
     m->key = api_word(a, d->task.key);
@@ -112,7 +116,13 @@ static ProtobufCMessage *get_encode(struct arena *a, const void *request, const 
     m->due_at = codec_time(a, d->task.due_at);
     m->ended_at = codec_time(a, d->task.ended_at);
     API_LIST(a, m, groups, d->groups_n, group_show(a, &d->groups[i]));
-    return &m->base;
+    return m;
+}
+
+static ProtobufCMessage *get_encode(struct arena *a, const void *request, const void *reply)
+{
+    (void)request;
+    return &api_task_whole(a, reply)->base;
 }
 
 const struct api_action api_task_get = {

@@ -173,7 +173,7 @@ bool claim_begin(struct rpc *rpc)
         request->wait_us > 0 && methods_seat(rpc->methods) && !methods_draining(rpc->methods);
     c->wait = (struct hub_wait){
         .seat = methods_seat(rpc->methods),
-        .topic = HUB_QUEUE,
+        .topic = request->claim.run ? HUB_RUNS : HUB_QUEUE,
         .queue = request->claim.queue,
         .until_us = c->until_us,
         .want = request->claim.max,
