@@ -122,7 +122,7 @@ int plan_claim(struct tx *tx, const struct task_claim *req, struct task_leases *
     if (!r)
         r = free_slots(tx, req->worker, &room);
     if (r)
-        return fault(r);
+        return r;
     reply->held = room <= 0;
     if (room <= 0)
         return 0;

@@ -5,7 +5,7 @@ import threading
 import time
 
 import tap
-from plans import FINAL, ONCE, SECONDS_MAX, World, stage, until
+from plans import FINAL, ONCE, SECONDS_MAX, World, refused, stage, until
 from weft.testing import succeed
 from world import on_both_stores
 
@@ -147,6 +147,9 @@ def stages_without_a_type_are_claimed_from_the_run():
     with World() as w:
         plan = w.plan()
         plan.write(checks=["builds"], stages=[stage("one", "", checks=["builds"], args={"n": 1})])
+        for run, worker, code in ((plan.id, "a guest", "invalid_argument"), (plan.id, "77", "worker_lost"),
+                                  ("77", "1", "run_not_found")):
+            refused(w.client.call, code, "POST", f"/v1/runs/{run}:claim", {"worker": worker})
         with w.client.worker("by hand") as worker:
             claim_by_hand(w, plan, worker.id)
 
