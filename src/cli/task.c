@@ -185,6 +185,50 @@ static void add_reason(struct buf *b, const json_t *why)
     buf_byte(b, '\n');
 }
 
+static void add_candidates(struct buf *b, const json_t *candidates)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(candidates, i, one)
+    {
+        int64_t more = format_number(one, "more", 0);
+
+        buf_add(b, STR("    "));
+        if (more)
+            buf_printf(b, "%" PRId64 " more", more);
+        else
+            text_safe(b, format_text(one, "runner"));
+        buf_printf(b, ": " STR_FMT, STR_ARG(format_text(one, "verdict")));
+        if (!more)
+            buf_printf(b, ", %" PRId64 " of %" PRId64 " slots", format_number(one, "load", 0),
+                       format_number(one, "slots", 0));
+        buf_add(b, STR("\n"));
+    }
+}
+
+/* Whom the dispatchers called for a stage, and what each runner's chances were. */
+static void add_dispatches(struct cli *c, struct buf *b, const json_t *why)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(why, "dispatches"), i, one)
+    {
+        buf_add(b, STR("  "));
+        buf_add(b, format_time(&c->arena, format_text(one, "at")));
+        buf_add(b, STR(" to "));
+        text_safe(b, format_text(one, "runner"));
+        buf_printf(b, ": " STR_FMT " ", STR_ARG(format_text(one, "outcome")));
+        text_safe(b, format_text(one, "message"));
+        buf_add(b, STR("\n"));
+        add_candidates(b, json_object_get(one, "candidates"));
+    }
+    if (json_array_size(json_object_get(why, "candidates")))
+        buf_add(b, STR("  runners now:\n"));
+    add_candidates(b, json_object_get(why, "candidates"));
+}
+
 void task_print_why(struct cli *c, const json_t *why)
 {
     struct buf b;
@@ -198,6 +242,7 @@ void task_print_why(struct cli *c, const json_t *why)
     buf_printf(&b, " is " STR_FMT, STR_ARG(format_text(why, "state")));
     add_reason(&b, why);
     add_groups(&b, json_object_get(why, "groups"));
+    add_dispatches(c, &b, why);
     print(c, &b);
     buf_deinit(&b);
 }

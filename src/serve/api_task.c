@@ -2,6 +2,8 @@
 #include "serve/api_task.h"
 
 #include "core/definition.h"
+#include "engine/grant.h"
+#include "engine/plan.h"
 #include "engine/progress.h"
 #include "serve/api_plan.h"
 
@@ -145,22 +147,76 @@ Weft__V1__TaskWhy *api_task_why_line(struct arena *a, const struct task_details 
     return m;
 }
 
+/* Of a stage that runners are called for, with what the dispatchers decided. */
+struct why {
+    struct task_details details;
+    struct grant_why grants;
+};
+
+static int call_why(struct tx *tx, const void *request, void *reply)
+{
+    struct why *w = reply;
+    int r = task_get(tx, request, &w->details);
+    const struct plan_view *plan = r ? NULL : w->details.task.plan;
+
+    if (plan && plan->type.n)
+        r = grant_why(tx, &(struct grant_which){.task = w->details.task.id}, &w->grants);
+    return r;
+}
+
+static Weft__V1__Candidate *candidate_show(struct arena *a, const struct grant_candidate *c)
+{
+    Weft__V1__Candidate *m = API_NEW(a, Weft__V1__Candidate, candidate);
+
+    m->runner = api_word(a, c->runner);
+    m->verdict = codec_text(a, placement_verdict_text(c->verdict));
+    if (c->more) {
+        API_SET(m, more, c->more);
+    } else {
+        API_SET(m, load, c->load);
+        API_SET(m, slots, c->slots);
+    }
+    return m;
+}
+
+static Weft__V1__Dispatch *dispatch_show(struct arena *a, const struct grant_trace *t)
+{
+    Weft__V1__Dispatch *m = API_NEW(a, Weft__V1__Dispatch, dispatch);
+
+    m->at = codec_time(a, t->at);
+    m->runner = api_word(a, t->runner);
+    m->token = codec_id(a, t->token);
+    API_LIST(a, m, candidates, t->n, candidate_show(a, &t->list[i]));
+    if (t->ended) {
+        m->outcome = codec_text(a, retry_outcome_text(t->outcome));
+        m->reason = api_word(a, t->reason);
+        m->message = api_word(a, t->message);
+        m->ended_at = codec_time(a, t->ended_at);
+    }
+    return m;
+}
+
 static ProtobufCMessage *why_encode(struct arena *a, const void *request, const void *reply)
 {
-    const struct task_details *d = reply;
-    Weft__V1__TaskWhy *m = api_task_why_line(a, d);
+    const struct why *w = reply;
+    const struct grant_why *g = &w->grants;
+    Weft__V1__TaskWhy *m = api_task_why_line(a, &w->details);
 
     (void)request;
-    m->run = codec_id(a, d->task.run);
-    API_LIST(a, m, groups, d->groups_n, group_show(a, &d->groups[i]));
+    m->run = codec_id(a, w->details.task.run);
+    if (g->sentence.n)
+        m->text = codec_text(a, g->sentence);
+    API_LIST(a, m, groups, w->details.groups_n, group_show(a, &w->details.groups[i]));
+    API_LIST(a, m, dispatches, g->traces_n, dispatch_show(a, &g->traces[i]));
+    API_LIST(a, m, candidates, g->now_n, candidate_show(a, &g->now[i]));
     return &m->base;
 }
 
 const struct api_action api_task_why = {
     .decode = which_decode,
     .request_size = sizeof(struct task_which),
-    .function = call_get,
-    .reply_size = sizeof(struct task_details),
+    .function = call_why,
+    .reply_size = sizeof(struct why),
     .encode = why_encode,
 };
 

@@ -42,8 +42,26 @@ def a_stage_waits_for_a_runner_that_comes_later_D_16_D_17(store):
         plan.write(checks=["builds"], stages=[stage("one", checks=["builds"])])
         task = plan.task("one")
         tap.equal((task["state"], task.get("attempts", [])), ("READY", []))
-        w.runner()
+        tap.contains(plan.why("one")["text"], 'no runner of type "work" is registered')
+        runner = w.runner()
         plan.wait(one="SUCCEEDED", builds="SUCCEEDED", seconds=5)
+        (decision,) = plan.why("one")["dispatches"]
+        tap.equal((decision["runner"], decision["outcome"]), (runner.name, "succeeded"))
+
+
+@tap.case
+def every_decision_is_told_with_what_was_said_of_each_runner():
+    with World() as w:
+        plan = w.plan()
+        w.runner(name="no", script=["refuse"])
+        plan.write(stages=[stage("one", labels={"os": "linux"}, retry={"max_attempts": 1})])
+        told = {c["runner"]: c["verdict"] for c in plan.why("one")["candidates"]}
+        tap.equal(told, {"no": "label_missing"})
+        w.runner(name="yes", labels={"os": "linux"})
+        plan.wait(one="SUCCEEDED")
+        (decision,) = plan.why("one")["dispatches"]
+        told = {c["runner"]: c["verdict"] for c in decision["candidates"]}
+        tap.equal(told, {"no": "label_missing", "yes": "chosen"})
 
 
 @tap.case

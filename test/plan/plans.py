@@ -114,6 +114,9 @@ class Plan:
                 t["state"] in wanted[name] for name, t in tasks.items()) else None
         return until(seen, lambda: self.explain(*wanted), seconds)
 
+    def why(self, name):
+        return self.client.call("GET", f"/v1/tasks/{self.task(name)['id']}:why")
+
     def explain(self, *names):
         return {name: (t["state"], t.get("reason"), t.get("detail"), t.get("attempts"))
                 for name, t in self.query(*names).items()}
