@@ -194,6 +194,13 @@ static int read_rules(struct tx *tx, const struct lane_entry *list, size_t n,
     return queue_rules_read(tx, names, n, ret);
 }
 
+static int by_task(const void *a, const void *b)
+{
+    const struct lane_entry *x = a, *y = b;
+
+    return (x->task > y->task) - (x->task < y->task);
+}
+
 int lane_enter(struct tx *tx, struct lane_entry *list, size_t n)
 {
     struct queue_rules rules;
@@ -202,6 +209,7 @@ int lane_enter(struct tx *tx, struct lane_entry *list, size_t n)
 
     if (n == 0)
         return 0;
+    qsort(list, n, sizeof(*list), by_task);
     r = read_rules(tx, list, n, &rules);
     if (!r)
         r = lane_assign(tx, &rules, list, n);

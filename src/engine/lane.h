@@ -34,7 +34,8 @@ struct lane_entry {
 
 /* Give READY tasks, in the order of the list, places, and turns where theirs is 0. */
 int lane_assign(struct tx *tx, const struct queue_rules *rules, struct lane_entry *list, size_t n);
-/* The same for tasks that became READY, and are written already. */
+/* The same for tasks that became READY, and are written already: those that come together, in the
+ * order of their ids. The list is sorted. */
 int lane_enter(struct tx *tx, struct lane_entry *list, size_t n);
 /* Tasks that had places have ended; those that waited for them can be claimed. */
 int lane_leave(struct tx *tx, const struct lane_entry *list, size_t n);

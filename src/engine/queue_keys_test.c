@@ -248,6 +248,30 @@ static void keys_take_turns(void **state)
     CLAIM(w, 2, b1, c1);
 }
 
+static void what_comes_back_together_keeps_its_order(void **state)
+{
+    struct world *w = world(state);
+    struct task_leases l;
+    struct task_codes codes;
+    int64_t first, second;
+
+    start(w);
+    first = ADD(w, .key = STR("a"));
+    second = ADD(w, .key = STR("a"));
+    l = world_claim_queue(w, "mail", 2);
+    assert_int_equal(l.n, 2);
+    /* They have no turns yet, and are given back the later one first. */
+    PUT(w, FAIR, .fair = true);
+    const struct lease_ref refs[] = {
+        {second, l.list[1].token},
+        {first,  l.list[0].token},
+    };
+    DO(w, task_release(&w->tx, &(struct task_release){refs, 2}, &codes));
+    CLAIM(w, 1, first);
+    CLAIM(w, 1, second);
+    world_healthy(w);
+}
+
 static void promotion_gives_turns_and_places(void **state)
 {
     struct world *w = world(state);
@@ -492,6 +516,7 @@ int main(void)
         ENGINE_TESTS(a_retry_keeps_its_place),
         ENGINE_TESTS(a_limit_of_keys_can_change),
         ENGINE_TESTS(keys_take_turns),
+        ENGINE_TESTS(what_comes_back_together_keeps_its_order),
         ENGINE_TESTS(promotion_gives_turns_and_places),
         ENGINE_TESTS(leases_of_a_queue_are_limited),
         ENGINE_TESTS(a_rate_is_kept),

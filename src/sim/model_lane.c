@@ -8,6 +8,8 @@
  */
 #include "sim/model_rows.h"
 
+#include <stdlib.h>
+
 static bool same_key(const struct m_task *a, const struct m_task *b)
 {
     return a->queue == b->queue && str_eq(a->key, b->key);
@@ -123,10 +125,19 @@ static void give_turns(const struct model *m)
             m->entering[i]->turn = turns[i];
 }
 
+static int by_id(const void *a, const void *b)
+{
+    const struct m_task *x = *(struct m_task *const *)a, *y = *(struct m_task *const *)b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
 void model_lane_settle(struct model *m)
 {
     if (m->leaving_n + m->entering_n == 0)
         return;
+    /* Those that come back together do so in the order in which they first came. */
+    qsort(m->entering, m->entering_n, sizeof(struct m_task *), by_id);
     for (size_t i = 0; i < m->leaving_n; i++)
         leave(m, m->leaving[i]);
     give_turns(m);
