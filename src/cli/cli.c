@@ -163,6 +163,20 @@ int cli_id(struct cli *c, const char *what, const char *text, int64_t *ret)
     return 0;
 }
 
+int cli_token(struct cli *c, const char *text)
+{
+    struct str s = str_of(text);
+    int64_t task = 0, number = 0;
+    size_t dot;
+
+    if (!str_find(s, '.', &dot) || !str_int64(str_sub(s, 0, dot), &task) ||
+        !str_int64(str_sub(s, dot + 1, s.n), &number) || task < 1 || number < 1)
+        return cli_refuse(c, CODE_INVALID,
+                          STR_FMT " is no token: weft queue claim gives them, such as 12.345",
+                          STR_ARG(sentence_quote(&c->arena, s)));
+    return 0;
+}
+
 /* ---- JSON on the way out ---- */
 
 /* jansson writes some characters raw that a terminal acts on; within JSON they can only stand in

@@ -210,6 +210,8 @@ const char *cli_setting(const char *name);
 
 /* An id as the user gave it: digits. 0, or the exit status after saying what it should be. */
 int cli_id(struct cli *c, const char *what, const char *text, int64_t *ret);
+/* Whether that is the token of a lease, "TASK.NUMBER"; likewise. */
+int cli_token(struct cli *c, const char *text);
 
 /* Print what one command found: `-o json` as it is, `-o jsonl` on one line. */
 void cli_json(struct cli *c, const json_t *value);

@@ -251,8 +251,12 @@ static int tell_results(struct cli *c, const json_t *results, const char *done)
 static int end_leases(struct cli *c, const char *method, json_t *request, const char *done)
 {
     json_t *reply;
-    int status = cli_connect(c, CLI_EXISTING);
+    int status = 0;
 
+    for (size_t i = 0; i < c->args_n && !status; i++)
+        status = cli_token(c, c->args[i]);
+    if (!status)
+        status = cli_connect(c, CLI_EXISTING);
     if (status) {
         json_decref(request);
         return status;

@@ -505,6 +505,8 @@ def work_through_a_queue(w):
     tap.equal(w.weft("queue", "release", back).returncode, 0)
     tap.equal(w.weft("queue", "complete", bad).returncode, 4, "another content")
     dead = w.json("queue", "dead", "mail")["tasks"]
+    tap.equal(w.weft("queue", "complete", "77.88").returncode, 4, "never given")
+    tap.equal(w.weft("queue", "complete", back, "x").returncode, 2, "no token")
     tap.equal([(d["id"], d["message"]) for d in dead], [(added[1], "no such address")])
     tap.equal(w.json("queue", "requeue", "mail", added[1], "--payload", "7")["requeued"], 1)
     counts = w.json("queue", "status", "mail")["counts"]
