@@ -41,8 +41,9 @@ struct worker {
     int64_t wait_us; /* before the next try, where the store is in the way */
     unsigned tries, reruns;
     struct store_watch watch;
-    bool troubled; /* it has said so */
-    bool busy;     /* it has a batch; under the lock */
+    bool busy; /* it has a batch; under the lock */
+    /* It has had no answer since it said so. Another clears it only while this has no batch. */
+    bool troubled;
 };
 
 struct batcher {
@@ -66,7 +67,7 @@ struct batcher {
     struct batcher_stats stats;
     enum code trouble;
     char trouble_text[BATCHER_TROUBLE_BYTES];
-    bool silent; /* which was said */
+    int64_t silent_since; /* monotonic, as it was said; 0: it answers */
 };
 
 enum code batcher_code(int fault)
@@ -240,24 +241,40 @@ static bool wait_a_while(struct batcher *b, int64_t wait_us)
     return go_on;
 }
 
-static void set_trouble(struct worker *w, enum code code, struct str text)
-{
-    struct batcher *b = w->batcher;
-    struct buf out;
-    bool changed;
+/* Trouble. It lasts until the store answers: whom it kept waiting may have given up before. */
 
-    w->troubled = code != CODE_OK;
-    pthread_mutex_lock(&b->lock);
-    changed = b->trouble != code;
+static void trouble_put(struct batcher *b, enum code code, struct str text)
+{
+    struct buf out;
+
     b->trouble = code;
     buf_fixed(&out, b->trouble_text, sizeof(b->trouble_text));
     buf_add(&out, str_sub(text, 0, sizeof(b->trouble_text) - 1));
+}
+
+static enum log_level trouble_level(const struct batcher *b, enum log_level level)
+{
+    return b->says_trouble ? level : LOG_DEBUG;
+}
+
+static void trouble_say(const struct batcher *b, enum code code, struct str text)
+{
+    log_say(trouble_level(b, code == CODE_OK ? LOG_INFO : LOG_ERROR), "store_trouble",
+            LOG_TEXT("code", code_text(code)), LOG_TEXT("text", text));
+}
+
+static void trouble_begins(struct worker *w, enum code code, struct str text)
+{
+    struct batcher *b = w->batcher;
+    bool changed;
+
+    pthread_mutex_lock(&b->lock);
+    w->troubled = true;
+    changed = b->trouble != code;
+    trouble_put(b, code, text);
     pthread_mutex_unlock(&b->lock);
     if (changed)
-        log_say(!b->says_trouble  ? LOG_DEBUG
-                : code == CODE_OK ? LOG_INFO
-                                  : LOG_ERROR,
-                "store_trouble", LOG_TEXT("code", code_text(code)), LOG_TEXT("text", text));
+        trouble_say(b, code, text);
 }
 
 /* The longest of those that have a batch. Under the lock. */
@@ -274,43 +291,80 @@ static int64_t silence(const struct batcher *b)
     return longest;
 }
 
+/* Connections in trouble that have a batch are to find out themselves whether it is over. Under the
+ * lock. */
+static bool others_troubled(struct batcher *b)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < b->workers_n; i++) {
+        struct worker *w = &b->workers[i];
+
+        if (!w->busy)
+            w->troubled = false;
+        any |= w->troubled;
+    }
+    return any;
+}
+
+static void trouble_ends(struct worker *w)
+{
+    struct batcher *b = w->batcher;
+    bool trouble_over, silence_over;
+
+    pthread_mutex_lock(&b->lock);
+    w->troubled = false;
+    atomic_store(&w->watch.alive_us, clock_monotonic());
+    trouble_over = b->trouble != CODE_OK && !others_troubled(b);
+    if (trouble_over)
+        trouble_put(b, CODE_OK, STR(""));
+    silence_over = b->silent_since && silence(b) < BATCHER_SILENT_US;
+    if (silence_over)
+        b->silent_since = 0;
+    pthread_mutex_unlock(&b->lock);
+    if (trouble_over)
+        trouble_say(b, CODE_OK, STR(""));
+    if (silence_over)
+        log_say(trouble_level(b, LOG_INFO), "store_silent",
+                LOG_TEXT("text", STR("the store answers again")));
+}
+
 #define SILENT_TEXT "the store has not answered for %.1f s"
 
 /* The log hears once that the store is silent, and once that it is not any more. */
 int64_t batcher_silence_us(struct batcher *b)
 {
     struct arena a = {0};
-    bool changed;
+    bool begins;
     int64_t us;
 
     pthread_mutex_lock(&b->lock);
     us = silence(b);
-    changed = b->silent != (us >= BATCHER_SILENT_US);
-    b->silent = us >= BATCHER_SILENT_US;
+    begins = us >= BATCHER_SILENT_US && !b->silent_since;
+    if (begins)
+        b->silent_since = clock_monotonic() - us;
     pthread_mutex_unlock(&b->lock);
-    if (changed)
-        log_say(!b->says_trouble         ? LOG_DEBUG
-                : us < BATCHER_SILENT_US ? LOG_INFO
-                                         : LOG_ERROR,
-                "store_silent",
-                LOG_TEXT("text", us < BATCHER_SILENT_US
-                                     ? STR("the store answers again")
-                                     : str_printf(&a, SILENT_TEXT, (double)us / CLOCK_S)));
+    if (begins)
+        log_say(trouble_level(b, LOG_ERROR), "store_silent",
+                LOG_TEXT("text", str_printf(&a, SILENT_TEXT, (double)us / CLOCK_S)));
     arena_deinit(&a);
     return us;
 }
 
 enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYTES])
 {
-    int64_t us = batcher_silence_us(b);
+    int64_t silent_since;
     enum code code;
 
+    batcher_silence_us(b);
     pthread_mutex_lock(&b->lock);
     code = b->trouble;
     memcpy(out, b->trouble_text, BATCHER_TROUBLE_BYTES);
+    silent_since = b->silent_since;
     pthread_mutex_unlock(&b->lock);
-    if (code == CODE_OK && us >= BATCHER_SILENT_US) {
-        snprintf(out, BATCHER_TROUBLE_BYTES, SILENT_TEXT, (double)us / CLOCK_S);
+    if (code == CODE_OK && silent_since) {
+        snprintf(out, BATCHER_TROUBLE_BYTES, SILENT_TEXT,
+                 (double)(clock_monotonic() - silent_since) / CLOCK_S);
         code = CODE_STORE_UNAVAILABLE;
     }
     return code;
@@ -450,9 +504,10 @@ static int64_t overcome(struct worker *w, int r, enum remedy remedy)
                 LOG_TEXT("text", store_says(w)), LOG_TEXT("way", str_of(fault_take())));
     fault_take();
     answer_impatient(batch, &o);
+    if (batch->n || w->troubled)
+        trouble_begins(w, o.code, store_says(w));
     if (!batch->n)
         return 0;
-    set_trouble(w, o.code, store_says(w));
     if (batch->in_doubt || batch->n >= b->batch_max)
         answer_impatient_waiting(b, &o);
     w->wait_us = step * 2 < WAIT_US_MAX ? step * 2 : WAIT_US_MAX;
@@ -511,6 +566,7 @@ static void answer_all(struct worker *w)
     b->stats.commits++;
     b->stats.sizes[size_class(batch->n)]++;
     pthread_mutex_unlock(&b->lock);
+    trouble_ends(w);
     batch->n = batch->bytes = 0;
     batcher_home_deliver(&batch->requests);
 }
@@ -549,8 +605,6 @@ static int64_t try_batch(struct worker *w)
 static void end_batch(struct worker *w)
 {
     w->batch.in_doubt = false;
-    if (w->troubled)
-        set_trouble(w, CODE_OK, STR(""));
     pthread_mutex_lock(&w->batcher->lock);
     w->batcher->busy--;
     w->busy = false;

@@ -184,8 +184,8 @@ bool batcher_withdraw(struct batcher *b, struct batcher_request *q, enum code co
 /* How long the store has given no sign of life while a request of ours waits for it. Any thread. */
 int64_t batcher_silence_us(struct batcher *b);
 
-/* What keeps requests waiting at this moment: a code and the store's sentence (cut to fit), or
- * CODE_OK and no text. Any thread. */
+/* What keeps requests waiting, or kept the last of them until it gave up: a code and the store's
+ * sentence (cut to fit), or CODE_OK and no text once the store has answered. Any thread. */
 enum code batcher_trouble(struct batcher *b, char out[static BATCHER_TROUBLE_BYTES]);
 
 #define BATCHER_SIZES_N 11 /* 1 … BATCHER_REQUESTS_MAX, doubled */

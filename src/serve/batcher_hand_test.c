@@ -19,6 +19,9 @@ BATCHER_FUNCTION(call_put, queue_put)
 struct made {
     int begin, statement, commit, settle;
     bool done;
+    int64_t silent_us; /* before it says so; meanwhile somebody looks at the batcher */
+    struct clock_simulated *clock;
+    struct batcher *looked_at;
     size_t ran; /* transactions that the batcher told of */
 };
 
@@ -32,7 +35,14 @@ static int take(int *what)
 
 static int begin(void *context)
 {
-    return take(&((struct made *)context)->begin);
+    struct made *m = context;
+
+    if (m->silent_us) {
+        m->clock->monotonic += m->silent_us;
+        m->silent_us = 0;
+        assert_true(batcher_silence_us(m->looked_at) >= BATCHER_SILENT_US);
+    }
+    return take(&m->begin);
 }
 
 static int statement(void *context)
@@ -205,6 +215,125 @@ static void a_store_that_is_away_is_not_waited_for_in_the_end(void **state)
     assert_true(f->answered && f->q.answer.code == CODE_STORE_UNAVAILABLE);
 }
 
+static enum code trouble(struct fixture *f)
+{
+    char text[BATCHER_TROUBLE_BYTES];
+    enum code code = batcher_trouble(f->b, text);
+
+    assert_int_equal(code != CODE_OK, text[0] != 0);
+    return code;
+}
+
+static void fail_once(struct fixture *f, int r)
+{
+    int64_t wait_us;
+
+    f->made.begin = r;
+    assert_true(batcher_turn(f->b, &wait_us) && wait_us > 0 && !f->answered);
+    assert_int_equal(trouble(f), CODE_STORE_UNAVAILABLE);
+}
+
+static void answer_well(struct fixture *f)
+{
+    int64_t wait_us;
+
+    assert_true(batcher_turn(f->b, &wait_us));
+    assert_true(f->answered && wait_us == 0 && f->q.answer.code == CODE_OK);
+    assert_int_equal(trouble(f), CODE_OK);
+    batcher_release(&f->q);
+}
+
+/* Nobody waits for the store any more, which has not come back by that. */
+static void trouble_lasts_until_the_store_answers(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t after_us, deadline_us; /* from the post */
+        int fault;
+        enum code withdrawn, code, trouble;
+    } rows[] = {
+        {.name = "its patience is over",
+         .after_us = 11 * CLOCK_S,
+         .fault = -ECONNRESET,
+         .code = CODE_STORE_UNAVAILABLE,
+         .trouble = CODE_STORE_UNAVAILABLE},
+        {.name = "its time is over",
+         .after_us = 2 * CLOCK_S,
+         .deadline_us = CLOCK_S,
+         .code = CODE_DEADLINE_EXCEEDED,
+         .trouble = CODE_STORE_UNAVAILABLE},
+        {.name = "its caller has gone",
+         .withdrawn = CODE_CANCELLED,
+         .code = CODE_CANCELLED,
+         .trouble = CODE_STORE_UNAVAILABLE   },
+        {.name = "it is another trouble now",
+         .fault = -EROFS,
+         .code = CODE_STORE_READ_ONLY,
+         .trouble = CODE_STORE_READ_ONLY               },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t wait_us;
+
+        post(f);
+        if (rows[i].deadline_us)
+            f->q.deadline_us = clock_monotonic() + rows[i].deadline_us;
+        fail_once(f, -ECONNRESET);
+        f->clock.monotonic += rows[i].after_us;
+        f->made.begin = rows[i].fault;
+        if (rows[i].withdrawn)
+            batcher_withdraw(f->b, &f->q, rows[i].withdrawn);
+        assert_true(batcher_turn(f->b, &wait_us) && wait_us == 0);
+        if (!f->answered || f->q.answer.code != rows[i].code || trouble(f) != rows[i].trouble)
+            fail_msg("%s: %s, trouble %s", rows[i].name, code_text(f->q.answer.code),
+                     code_text(trouble(f)));
+        batcher_release(&f->q);
+        post(f);
+        answer_well(f);
+    }
+}
+
+/* Who is given up in the end has had no answer of the store's. */
+static void a_store_that_is_given_up_is_not_well(void **state)
+{
+    struct fixture *f = *state;
+
+    post(f);
+    fail_once(f, -ECONNRESET);
+    f->made.begin = -ECONNRESET;
+    batcher_stop(f->b);
+    assert_int_equal(f->q.answer.code, CODE_STORE_UNAVAILABLE);
+    assert_int_equal(trouble(f), CODE_STORE_UNAVAILABLE);
+}
+
+/* One that says nothing until its server is given up: what comes next finds it as silent. */
+static void a_silent_store_is_in_trouble_until_it_answers(void **state)
+{
+    struct fixture *f = *state;
+    char text[BATCHER_TROUBLE_BYTES];
+    int64_t wait_us;
+
+    f->made.clock = &f->clock;
+    f->made.looked_at = f->b;
+    f->made.silent_us = 35 * CLOCK_S;
+    f->made.begin = -ECONNRESET;
+    post(f);
+    assert_true(batcher_turn(f->b, &wait_us) && wait_us == 0);
+    assert_int_equal(f->q.answer.code, CODE_STORE_UNAVAILABLE);
+    assert_int_equal(batcher_silence_us(f->b), 0); /* nobody waits */
+    f->clock.monotonic += CLOCK_S;
+    assert_int_equal(batcher_trouble(f->b, text), CODE_STORE_UNAVAILABLE);
+    assert_string_equal(text, "the store has not answered for 36.0 s");
+    batcher_release(&f->q);
+    post(f);
+    fail_once(f, -ECONNRESET);
+    answer_well(f);
+    post(f);
+    f->made.silent_us = 6 * CLOCK_S;
+    answer_well(f);
+}
+
 /* A machine or a server that has nothing left is no mistake of weft's, and is told as what it is.
  */
 static void what_is_used_up_is_told(void **state)
@@ -235,6 +364,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_fault_is_waited_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_commit_in_doubt_is_asked_about, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_used_up_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(trouble_lasts_until_the_store_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_store_that_is_given_up_is_not_well, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_silent_store_is_in_trouble_until_it_answers, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_store_that_is_away_is_not_waited_for_in_the_end, set_up,
                                         tear_down),
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who waits: how many may, how long, and until the caller has gone. */
 #include <errno.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "serve/batcher_testing.h"
@@ -163,6 +164,69 @@ static void what_waits_for_the_store_is_withdrawn(void **state)
     sem_destroy(&go_on);
 }
 
+static int lost(struct tx *tx, const void *request, void *reply)
+{
+    (void)tx;
+    (void)request;
+    (void)reply;
+    return -ECONNRESET;
+}
+
+static enum code trouble_of(struct batcher *b)
+{
+    char text[BATCHER_TROUBLE_BYTES];
+
+    return batcher_trouble(b, text);
+}
+
+/* The connection in trouble may take it along, and is the wrong one. */
+static void ask_another(struct batcher *b)
+{
+    const char *name = "x";
+    bool found;
+    struct batcher_request q = {.function = batcher_testing_get,
+                                .request = &name,
+                                .reply = &found,
+                                .reply_size = sizeof(found)};
+
+    do
+        batcher_call(b, &q);
+    while (q.answer.code == CODE_STORE_UNAVAILABLE);
+    assert_int_equal(q.answer.code, CODE_OK);
+    batcher_release(&q);
+}
+
+/* What another connection hears says nothing of one that still waits, and all of one that does not.
+ */
+static void trouble_is_over_with_the_last_connection_that_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct batcher_options o = {
+        .name = "readers", .connections = 2, .store = {.url = str_of(f->url), .mode = STORE_READ}
+    };
+    struct group_test *g = batcher_testing_make(&(struct put){0}, 1, BATCHER_FOR_EVER, NULL);
+    struct batcher *readers;
+
+    assert_false(batcher_testing_has(f->writer, "x"));
+    assert_int_equal(batcher_new(&o, &readers), 0);
+    g->requests[0].function = lost;
+    batcher_post(readers, &(struct batcher_request *){&g->requests[0]}, 1);
+    while (trouble_of(readers) == CODE_OK)
+        sched_yield();
+    for (int i = 0; i < 10; i++) {
+        ask_another(readers);
+        assert_int_equal(trouble_of(readers), CODE_STORE_UNAVAILABLE);
+    }
+    batcher_withdraw(readers, &g->requests[0], CODE_CANCELLED);
+    sem_wait(&g->all);
+    assert_int_equal(trouble_of(readers), CODE_STORE_UNAVAILABLE);
+    do
+        ask_another(readers);
+    while (trouble_of(readers) != CODE_OK);
+    batcher_testing_free(g);
+    batcher_free(readers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +235,7 @@ int main(void)
         BATCHER_TEST(what_is_withdrawn_is_not_begun),
         BATCHER_TEST(what_runs_is_not_withdrawn),
         BATCHER_TEST(what_waits_for_the_store_is_withdrawn),
+        BATCHER_TEST(trouble_is_over_with_the_last_connection_that_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

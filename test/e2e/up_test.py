@@ -402,6 +402,7 @@ def a_start_in_vain_bears_signals():
         begun = time.monotonic()
         p.interrupt(signal.SIGTERM)
         tap.equal((p.end(), time.monotonic() - begun < 2), (0, True))
+        tap.equal("store_trouble" in p.err, False, p.err)  # it is not over
 
 
 @tap.case
@@ -504,9 +505,9 @@ def work_through_a_queue(w):
     tap.equal(w.weft("queue", "fail", bad, "-m", "no such address").returncode, 0)
     tap.equal(w.weft("queue", "release", back).returncode, 0)
     tap.equal(w.weft("queue", "complete", bad).returncode, 4, "another content")
-    dead = w.json("queue", "dead", "mail")["tasks"]
     tap.equal(w.weft("queue", "complete", "77.88").returncode, 4, "never given")
     tap.equal(w.weft("queue", "complete", back, "x").returncode, 2, "no token")
+    dead = w.json("queue", "dead", "mail")["tasks"]
     tap.equal([(d["id"], d["message"]) for d in dead], [(added[1], "no such address")])
     tap.equal(w.json("queue", "requeue", "mail", added[1], "--payload", "7")["requeued"], 1)
     counts = w.json("queue", "status", "mail")["counts"]
