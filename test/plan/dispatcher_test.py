@@ -50,6 +50,20 @@ def a_stage_waits_for_a_runner_that_comes_later_D_16_D_17(store):
 
 
 @tap.case
+def scar_19_three_runners_that_refuse_stand_in_the_trace():
+    with World() as w:
+        plan = w.plan()
+        for n in range(3):
+            w.runner(name=f"no{n}", script=["refuse"])
+        plan.write(stages=[stage("one")])
+        until(lambda: len(plan.why("one").get("dispatches", [])) >= 3, "three decisions")
+        told = plan.why("one")["dispatches"][-3:]
+        tap.equal({d["runner"] for d in told}, {"no0", "no1", "no2"})
+        tap.equal({d.get("outcome") for d in told}, {"rejected"})
+        tap.equal(plan.task("one")["state"] in ("READY", "DELAYED"), True)
+
+
+@tap.case
 def every_decision_is_told_with_what_was_said_of_each_runner():
     with World() as w:
         plan = w.plan()
@@ -124,7 +138,7 @@ def a_runner_that_hangs_stops_nobody_else():
 
 
 @tap.case
-def a_runner_that_does_not_accept_in_time_is_left_D_47():
+def scar_18_a_runner_that_does_not_accept_in_time_is_left_D_47():
     with World() as w:
         hung = w.runner(name="hung", script=["hang"])
         plan = w.plan()
