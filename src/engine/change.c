@@ -379,7 +379,8 @@ int change_settle_run(struct tx *tx, struct run_row *run)
 
     if (run->open > 0 || run->growing || run_final(run->state))
         return 0;
-    r = count_cancelled(tx, run->id, &core.cancelled);
+    /* Of a plan, what was cancelled without the run was not needed any more. */
+    r = run->version == 0 ? 0 : count_cancelled(tx, run->id, &core.cancelled);
     if (r)
         return fault(r);
     r = run_move(&core, RUN_EVENT_ENDED, NULL);

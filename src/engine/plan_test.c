@@ -465,7 +465,7 @@ static void one_of_two(void **state)
     d = world_task(w, run, "c");
     CHECK_TEXT(d.groups[0].satisfied, "[\"b\"]");
     do_stage(w, run, "c", OUTCOME_SUCCEEDED);
-    seal(w, run);
+    assert_int_equal(seal(w, run), RUN_SUCCEEDED);
     world_healthy(w);
 }
 
