@@ -459,7 +459,8 @@ void hub_sleep(struct hub_wait *w, const struct hub_found *found)
     if (w->news || later)
         rouse(h, w, later);
     pthread_mutex_unlock(&h->lock);
-    if (!seat->armed_us || next < seat->armed_us)
+    /* A place without a time leaves the timer to the others. */
+    if (next && (!seat->armed_us || next < seat->armed_us))
         seat_arm(seat, next);
 }
 

@@ -408,6 +408,19 @@ static void who_looks_by_itself_needs_no_net(void **state)
     tear_down(&own);
 }
 
+/* What wants no time of the seat's timer takes it from nobody. */
+static void who_looks_by_itself_leaves_others_their_time(void **state)
+{
+    struct fixture *f = *state;
+
+    sleep_one(f, 0, &(struct hub_found){.due_us = clock_monotonic() + 20 * CLOCK_MS});
+    f->waits[1].queue = STR("other");
+    f->waits[1].looks_us = CLOCK_S;
+    sleep_one(f, 1, NULL);
+    run_until_woken(f);
+    assert_string_equal(f->order, "0 ");
+}
+
 /* Claimers on two loops, and threads that commit: everything is taken, though there is no net. */
 #define STORM_TASKS    20000
 #define STORM_CLAIMERS 32
@@ -576,6 +589,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(others_hear_of_what_is_committed_here, set_up, tear_down),
         cmocka_unit_test(the_net_wakes_who_sleeps_long),
         cmocka_unit_test(who_looks_by_itself_needs_no_net),
+        cmocka_unit_test_setup_teardown(who_looks_by_itself_leaves_others_their_time, set_up,
+                                        tear_down),
         cmocka_unit_test(no_wake_up_is_lost),
     };
 
