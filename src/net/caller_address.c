@@ -108,7 +108,8 @@ int caller_address_parse(struct str text, struct caller_address *ret, const char
         return bad(ret_why, "has a port that is no number from 1 to 65535");
     if (host.n == 0 || host.n > CALLER_ADDRESS_HOST_BYTES_MAX)
         return bad(ret_why, "has no host, or one of more than 253 bytes");
-    if (!bracketed && !is_name(host))
+    /* A zone ("fe80::1%eth0") is any text to libuv, and no part of what a certificate is for. */
+    if (bracketed ? str_find(host, '%', NULL) : !is_name(host))
         return bad(ret_why, "has a host that is no name and no address");
     memcpy(a.host, host.p, host.n);
     memcpy(a.port, port.p, port.n);

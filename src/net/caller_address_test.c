@@ -52,6 +52,8 @@ static void what_is_no_address_is_refused(void **state)
         {"http://runner:80/a/", "has a port that is no number from 1 to 65535"},
         {":80",                 "has no host, or one of more than 253 bytes"  },
         {"[]:80",               "has no host, or one of more than 253 bytes"  },
+        {"[fe80::1%lo]:80",     "has a host that is no name and no address"   },
+        {"[::1%a\r\nb: c]:80",  "has a host that is no name and no address"   },
         {"[::x]:80",            "has a host that is no name and no address"   },
         {"a b:80",              "has a host that is no name and no address"   },
         {"user@runner:80",      "has a host that is no name and no address"   },
