@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/api_run_watch.h"
 
+#include <assert.h>
+
 #include "core/definition.h"
 #include "engine/event.h"
 #include "engine/run.h"
@@ -118,6 +120,7 @@ static void woken(struct hub_wait *wait)
 
 static void leave(struct watch *w)
 {
+    assert(!w->asked); /* or the store's thread would write into what is freed */
     hub_forget(&w->wait, 0);
     arena_deinit(&w->messages);
 }
@@ -138,6 +141,9 @@ static void go_on(struct rpc *rpc)
     struct watch *w = rpc->state;
     const struct page *p = rpc->reply;
 
+    /* It was woken before this turn came, and ends when the store has answered. */
+    if (w->asked)
+        return;
     if (rpc->cancelled) {
         leave(w);
         rpc_end_cancelled(rpc);

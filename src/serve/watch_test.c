@@ -106,6 +106,29 @@ static void who_does_not_pull_gets_no_more(void **state)
     calls_testing_deinit(&c);
 }
 
+/* The client goes in the turn of the loop in which there are news. */
+static void who_is_woken_as_it_leaves_hears_no_more(void **state)
+{
+    struct calls_testing_call watch;
+    struct calls_testing c;
+    const char *run;
+
+    calls_testing_init(&c, state);
+    run = start_run(&c);
+    calls_testing_start(&c, &watch, "runs.watch", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    calls_testing_wait_messages(&watch, 2);
+    /* Behind these reads it has looked, and sleeps. */
+    for (size_t i = 0; i < 2; i++)
+        calls_testing_ok(&c, "runs.get", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    watch.call.cancel(&watch.call);
+    hub_all(c.hub);
+    calls_testing_wait(&watch);
+    assert_int_equal(watch.call.code, CODE_CANCELLED);
+    calls_testing_end(&watch);
+    calls_testing_settle(&c);
+    calls_testing_deinit(&c);
+}
+
 BATCHER_FUNCTION(do_register, worker_register)
 BATCHER_FUNCTION(do_claim, task_claim)
 
@@ -175,6 +198,7 @@ int main(void)
         STORE_TESTS(a_run_is_watched_to_its_end),
         STORE_TESTS(a_watcher_may_ask_for_kinds_and_tasks),
         STORE_TESTS(who_does_not_pull_gets_no_more),
+        STORE_TESTS(who_is_woken_as_it_leaves_hears_no_more),
         STORE_TESTS(a_log_is_followed_while_it_is_written),
     };
 
