@@ -273,17 +273,22 @@ static void put_sides(struct plan_edit *e)
     }
 }
 
-static int write_rows(struct plan_edit *e)
+int plan_edit_drop(struct plan_edit *e)
 {
-    struct sets edges = e->drops, wanted = e->drops, groups = e->drops;
+    struct sets edges = e->drops, wanted = e->drops;
     int r = sets_run(&edges, e->tx, STMT_plan_needs_edges, 1, NULL);
 
     if (!r)
         r = sets_run(&wanted, e->tx, STMT_plan_needs_wanted, 1, NULL);
     if (!r)
-        r = sets_run(&groups, e->tx, STMT_plan_needs_drop, 1, NULL);
-    if (!r)
-        r = sets_run(&e->tasks, e->tx, STMT_task_add, 18, NULL);
+        r = sets_run(&e->drops, e->tx, STMT_plan_needs_drop, 1, NULL);
+    return r ? fault(r) : 0;
+}
+
+static int write_rows(struct plan_edit *e)
+{
+    int r = sets_run(&e->tasks, e->tx, STMT_task_add, 18, NULL);
+
     if (!r)
         r = sets_run(&e->extras, e->tx, STMT_plan_task_add, 7, NULL);
     if (!r)

@@ -59,6 +59,8 @@ size_t plan_wish_ids(const struct plan_wish *w);
 int plan_wish_apply(struct plan_edit *e, const struct plan_wish *w);
 /* The edges of its assignments, after all checks of the write have their groups. */
 int plan_wish_assign(struct plan_edit *e, const struct plan_wish *w);
+/* What tasks that are edited waited for leaves, before others look at what waits for what. */
+int plan_edit_drop(struct plan_edit *e);
 /* Write what was gathered, and make the moves that follow. */
 int plan_edit_write(struct plan_edit *e);
 

@@ -542,6 +542,28 @@ static void cycles(void **state)
     world_healthy(w);
 }
 
+/* What an edit takes away closes no cycle with what the same write adds. */
+static void edges_that_leave_make_no_cycle(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_stage turned[] = {stage(w, "a", "late", ""), stage(w, "b", "a", "")};
+    struct plan_stage freed[] = {stage(w, "c", "", ""), stage(w, "d", "c", "")};
+
+    write_stage(w, run, stage(w, "a", "b", ""));
+    write_stage(w, run, stage(w, "b", "late", ""));
+    write_all(w, run, NULL, 0, turned, 2);
+    write_stage(w, run, stage(w, "c", "d", ""));
+    write_all(w, run, NULL, 0, freed, 2);
+    CHECK_STATE(w, run, "c", "READY");
+    CHECK_STATE(w, run, "d", "BLOCKED");
+    write_stage(w, run, stage(w, "late", "", ""));
+    do_stage(w, run, "late", OUTCOME_SUCCEEDED);
+    CHECK_STATE(w, run, "a", "READY");
+    CHECK_STATE(w, run, "b", "BLOCKED");
+    world_healthy(w);
+}
+
 static int write_late(struct tx *tx, const void *req, void *reply)
 {
     return plan_write(tx, req, reply);
@@ -998,6 +1020,7 @@ int main(void)
         ENGINE_TESTS(late_binding),
         ENGINE_TESTS(editing),
         ENGINE_TESTS(cycles),
+        ENGINE_TESTS(edges_that_leave_make_no_cycle),
         ENGINE_TEST(two_writers_make_no_cycle, postgres, postgres),
         ENGINE_TESTS(versions),
         ENGINE_TESTS(a_sealed_run_takes_no_more),

@@ -265,6 +265,8 @@ static int apply(struct plan_edit *e, const struct plan_wish *wishes, size_t n)
     if (!r)
         r = check_open(e, wishes, n); /* by now it is known what is edited */
     if (!r)
+        r = plan_edit_drop(e);
+    if (!r)
         r = bind_wanted(e);
     if (!r)
         r = spawn(e, wishes, n);
