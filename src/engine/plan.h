@@ -26,6 +26,7 @@
 #define PLAN_GROUPS_MAX         16u
 #define PLAN_ASSIGNMENTS_MAX    1000u
 #define PLAN_LABELS_MAX         16u
+#define PLAN_DEMAND_BYTES_MAX   2000u /* type, mode and labels as JSON: an index begins with it */
 #define PLAN_ARGS_BYTES_MAX     (1u << 20)
 #define PLAN_PAGE_MAX           1000
 #define PLAN_PAGE_BYTES_MAX     (7u << 19) /* what a page weighs, its first task apart */

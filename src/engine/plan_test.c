@@ -445,6 +445,39 @@ static void bad_writes(void **state)
     assert_int_equal(world_look(w, run).tasks_n, 2);
 }
 
+/* A demand is the head of an index, in which Postgres takes no long text: one that is too long is
+ * told so when it is written, and not when the stage is READY. */
+static void a_demand_has_a_size(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_stage s = stage(w, "s", "first", "");
+    struct worker_label labels[PLAN_LABELS_MAX];
+    uint64_t x = 1;
+
+    s.type = STR("build");
+    s.labels = (struct worker_labels){labels, PLAN_LABELS_MAX};
+    for (size_t i = 0; i < PLAN_LABELS_MAX; i++) {
+        char *value = ARENA_ARRAY(&w->arena, char, WORKER_LABEL_BYTES_MAX);
+
+        for (size_t j = 0; j < WORKER_LABEL_BYTES_MAX; j++) {
+            x = x * 6364136223846793005u +
+                1442695040888963407u; /* that no store can make shorter */
+            value[j] = (char)(' ' + 3 + (x >> 33) % 55);
+        }
+        labels[i] = (struct worker_label){
+            str_printf(&w->arena, "l%zu", i), {value, WORKER_LABEL_BYTES_MAX}
+        };
+    }
+    REFUSED(w, write_one(w, run, &s), CODE_TOO_LARGE);
+    s.labels.n = 9;
+    write_stage(w, run, s);
+    write_stage(w, run, stage(w, "first", "", ""));
+    do_stage(w, run, "first", OUTCOME_SUCCEEDED);
+    CHECK_STATE(w, run, "s", "READY");
+    world_healthy(w);
+}
+
 /* D-33: any one of two is enough, it is said which, and the other is not needed any more. */
 static void one_of_two(void **state)
 {
@@ -1021,6 +1054,7 @@ int main(void)
         ENGINE_TESTS(editing),
         ENGINE_TESTS(cycles),
         ENGINE_TESTS(edges_that_leave_make_no_cycle),
+        ENGINE_TESTS(a_demand_has_a_size),
         ENGINE_TEST(two_writers_make_no_cycle, postgres, postgres),
         ENGINE_TESTS(versions),
         ENGINE_TESTS(a_sealed_run_takes_no_more),

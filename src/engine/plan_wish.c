@@ -292,6 +292,11 @@ int plan_wish_stage(struct plan_edit *e, const struct plan_stage *s, struct plan
         .assignments = s->assignments,
         .assignments_n = s->assignments_n,
     };
+    if (ret->key.n > PLAN_DEMAND_BYTES_MAX)
+        return tx_refuse(e->tx, CODE_TOO_LARGE,
+                         "stage \"%.*s\": its type, mode and labels have %zu bytes as JSON; %u are "
+                         "allowed",
+                         STR_ARG(s->name), ret->key.n, PLAN_DEMAND_BYTES_MAX);
     node->written = true;
     return node->found ? check_edit(e, ret) : 0;
 }
