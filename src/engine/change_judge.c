@@ -280,15 +280,22 @@ int change_judge(struct change *c, const struct rows *groups)
     return judge(c, groups, NULL, 0);
 }
 
+/* They come by group. */
 static struct str first_wanted(struct change *c, const struct rows *wanted, int64_t group)
 {
-    size_t i = 0;
+    size_t low = 0, high = wanted->n;
 
-    while (i < wanted->n && row_int(wanted, i, 1) != group)
-        i++;
-    return i < wanted->n ? str_printf(c->tx->arena, STR_FMT " was never written",
-                                      STR_ARG(row_text(wanted, i, 0)))
-                         : STR("");
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (row_int(wanted, middle, 1) < group)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    assert(low < wanted->n && row_int(wanted, low, 1) == group);
+    return str_printf(c->tx->arena, STR_FMT " was never written",
+                      STR_ARG(row_text(wanted, low, 0)));
 }
 
 int change_judge_missing(struct change *c, const struct rows *groups, const struct rows *wanted)
