@@ -115,7 +115,7 @@ def settings_come_from_file_environment_and_flags():
             workers = w.wait(lambda: s.call("GET", "/v1/status")["workers"])
             tap.equal([(x["slots"], x["ahead"]) for x in workers], [(1 + 64, 64)], "taken ahead")
             title, worker = w.weft("workers", "list").out.splitlines()
-            tap.equal(dict(zip(title.split(), worker.split()))["SLOTS"], "1")
+            tap.equal(worker[:title.index("SLOTS") + len("SLOTS")].split()[-1], "1")
             rows = w.json("bench", "--callers", "2", "--count", "300", "--rate", "1000")["results"]
             tap.equal([(r["kind"], r["tasks"]) for r in rows],
                       [("enqueue", 300), ("work", 300), ("start", 250)], "not so many at a rate")
