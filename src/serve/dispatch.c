@@ -318,7 +318,9 @@ static void ask_round(struct dispatch *d)
         dispatch_runner_excluded(d, &d->round.arena, &d->round_asked.excluded);
     d->round_asked.max = (int64_t)(room < GRANT_MAX ? room : GRANT_MAX);
     dispatch_count(d, DISPATCH_ROUNDS, 1);
+    /* This look takes all news of before, those of cancels among them. */
     hub_look(&d->wait);
+    d->wants_cancels = true;
     post(d, &d->round, run_round, &d->round_asked, &d->round_found, sizeof(d->round_found),
          round_done);
 }

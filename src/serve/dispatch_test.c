@@ -11,7 +11,7 @@
 #include "engine/run.h"
 #include "engine/worker.h"
 #include "net/grpc.h"
-#include "serve/dispatch_call.h"
+#include "serve/dispatch_state.h"
 #include "store/store_testing.h"
 
 #define CALLS_MAX 64
@@ -595,6 +595,30 @@ static void a_cancel_reaches_the_runner(void **state)
     end(f);
 }
 
+/* A round that follows another one at once asks the hub for news before it has told those. */
+static void a_cancel_between_two_rounds_reaches_the_runner(void **state)
+{
+    struct fixture *f = begin(state);
+    struct run_row row;
+    int64_t run, begun;
+    size_t at;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    run = stage(f, BUILD);
+    at = await(f, DISPATCH_CALL_RUN);
+    dispatch_again(f->dispatch);
+    while (!f->dispatch->round.busy)
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    begun = clock_monotonic();
+    call(f, cancel, &run, &row, sizeof(row));
+    dispatch_again(f->dispatch);
+    answers(f, await(f, DISPATCH_CALL_CANCEL), STR(""));
+    assert_true(clock_monotonic() < begun + DISPATCH_KEEP_US / 2); /* not by the net */
+    reports(f, at, "cancelled", NULL);
+    until(f, run, "CANCELLED");
+    end(f);
+}
+
 static void a_runner_that_fails_again_and_again_is_left_alone(void **state)
 {
     struct fixture *f = begin(state);
@@ -671,6 +695,7 @@ int main(void)
         STORE_TESTS(an_async_stage_is_accepted_or_goes_on),
         STORE_TESTS(an_acceptance_that_does_not_come_is_none),
         STORE_TESTS(a_cancel_reaches_the_runner),
+        STORE_TESTS(a_cancel_between_two_rounds_reaches_the_runner),
         STORE_TESTS(a_runner_that_fails_again_and_again_is_left_alone),
         STORE_TESTS(an_address_that_is_none_costs_nothing),
         STORE_TESTS(the_end_of_a_server_loses_what_it_calls),
