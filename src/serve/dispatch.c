@@ -506,9 +506,11 @@ static void ask_keep(struct dispatch *d, int64_t now)
     struct lease_ref *list;
     size_t n = 0;
 
-    if (now < d->keep_us || d->keep.busy)
+    if (now < d->keep_us)
         return;
     d->keep_us = d->flights_n ? now + DISPATCH_KEEP_US : INT64_MAX;
+    if (d->keep.busy)
+        return;
     list = ARENA_ARRAY(&d->keep.arena, struct lease_ref, d->flights_n);
     LIST_EACH(it, &d->flights)
     if (flight_of(it)->mode == PLACEMENT_SYNC)
