@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A round. The demands that have READY stages are walked, and those for which a runner has room are
- * asked for their runs; the runs are locked, then the stages that may go are read and locked, runs
- * taking turns; each is placed by the core, then the runners that were chosen are locked and what
- * they hold is counted anew. So locks are taken as everywhere: runs, tasks, workers. What somebody
- * else has locked is passed over.
+ * asked for their runs; the runs are locked (those of somebody else are passed over), then the
+ * stages that may go are read, runs taking turns: nobody else moves them now. Each is placed by the
+ * core, then the runners that were chosen are locked and what they hold is counted anew.
  */
 #include "engine/grant.h"
 
@@ -604,7 +603,7 @@ static void grant_one(struct round *o, struct change *c, struct placed *p, int64
     int64_t expires_at = o->tx->now + (async ? accept_us(o, p) : GRANT_KEEP_US);
     int r = (async ? change_lease : change_take)(c, &p->row, token, runner_of(p)->id, expires_at);
 
-    assert(r == 0); /* it is READY, and locked */
+    assert(r == 0); /* it is READY, and its run is locked */
     reply_lease(o, p, expires_at, ret);
 }
 

@@ -928,6 +928,28 @@ static void a_reborn_runner_keeps_what_it_names(void **state)
     world_healthy(w);
 }
 
+/* Who renews a lease that has ended holds its task for a moment. A round that comes then waits for
+ * that and passes over nothing, since nobody would tell it to look again. */
+static void an_old_lease_hides_no_stage(void **state)
+{
+    struct world *w = world(state);
+    const struct grant_round round = {.max = 1};
+    struct grant_leases found = {.n = 99};
+    struct lease_progress old = {.percent = -1};
+    struct lease_renewals renewed;
+    int64_t run;
+
+    RUNNER(w, "a");
+    run = PLAN(w, .n = 1);
+    old.lease = (struct lease_ref){world_task(w, run, "s1").task.id, 1};
+    STORE_OK(w->store, world_begin(w));
+    assert_int_equal(lease_renew(&w->tx, &(struct lease_renew){.list = &old, .n = 1}, &renewed), 0);
+    assert_int_equal(renewed.list[0].code, CODE_LEASE_LOST);
+    assert_int_equal(world_meet(w, (world_call *)grant_round, &round, &found), CODE_OK);
+    assert_int_equal(found.n, 1);
+    world_healthy(w);
+}
+
 /* D-19: of two servers that look at once, the second finds the slot taken. Each has another run, so
  * that they meet at the runner. */
 static void two_servers_share_a_slot(void **state)
@@ -1018,6 +1040,7 @@ int main(void)
         FILE_AND_POSTGRES(a_trace_has_a_bound),
         FILE_AND_POSTGRES(what_was_written_travels),
         FILE_AND_POSTGRES(a_reborn_runner_keeps_what_it_names),
+        ENGINE_TEST(an_old_lease_hides_no_stage, postgres, postgres),
         ENGINE_TEST(two_servers_share_a_slot, postgres, postgres),
         FILE_AND_POSTGRES(a_lease_without_an_end_is_found),
         FILE_AND_POSTGRES(bad_requests),
