@@ -89,6 +89,7 @@ class FakeWeft:
         self.lost = []  # tokens, said to every registration
         self.over = set()  # incarnations that have ended
         self.away = False  # ends are not taken
+        self.final = set()  # checks that take no more results
         self.registering = lambda worker: None  # before the answer
         self.told = threading.Condition()
         fake = self
@@ -156,7 +157,8 @@ class FakeWeft:
         return 200, {"results": [{"code": "OK"} for _ in body["leases"]]}
 
     def _complete(self, _, body):
-        return 200, {"results": [{"code": "OK"} for _ in body["results"]]}
+        late = [any(c["check"] in self.final for c in item.get("checks", ())) for item in body["results"]]
+        return 200, {"results": [{"code": "check_final" if b else "OK"} for b in late]}
 
     # What was told.
 

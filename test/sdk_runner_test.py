@@ -258,6 +258,17 @@ def an_end_waits_for_a_server_that_is_away(program):
 
 
 @runners
+def an_end_that_a_check_does_not_take_is_a_failure(program):
+    with running(program) as r:
+        r.weft.final.add("builds")
+        r.worker().run_async("7.1", args={"checks": [{"name": "builds", "data": 1}]})
+        r.weft.wait("complete", 2)
+        end = r.weft.ends()["7.1"]
+        tap.equal((end["outcome"], end["error"], "checks" in end),
+                  ("failed", {"code": "result_refused", "message": "check_final"}, False))
+
+
+@runners
 def sigterm_lets_stages_end(program):
     with running(program) as r:
         worker, args = r.worker(), {"until": r.path("go")}

@@ -11,6 +11,9 @@ export const CODE_CHARS_MAX = 50;
 const REPORT_BATCH = 1000;
 // Refusals that are the report's own fault: telling it again would be refused again.
 const BAD_REPORT = new Set(['invalid_argument', 'too_large']);
+// Answers after which the lease is nobody's. Behind any other the attempt goes on: of the plan's checks the end says what
+// they do not take (check_final, task_not_found).
+const OVER = new Set(['OK', 'lease_lost', 'completion_conflict']);
 
 export const ONCE = new Retry({ attempts: 1 });
 export const cut = (text, max) => Array.from(String(text)).slice(0, max).join('');
@@ -71,6 +74,13 @@ export class Outbox {
     }
   }
 }
+
+const isLastWord = (item) => item.release || item.error?.code === 'result_refused';
+const refused = ({ token }, why) => ({
+  token,
+  outcome: 'failed',
+  error: { code: 'result_refused', message: cut(why, MESSAGE_CHARS_MAX) },
+});
 
 /**
  * Tells the server what is in an outbox, the oldest first, in batches, for as long as it takes. `told(items)` hears of those
@@ -152,12 +162,11 @@ export class Reporter {
    */
   #tellOtherwise(items, error) {
     const [item] = items;
-    if (item.release || item.error?.code === 'result_refused') {
+    if (isLastWord(item)) {
       this.#dealWith(items);
       return true;
     }
-    const told = { code: 'result_refused', message: cut(error.message, MESSAGE_CHARS_MAX) };
-    this.#outbox.items[0] = { token: item.token, outcome: 'failed', error: told };
+    this.#outbox.items[0] = refused(item, error.message);
     return false;
   }
 
@@ -174,18 +183,22 @@ export class Reporter {
   async #tell(items) {
     const results = items.filter((i) => !i.release);
     const tokens = items.filter((i) => i.release).map((i) => i.token);
+    const again = [];
     if (results.length) {
       const reply = await this.#client.call('POST', '/v1/leases:complete', { results }, { retry: ONCE });
       reply.results.forEach((answer, i) => {
         if (answer.code !== 'OK') this.#log(`the end of lease ${results[i].token} was not taken: ${answer.code}`);
+        if (!OVER.has(answer.code) && !isLastWord(results[i])) again.push([results[i], answer.message || answer.code]);
       });
     }
     if (tokens.length) await this.#client.call('POST', '/v1/leases:release', { tokens }, { retry: ONCE });
-    this.#dealWith(items);
+    for (const [item, why] of again) this.#outbox.add(refused(item, why));
+    const open = new Set(again.map(([item]) => item));
+    this.#dealWith(items, items.filter((item) => !open.has(item)));
   }
 
-  #dealWith(items) {
+  #dealWith(items, over = items) {
     this.#outbox.drop(items.length);
-    this.#told(items);
+    this.#told(over);
   }
 }

@@ -13,6 +13,9 @@ REPORT_BATCH = 1000
 WASTE_BYTES_MIN = 1 << 20
 # Refusals that are the report's own fault: telling it again would be refused again.
 BAD_REPORT = ("invalid_argument", "too_large")
+# Answers after which the lease is nobody's. Behind any other the attempt goes on: of the plan's
+# checks the end says what they do not take (check_final, task_not_found).
+OVER = ("OK", "lease_lost", "completion_conflict")
 
 
 def cut(text, limit):
@@ -191,14 +194,20 @@ class Reporter:
         ever in its eyes. True if the item is dealt with."""
         if len(items) > 1:
             return False
-        code = (items[0].get("error") or {}).get("code")
-        if items[0].get("release") or code == "result_refused":
+        if self._is_last_word(items[0]):
             self._deal_with(items, {})
             return True
-        told = {"code": "result_refused", "message": cut(error, MESSAGE_BYTES_MAX)}
-        token = items[0]["token"]
-        self._outbox.replace_first({"token": token, "outcome": "failed", "error": told})
+        self._outbox.replace_first(self._refused(items[0], error))
         return False
+
+    @staticmethod
+    def _is_last_word(item):
+        return item.get("release") or (item.get("error") or {}).get("code") == "result_refused"
+
+    @staticmethod
+    def _refused(item, why):
+        told = {"code": "result_refused", "message": cut(why, MESSAGE_BYTES_MAX)}
+        return {"token": item["token"], "outcome": "failed", "error": told}
 
     def _report(self, items):
         once = Retry(attempts=1)
@@ -215,8 +224,14 @@ class Reporter:
         return answers
 
     def _deal_with(self, items, answers):
-        for token, answer in answers.items():
+        over = []
+        for item in items:
+            answer = answers.get(item["token"], {"code": "OK"})
             if answer["code"] != "OK":
-                self._log(f"the end of lease {token} was not taken: {answer}")
+                self._log(f"the end of lease {item['token']} was not taken: {answer}")
+            if answer["code"] in OVER or self._is_last_word(item):
+                over.append(item)
+            else:
+                self._outbox.add(self._refused(item, answer.get("message") or answer["code"]))
         self._outbox.drop(len(items))
-        self._told(items, answers)
+        self._told(over, answers)
