@@ -230,6 +230,11 @@ static void demands(void **state)
     arena_deinit(&a);
 }
 
+static const char too_many_labels[] =
+    "{\"labels\":{\"0\":\"\",\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\","
+    "\"7\":\"\",\"8\":\"\",\"9\":\"\",\"a\":\"\",\"b\":\"\",\"c\":\"\",\"d\":\"\",\"e\":\"\","
+    "\"f\":\"\",\"g\":\"\"},\"mode\":\"sync\",\"type\":\"a\"}";
+
 static void what_is_no_demand(void **state)
 {
     static const char *const rows[] = {
@@ -244,9 +249,7 @@ static void what_is_no_demand(void **state)
         "{\"labels\":{\"a\":1},\"mode\":\"sync\",\"type\":\"a\"}",
         "{\"labels\":[],\"mode\":\"sync\",\"type\":\"a\"}",
         "{\"mode\":\"sync\",\"type\":\"a\"}",
-        "{\"labels\":{\"0\":\"\",\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\","
-        "\"7\":\"\",\"8\":\"\",\"9\":\"\",\"a\":\"\",\"b\":\"\",\"c\":\"\",\"d\":\"\",\"e\":\"\","
-        "\"f\":\"\",\"g\":\"\"},\"mode\":\"sync\",\"type\":\"a\"}",
+        too_many_labels,
     };
     struct arena a = {0};
     struct placement_demand d;

@@ -816,7 +816,6 @@ static void decisions_leave_a_trace(void **state)
     assert_int_equal(y.traces[0].list[2].verdict, PLACEMENT_MODE_UNSUPPORTED);
     assert_int_equal(y.now_n, 3);
     assert_true(y.now[1].verdict == PLACEMENT_CHOSEN || world_task(w, run, "s1").task.due_at > T);
-    l = (struct grant_lease){0};
     REFUSED(w, grant_why(&w->tx, &(struct grant_which){.task = run}, &y), CODE_TASK_NOT_FOUND);
 }
 

@@ -37,7 +37,7 @@ static const struct task_attempt *attempt(struct world *w, int64_t run, size_t n
     struct task_details d = world_task(w, run, "a");
 
     assert_in_range(n, 0, d.task.attempts_n - 1);
-    return &d.task.attempts[n];
+    return d.task.attempts + n;
 }
 
 static void all_of_it_is_kept_in_order(void **state)
