@@ -207,7 +207,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     r = grpc_frame_feed(&c->in, &bytes);
     if (r == GRPC_FRAME_E_TOO_LARGE) {
         reset(user, id, NGHTTP2_CANCEL);
-        fails(user, s, GRPC_RESOURCE_EXHAUSTED, STR("the answer is larger than what is allowed"));
+        /* RESOURCE_EXHAUSTED would be the other side's word, that it has not begun. */
+        fails(user, s, GRPC_UNKNOWN, STR("the answer is larger than what is allowed"));
         return 0;
     }
     c->in_whole = r == 0;
