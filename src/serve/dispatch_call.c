@@ -261,6 +261,9 @@ static void judge_unaccepted(struct lease_ref lease, const struct caller_call *c
                              enum dispatch_cut cut, struct str text, struct dispatch_end *ret)
 {
     ret->stop = call->sent;
+    /* To accept takes no work: who does not even answer hangs. */
+    if (call->status == GRPC_DEADLINE_EXCEEDED && cut == DISPATCH_UNCUT)
+        ret->healthy = false;
     if (call->status == GRPC_DEADLINE_EXCEEDED || cut != DISPATCH_UNCUT)
         refuse(ret, TASK_REASON_NOT_ACCEPTED, text);
     else if (call->status == GRPC_UNAVAILABLE)

@@ -637,6 +637,21 @@ static void a_runner_that_fails_again_and_again_is_left_alone(void **state)
     end(f);
 }
 
+static void a_runner_that_never_accepts_is_left_alone(void **state)
+{
+    struct fixture *f = begin(state);
+
+    runner(f, "alpha", "10.0.0.1:1");
+    for (size_t i = 0; i < DISPATCH_FAILURES; i++)
+        stage(f, DEPLOY);
+    for (size_t i = 0; i < DISPATCH_FAILURES; i++) {
+        assert_int_equal(counted(f, DISPATCH_BREAKERS_OPEN), 0);
+        fails(f, await(f, DISPATCH_CALL_ASYNC), GRPC_DEADLINE_EXCEEDED, true);
+    }
+    assert_int_equal(counted(f, DISPATCH_BREAKERS_OPEN), 1);
+    end(f);
+}
+
 static void an_address_that_is_none_costs_nothing(void **state)
 {
     struct fixture *f = begin(state);
@@ -697,6 +712,7 @@ int main(void)
         STORE_TESTS(a_cancel_reaches_the_runner),
         STORE_TESTS(a_cancel_between_two_rounds_reaches_the_runner),
         STORE_TESTS(a_runner_that_fails_again_and_again_is_left_alone),
+        STORE_TESTS(a_runner_that_never_accepts_is_left_alone),
         STORE_TESTS(an_address_that_is_none_costs_nothing),
         STORE_TESTS(the_end_of_a_server_loses_what_it_calls),
         STORE_TESTS(calls_have_the_time_of_a_drain),
