@@ -45,21 +45,6 @@ static int64_t count_ended(struct plan_edit *e, const struct plan_group *g, stru
     return n;
 }
 
-static struct str names_that_met(struct plan_edit *e, const struct plan_group *g)
-{
-    struct str *names = ARENA_ARRAY(e->tx->arena, struct str, g->from_n);
-    size_t n = 0;
-
-    for (size_t i = 0; i < g->from_n; i++) {
-        const struct plan_node *from = plan_node_of(&e->nodes, g->from[i]);
-        enum task_state s = from->row.task.state;
-
-        if (from->found && (g->rule == GROUP_ONE_DONE ? task_final(s) : s == TASK_SUCCEEDED))
-            names[n++] = from->name;
-    }
-    return plan_json_names(e->tx->arena, names, n);
-}
-
 static void add_group(struct plan_edit *e, int64_t task, const struct plan_group *g,
                       struct outlook *look)
 {
@@ -80,8 +65,11 @@ static void add_group(struct plan_edit *e, int64_t task, const struct plan_group
     SETS_ADD(&e->groups, a, INT(id), INT(e->run->id), INT(task), TEXT(group_rule_text(g->rule)),
              INT(g->rule == GROUP_AT_LEAST ? g->need : 0), INT(counts.total), INT(counts.done),
              INT(counts.succeeded), TEXT(verdicts[v]), TEXT(group_role_text(GROUP_ROLE_START)),
-             INT(g->cancel_rest),
-             TEXT(v == GROUP_MET && plan_needs_some(&counts) ? names_that_met(e, g) : STR("")));
+             INT(g->cancel_rest), TEXT(STR("")));
+    if (v == GROUP_MET && plan_needs_some(&counts)) {
+        ARENA_ROOM(a, e->some, e->some_n, e->some_cap, 16);
+        e->some[e->some_n++] = (struct plan_some){id, g->rule, g->cancel_rest};
+    }
     for (size_t i = 0; i < g->from_n; i++) {
         const struct plan_node *from = plan_node_of(&e->nodes, g->from[i]);
 
@@ -331,6 +319,10 @@ int plan_edit_write(struct plan_edit *e)
 
     put_sides(e);
     r = write_rows(e);
+    if (!r)
+        r = plan_satisfied(&e->change, e->some, e->some_n);
+    if (!r)
+        r = change_write_rows(&e->change); /* what was cancelled does not move on as well */
     for (size_t i = 0; !r && i < e->turns_n; i++)
         r = take_turn(e, &e->turns[i]);
     return r ? fault(r) : 0;

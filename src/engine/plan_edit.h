@@ -7,6 +7,7 @@
 #define ENGINE_PLAN_EDIT_H
 
 #include "engine/change.h"
+#include "engine/plan_follow.h"
 #include "engine/plan_nodes.h"
 
 /* A check or stage as a write wants it. */
@@ -43,6 +44,8 @@ struct plan_edit {
     bool edited;
     struct sets tasks, extras, groups, edges, wanted, planned;
     struct sets edits, extra_edits, drops, side_puts;
+    struct plan_some *some; /* groups that are met as they are written, by id */
+    size_t some_n, some_cap;
     struct plan_turn *turns;
     size_t turns_n, turns_cap;
 };

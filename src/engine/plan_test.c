@@ -502,6 +502,40 @@ static void one_of_two(void **state)
     world_healthy(w);
 }
 
+/* The same where the group is met when it is written: what is not needed any more may run, wait for
+ * something, or come with the same write. */
+static void one_that_sufficed_before(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct plan_stage stages[] = {stage(w, "new", "", ""), stage(w, "e", "", "")};
+    struct plan_group *g = group(w, GROUP_ONE_SUCCESS, 0, "a b c d new");
+    struct task_lease l;
+    struct task_details d;
+
+    write_stage(w, run, stage(w, "a", "", ""));
+    write_stage(w, run, stage(w, "b", "", ""));
+    write_stage(w, run, stage(w, "c", "late", ""));
+    write_stage(w, run, stage(w, "d", "", ""));
+    do_stage(w, run, "a", OUTCOME_SUCCEEDED);
+    l = take_stage(w, run, "d");
+    g->cancel_rest = true;
+    stages[1].groups = g;
+    stages[1].groups_n = 1;
+    write_all(w, run, NULL, 0, stages, 2);
+    CHECK_STATE(w, run, "b", "CANCELLED");
+    CHECK_STATE(w, run, "c", "CANCELLED");
+    CHECK_STATE(w, run, "new", "CANCELLED");
+    assert_true(world_task(w, run, "d").task.cancel);
+    d = world_task(w, run, "e");
+    assert_int_equal(d.task.state, TASK_READY);
+    CHECK_TEXT(d.groups[0].satisfied, "[\"a\"]");
+    assert_int_equal(end(w, &l, OUTCOME_CANCELLED, NULL, 0), CODE_OK);
+    do_stage(w, run, "e", OUTCOME_SUCCEEDED);
+    seal(w, run);
+    world_healthy(w);
+}
+
 /* A stage that is to be written is waited for, until the run is sealed. */
 static void late_binding(void **state)
 {
@@ -1047,6 +1081,7 @@ int main(void)
         ENGINE_TESTS(another_stage_may_answer),
         ENGINE_TESTS(a_result_may_come_early),
         ENGINE_TESTS(one_of_two),
+        ENGINE_TESTS(one_that_sufficed_before),
         ENGINE_TESTS(at_least_two_of_three),
         ENGINE_TESTS(a_plan_is_not_retried),
         ENGINE_TESTS(bad_writes),
