@@ -927,6 +927,27 @@ static void a_reborn_runner_keeps_what_it_names(void **state)
     world_healthy(w);
 }
 
+/* A runner that was silent for its TTL gets nothing, whether the reaper has seen that or not; when
+ * it is heard of again, dispatchers are told. */
+static void who_is_heard_of_again_gets_stages(void **state)
+{
+    struct world *w = world(state);
+    struct worker_beat_reply beat;
+    int64_t runner;
+
+    w->now = T;
+    runner = RUNNER(w, "a");
+    PLAN(w, .n = 1);
+    w->now = T + 100 * S;
+    assert_int_equal(ROUND(w).n, 0);
+    DO(w, worker_beat(&w->tx, &runner, &beat));
+    assert_true(w->tx.pushed);
+    assert_int_equal(ROUND(w).n, 1);
+    w->now += S;
+    DO(w, worker_beat(&w->tx, &runner, &beat));
+    assert_false(w->tx.pushed);
+}
+
 /* Who renews a lease that has ended holds its task for a moment. A round that comes then waits for
  * that and passes over nothing, since nobody would tell it to look again. */
 static void an_old_lease_hides_no_stage(void **state)
@@ -1039,6 +1060,7 @@ int main(void)
         FILE_AND_POSTGRES(a_trace_has_a_bound),
         FILE_AND_POSTGRES(what_was_written_travels),
         FILE_AND_POSTGRES(a_reborn_runner_keeps_what_it_names),
+        ENGINE_TESTS(who_is_heard_of_again_gets_stages),
         ENGINE_TEST(an_old_lease_hides_no_stage, postgres, postgres),
         ENGINE_TEST(two_servers_share_a_slot, postgres, postgres),
         FILE_AND_POSTGRES(a_lease_without_an_end_is_found),

@@ -278,6 +278,9 @@ static int write_beats(struct tx *tx, struct beating *list, size_t n, struct row
 
     for (size_t i = 0; i < n; i++) {
         struct beating *w = &list[i];
+        enum worker_event silence;
+        bool silent = worker_silence(w->worker.beat_at, w->worker.ttl_us, tx->now, &silence) &&
+                      silence == WORKER_EVENT_EXPIRE;
 
         if (!w->beats)
             continue;
@@ -287,10 +290,10 @@ static int write_beats(struct tx *tx, struct beating *list, size_t n, struct row
         SETS_ADD(&beats, tx->arena, INT(w->worker.incarnation),
                  TEXT(worker_state_text(w->worker.state)), INT(tx->now), TEXT(w->metrics));
         SETS_ADD(&asked, tx->arena, INT(w->worker.incarnation));
-        if (w->worker.state != w->was) {
+        if (w->worker.state != w->was)
             event(tx, &w->worker, STR(""));
+        if (w->worker.state != w->was || silent)
             tx_push(tx); /* it takes leases again */
-        }
         w->reply.state = w->worker.state;
     }
     r = sets_run(&beats, tx, STMT_worker_beat, 4, NULL);
