@@ -56,8 +56,12 @@ def scar_19_three_runners_that_refuse_stand_in_the_trace():
         for n in range(3):
             w.runner(name=f"no{n}", script=["refuse"])
         plan.write(stages=[stage("one")])
-        until(lambda: len(plan.why("one").get("dispatches", [])) >= 3, "three decisions")
-        told = plan.why("one")["dispatches"][-3:]
+
+        def answered():
+            told = plan.why("one").get("dispatches", [])[-3:]
+            return told if len(told) == 3 and all("outcome" in d for d in told) else None
+
+        told = until(answered, "three decisions and their answers")
         tap.equal({d["runner"] for d in told}, {"no0", "no1", "no2"})
         tap.equal({d.get("outcome") for d in told}, {"rejected"})
         tap.equal(plan.task("one")["state"] in ("READY", "DELAYED"), True)
