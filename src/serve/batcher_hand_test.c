@@ -286,8 +286,8 @@ static void trouble_lasts_until_the_store_answers(void **state)
             batcher_withdraw(f->b, &f->q, rows[i].withdrawn);
         assert_true(batcher_turn(f->b, &wait_us) && wait_us == 0);
         if (!f->answered || f->q.answer.code != rows[i].code || trouble(f) != rows[i].trouble)
-            fail_msg("%s: %s, trouble %s", rows[i].name, code_text(f->q.answer.code),
-                     code_text(trouble(f)));
+            fail_msg("%s: %s, trouble %s", rows[i].name, code_text(f->q.answer.code).p,
+                     code_text(trouble(f)).p);
         batcher_release(&f->q);
         post(f);
         answer_well(f);
