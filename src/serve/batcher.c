@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "serve/batcher_home.h"
-#include "serve/batcher_run.h"
+#include "serve/batcher_state.h"
 
 /* A deadlock or a serialisation failure is run again so often, and for so long, before it counts as
  * a lock. */
@@ -23,63 +23,14 @@
 #define WAIT_US_MIN (10 * CLOCK_MS)
 #define WAIT_US_MAX (1 * CLOCK_S)
 
-/* What a refused caller is told to wait. */
-#define RETRY_US_MIN (50 * CLOCK_MS)
-#define RETRY_US_MAX (30 * CLOCK_S)
-/* The same where the store is away. */
+/* What a caller is told to wait where the store is away. */
 #define RETRY_US_STORE (1 * CLOCK_S)
-
-#define ENDING STR("weft is ending")
-
-/* A connection and its thread, and the batch that it has. */
-struct worker {
-    struct batcher *batcher;
-    pthread_t thread;
-    struct batcher_run run;
-    struct batch batch;
-    int64_t since;   /* when it was taken, monotonic */
-    int64_t wait_us; /* before the next try, where the store is in the way */
-    unsigned tries, reruns;
-    struct store_watch watch;
-    bool busy; /* it has a batch; under the lock */
-    /* It has had no answer since it said so. Another clears it only while this has no batch. */
-    bool troubled;
-};
-
-struct batcher {
-    struct arena memory; /* of the options */
-    size_t batch_max, waiting_max, waiting_bytes_max;
-    bool says_trouble, by_hand;
-    struct worker workers[BATCHER_CONNECTIONS_MAX];
-    unsigned workers_n;   /* that have been started … */
-    unsigned connections; /* … of so many */
-    pthread_mutex_t lock;
-    pthread_cond_t posted;
-    /* Who waits for the store waits here, and takes no signal from those that wait for a post. */
-    pthread_cond_t stopped;
-    /* Under the lock. */
-    struct list waiting[BATCHER_LANE_N];
-    size_t waiting_n; /* in all lanes */
-    unsigned busy;    /* threads that have a batch */
-    unsigned idle;    /* threads that wait for a post */
-    bool stop;
-    double per_us; /* requests answered in a microsecond, lately */
-    struct batcher_stats stats;
-    enum code trouble;
-    char trouble_text[BATCHER_TROUBLE_BYTES];
-    int64_t silent_since; /* monotonic, as it was said; 0: it answers */
-};
 
 enum code batcher_code(int fault)
 {
     const struct batcher_remedy *row = batcher_run_remedy(fault);
 
     return row ? row->code : CODE_INTERNAL;
-}
-
-static struct batcher_request *request_of(struct list *link)
-{
-    return LIST_OF(link, struct batcher_request, link);
 }
 
 /* Batches. */
@@ -98,39 +49,11 @@ static void batch_del(struct batch *batch, struct batcher_request *q)
     batch->bytes -= q->bytes;
 }
 
-static void answer_text(struct batcher_request *q, enum code code, struct str text)
-{
-    arena_reset(&q->arena);
-    q->answer = (struct batcher_answer){.code = code, .text = str_copy(&q->arena, text)};
-}
-
 /* What waits. Under the lock. */
 
 static bool nothing_waits(const struct batcher *b)
 {
     return b->waiting_n == 0;
-}
-
-static void wait_add(struct batcher *b, struct batcher_request *q)
-{
-    list_add(&b->waiting[q->lane], &q->link);
-    q->waits = true;
-    b->waiting_n++;
-    if (q->lane == BATCHER_CALLS) {
-        b->stats.waiting++;
-        b->stats.waiting_bytes += q->bytes;
-    }
-}
-
-static void wait_del(struct batcher *b, struct batcher_request *q)
-{
-    list_del(&q->link);
-    q->waits = false;
-    b->waiting_n--;
-    if (q->lane == BATCHER_CALLS) {
-        b->stats.waiting--;
-        b->stats.waiting_bytes -= q->bytes;
-    }
 }
 
 static bool late(const struct batcher_request *q, int64_t now)
@@ -141,11 +64,11 @@ static bool late(const struct batcher_request *q, int64_t now)
 static void take_lane(struct batcher *b, enum batcher_lane lane, struct batch *batch, size_t max)
 {
     while (!list_empty(&b->waiting[lane]) && batch->n < max) {
-        struct batcher_request *q = request_of(b->waiting[lane].next);
+        struct batcher_request *q = batcher_request_of(b->waiting[lane].next);
 
         if (batch->n && batch->bytes + q->bytes > BATCHER_BYTES_MAX)
             break;
-        wait_del(b, q);
+        batcher_wait_del(b, q);
         batch_add(batch, q);
     }
 }
@@ -174,7 +97,7 @@ static void await_post(struct batcher *b)
 }
 
 /* Take what waits; false where nothing does. */
-static bool take(struct worker *w)
+static bool take(struct batcher_worker *w)
 {
     struct batcher *b = w->batcher;
 
@@ -263,7 +186,7 @@ static void trouble_say(const struct batcher *b, enum code code, struct str text
             LOG_TEXT("code", code_text(code)), LOG_TEXT("text", text));
 }
 
-static void trouble_begins(struct worker *w, enum code code, struct str text)
+static void trouble_begins(struct batcher_worker *w, enum code code, struct str text)
 {
     struct batcher *b = w->batcher;
     bool changed;
@@ -283,7 +206,7 @@ static int64_t silence(const struct batcher *b)
     int64_t now = clock_monotonic(), longest = 0;
 
     for (unsigned i = 0; i < b->workers_n; i++) {
-        const struct worker *w = &b->workers[i];
+        const struct batcher_worker *w = &b->workers[i];
         int64_t us = w->busy ? now - atomic_load(&w->watch.alive_us) : 0;
 
         longest = us > longest ? us : longest;
@@ -298,7 +221,7 @@ static bool others_troubled(struct batcher *b)
     bool any = false;
 
     for (unsigned i = 0; i < b->workers_n; i++) {
-        struct worker *w = &b->workers[i];
+        struct batcher_worker *w = &b->workers[i];
 
         if (!w->busy)
             w->troubled = false;
@@ -307,7 +230,7 @@ static bool others_troubled(struct batcher *b)
     return any;
 }
 
-static void trouble_ends(struct worker *w)
+static void trouble_ends(struct batcher_worker *w)
 {
     struct batcher *b = w->batcher;
     bool trouble_over, silence_over;
@@ -392,7 +315,7 @@ static bool patient(const struct batcher_request *q, const struct obstacle *o)
 /* What may pass is worth another try. */
 static void answer_obstacle(struct batcher_request *q, const struct obstacle *o)
 {
-    answer_text(q, o->code, o->text);
+    batcher_answer(q, o->code, o->text);
     q->answer.retry_after_us = o->remedy == REMEDY_NONE ? 0 : RETRY_US_STORE;
 }
 
@@ -404,7 +327,7 @@ static void answer_impatient(struct batch *batch, const struct obstacle *o)
     list_init(&answered);
     LIST_EACH_SAFE(link, &batch->requests)
     {
-        struct batcher_request *q = request_of(link);
+        struct batcher_request *q = batcher_request_of(link);
 
         if (patient(q, o))
             continue;
@@ -425,11 +348,11 @@ static void answer_impatient_waiting(struct batcher *b, const struct obstacle *o
     for (size_t lane = 0; lane < BATCHER_LANE_N; lane++)
         LIST_EACH_SAFE(link, &b->waiting[lane])
         {
-            struct batcher_request *q = request_of(link);
+            struct batcher_request *q = batcher_request_of(link);
 
             if (patient(q, o))
                 continue;
-            wait_del(b, q);
+            batcher_wait_del(b, q);
             answer_obstacle(q, o);
             list_add(&answered, &q->link);
         }
@@ -439,12 +362,8 @@ static void answer_impatient_waiting(struct batcher *b, const struct obstacle *o
 
 static void answer_rest(struct batch *batch)
 {
-    answer_impatient(batch, &(struct obstacle){CODE_STORE_UNAVAILABLE, REMEDY_NONE, ENDING, 0});
-}
-
-static void answer_withdrawn(struct batcher_request *q)
-{
-    answer_text(q, q->withdrawn, STR("it was not begun, since its caller did not wait any longer"));
+    answer_impatient(batch,
+                     &(struct obstacle){CODE_STORE_UNAVAILABLE, REMEDY_NONE, BATCHER_ENDING, 0});
 }
 
 /* Whose deadline has passed is not begun, nor what was withdrawn. */
@@ -458,15 +377,15 @@ static void answer_late(struct batcher *b, struct batch *batch)
     pthread_mutex_lock(&b->lock);
     LIST_EACH_SAFE(link, &batch->requests)
     {
-        struct batcher_request *q = request_of(link);
+        struct batcher_request *q = batcher_request_of(link);
 
         if (!q->is_withdrawn && !late(q, now))
             continue;
         batch_del(batch, q);
         if (q->is_withdrawn)
-            answer_withdrawn(q);
+            batcher_answer_withdrawn(q);
         else
-            answer_text(q, CODE_DEADLINE_EXCEEDED, STR("its deadline passed while it waited"));
+            batcher_answer(q, CODE_DEADLINE_EXCEEDED, STR("its deadline passed while it waited"));
         list_add(&answered, &q->link);
         n++;
     }
@@ -480,13 +399,13 @@ static int64_t jitter(struct prng *prng, int64_t us)
     return us / 2 + (int64_t)prng_below(prng, (uint64_t)us / 2 + 1);
 }
 
-static struct str store_says(const struct worker *w)
+static struct str store_says(const struct batcher_worker *w)
 {
     return w->run.store ? store_error(w->run.store) : STR("the store cannot be opened");
 }
 
 /* Answer those that do not wait. Returns how long the others do, 0 where there are none. */
-static int64_t overcome(struct worker *w, int r, enum remedy remedy)
+static int64_t overcome(struct batcher_worker *w, int r, enum remedy remedy)
 {
     const struct batcher_remedy *row = batcher_run_remedy(r);
     struct batcher *b = w->batcher;
@@ -532,7 +451,7 @@ static void count(struct batcher *b, uint64_t *what)
 
 /* A deadlock is no trouble yet; it is run again after a moment, which is returned. 0: it is time to
  * call it one. */
-static int64_t rerun(struct worker *w)
+static int64_t rerun(struct batcher_worker *w)
 {
     struct batcher *b = w->batcher;
 
@@ -553,7 +472,7 @@ static size_t size_class(size_t n)
     return i;
 }
 
-static void answer_all(struct worker *w)
+static void answer_all(struct batcher_worker *w)
 {
     struct batcher *b = w->batcher;
     struct batch *batch = &w->batch;
@@ -572,7 +491,7 @@ static void answer_all(struct worker *w)
 }
 
 /* Run the batch once. Returns how long to wait before it is tried again; 0: it is answered. */
-static int64_t try_batch(struct worker *w)
+static int64_t try_batch(struct batcher_worker *w)
 {
     struct batcher *b = w->batcher;
     struct batch *batch = &w->batch;
@@ -602,7 +521,7 @@ static int64_t try_batch(struct worker *w)
     return overcome(w, r, remedy == REMEDY_RERUN ? REMEDY_ROOM : remedy);
 }
 
-static void end_batch(struct worker *w)
+static void end_batch(struct batcher_worker *w)
 {
     w->batch.in_doubt = false;
     pthread_mutex_lock(&w->batcher->lock);
@@ -613,7 +532,7 @@ static void end_batch(struct worker *w)
 
 /* One go at the batch, or at what waits. False: there is nothing; else it may be gone on with in
  * *ret_wait_us. */
-static bool turn(struct worker *w, int64_t *ret_wait_us)
+static bool turn(struct batcher_worker *w, int64_t *ret_wait_us)
 {
     *ret_wait_us = 0;
     if (!w->batch.n && !take(w))
@@ -625,7 +544,7 @@ static bool turn(struct worker *w, int64_t *ret_wait_us)
 }
 
 /* The batcher stops, and the store is in the way of what is left. */
-static void give_up(struct worker *w)
+static void give_up(struct batcher_worker *w)
 {
     answer_rest(&w->batch);
     end_batch(w);
@@ -633,7 +552,7 @@ static void give_up(struct worker *w)
 
 static void *work(void *context)
 {
-    struct worker *w = context;
+    struct batcher_worker *w = context;
     int64_t wait_us;
 
     do {
@@ -655,7 +574,7 @@ bool batcher_turn(struct batcher *b, int64_t *ret_wait_us)
 /* Life. */
 
 /* What a thread does before it ends. */
-static void finish_by_hand(struct worker *w)
+static void finish_by_hand(struct batcher_worker *w)
 {
     int64_t wait_us;
 
@@ -682,7 +601,7 @@ void batcher_stop(struct batcher *b)
 
 static int start(struct batcher *b, const struct batcher_options *options)
 {
-    struct worker *w = &b->workers[b->workers_n];
+    struct batcher_worker *w = &b->workers[b->workers_n];
     uint64_t seed = options->seed;
     ssize_t n = seed ? (ssize_t)sizeof(seed) : getrandom(&seed, sizeof(seed), 0);
     int r = 0;
@@ -751,154 +670,4 @@ struct batcher *batcher_free(struct batcher *b)
     pthread_cond_destroy(&b->stopped);
     free(b);
     return NULL;
-}
-
-/* Posting. */
-
-/* How long what waits will take, by what was answered lately; under the lock. */
-static int64_t retry_after(const struct batcher *b)
-{
-    double us = b->per_us > 0 ? (double)b->stats.waiting / b->per_us : (double)CLOCK_S;
-
-    if (b->trouble != CODE_OK && us < (double)CLOCK_S)
-        us = (double)CLOCK_S;
-    if (us < (double)RETRY_US_MIN)
-        return RETRY_US_MIN;
-    return us < (double)RETRY_US_MAX ? (int64_t)us : RETRY_US_MAX;
-}
-
-/* Room for all of them, or for none. One that is larger than all room is let in where nothing
- * waits. */
-static bool has_room(const struct batcher *b, struct batcher_request *const *list, size_t n)
-{
-    size_t calls = 0, bytes = 0;
-
-    for (size_t i = 0; i < n; i++)
-        if (list[i]->lane == BATCHER_CALLS) {
-            calls++;
-            bytes += list[i]->bytes;
-        }
-    return !calls || !b->stats.waiting ||
-           (b->stats.waiting + calls <= b->waiting_max &&
-            b->stats.waiting_bytes + bytes <= b->waiting_bytes_max);
-}
-
-static void refuse(struct batcher_request *const *list, size_t n, enum code code, struct str text,
-                   int64_t retry_after_us)
-{
-    struct list refused;
-
-    list_init(&refused);
-    for (size_t i = 0; i < n; i++) {
-        answer_text(list[i], code, text);
-        list[i]->answer.retry_after_us = retry_after_us;
-        list_add(&refused, &list[i]->link);
-    }
-    batcher_home_deliver(&refused);
-}
-
-static void post(struct batcher *b, struct batcher_request *const *list, size_t n, bool in_order)
-{
-    int64_t now = clock_monotonic(), retry_us = 0;
-    bool stop;
-
-    for (size_t i = 0; i < n; i++) {
-        list[i]->posted_us = now;
-        list[i]->in_order = in_order;
-        list[i]->waits = list[i]->is_withdrawn = false;
-    }
-    pthread_mutex_lock(&b->lock);
-    stop = b->stop;
-    if (stop) {
-        b->stats.refused += n;
-    } else if (has_room(b, list, n)) {
-        for (size_t i = 0; i < n; i++)
-            wait_add(b, list[i]);
-        if (b->idle)
-            pthread_cond_signal(&b->posted);
-    } else {
-        retry_us = retry_after(b);
-        b->stats.refused += n;
-    }
-    pthread_mutex_unlock(&b->lock);
-    if (stop)
-        refuse(list, n, CODE_STORE_UNAVAILABLE, ENDING, 0);
-    else if (retry_us)
-        refuse(list, n, CODE_RESOURCE_EXHAUSTED,
-               STR("too many requests wait for the store; try again later"), retry_us);
-}
-
-void batcher_post(struct batcher *b, struct batcher_request *const *list, size_t n)
-{
-    post(b, list, n, n > 1);
-}
-
-void batcher_post_each(struct batcher *b, struct batcher_request *const *list, size_t n)
-{
-    post(b, list, n, false);
-}
-
-bool batcher_withdraw(struct batcher *b, struct batcher_request *q, enum code code)
-{
-    struct list answered;
-    bool waits;
-
-    assert(!q->in_order);
-    list_init(&answered);
-    pthread_mutex_lock(&b->lock);
-    waits = q->waits;
-    q->is_withdrawn = true;
-    q->withdrawn = code;
-    if (waits) {
-        wait_del(b, q);
-        answer_withdrawn(q);
-        list_add(&answered, &q->link);
-        b->stats.late++;
-    }
-    pthread_mutex_unlock(&b->lock);
-    batcher_home_deliver(&answered);
-    return waits;
-}
-
-void batcher_stats(struct batcher *b, struct batcher_stats *ret)
-{
-    pthread_mutex_lock(&b->lock);
-    *ret = b->stats;
-    pthread_mutex_unlock(&b->lock);
-}
-
-/* A thread that waits for one answer. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t answered;
-    bool is_answered;
-};
-
-static void wake(struct batcher_request *q)
-{
-    struct waiter *w = q->context;
-
-    pthread_mutex_lock(&w->lock);
-    w->is_answered = true;
-    /* Under the lock: afterwards the waiter may be gone. */
-    pthread_cond_signal(&w->answered);
-    pthread_mutex_unlock(&w->lock);
-}
-
-void batcher_call(struct batcher *b, struct batcher_request *q)
-{
-    struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
-
-    q->home = NULL;
-    q->done = wake;
-    /* It is answered before this returns. */
-    /* cppcheck-suppress autoVariables */
-    q->context = &w;
-    batcher_post(b, &q, 1);
-    pthread_mutex_lock(&w.lock);
-    while (!w.is_answered)
-        pthread_cond_wait(&w.answered, &w.lock);
-    pthread_mutex_unlock(&w.lock);
-    pthread_mutex_destroy(&w.lock);
-    pthread_cond_destroy(&w.answered);
 }
