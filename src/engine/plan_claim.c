@@ -55,7 +55,8 @@ static int free_slots(struct tx *tx, int64_t incarnation, int64_t *ret)
         return tx_refuse(tx, CODE_WORKER_LOST,
                          "worker %" PRId64 " is over: register again, and stop what it held",
                          incarnation);
-    *ret = worker_claims(w.state) ? w.slots : 0;
+    /* A runner may have no limit of slots. */
+    *ret = !worker_claims(w.state) ? 0 : w.slots ? w.slots : INT64_MAX;
     if (busy.n)
         *ret -= row_int(&busy, 0, 1);
     return 0;

@@ -179,12 +179,6 @@ int caller_tls_write(struct caller_pipe *p, struct str plain)
     return CALLER_TLS_E_BAD;
 }
 
-void caller_tls_farewell(struct caller_pipe *p)
-{
-    SSL_shutdown(p->ssl);
-    ERR_clear_error();
-}
-
 void caller_tls_drain(struct caller_pipe *p, struct buf *out)
 {
     while (out->n < out->max) {

@@ -38,7 +38,6 @@ int caller_tls_read(struct caller_pipe *p, char *into, size_t n, size_t *ret_n,
                     const char **ret_why);
 /* 0, or BAD. */
 int caller_tls_write(struct caller_pipe *p, struct str plain);
-void caller_tls_farewell(struct caller_pipe *p);
 /* Appends what is for the socket, as far as there is room. */
 void caller_tls_drain(struct caller_pipe *p, struct buf *out);
 

@@ -166,4 +166,14 @@ def claim_by_hand(w, plan, worker):
     tap.equal(tasks["one"]["output"], 7)
 
 
+@tap.case
+def a_runner_without_a_limit_of_slots_may_claim():
+    with World() as w:
+        runner, plan = w.runner(slots=0), w.plan()
+        plan.write(stages=[stage("one", ""), stage("two", "")])
+        worker = w.workers()[runner.name]["id"]
+        leases = w.client.call("POST", f"/v1/runs/{plan.id}:claim", {"worker": worker, "max": 2})
+        tap.equal([x["task"]["name"] for x in leases["leases"]], ["one", "two"])
+
+
 tap.main()
