@@ -3,6 +3,7 @@
 
 #include "net/grpc.h"
 #include "serve/api.h"
+#include "serve/api_plan.h"
 
 #define ERROR_CODE_BYTES_MAX 200u
 
@@ -119,37 +120,6 @@ static int error_decode(struct api *api, const Weft__V1__Error *m, struct str *r
     return 0;
 }
 
-static int update_decode(struct api *api, const Weft__V1__CheckUpdate *m, struct check_update *u)
-{
-    *u = (struct check_update){.failed = m->failure, .finalize = !m->has_finalize || m->finalize};
-    if (api_text(api, "check", API_NEEDED, m->check, CHECK_NAME_BYTES_MAX, &u->check) ||
-        api_json(api, "data", m->has_data, m->data, CHECK_DATA_BYTES_MAX, &u->data))
-        return API_E_REFUSED;
-    if (!m->failure)
-        return 0;
-    return api_text(api, "failure.code", API_OPTIONAL, m->failure->code, CHECK_CODE_BYTES_MAX,
-                    &u->code) ||
-                   api_text(api, "failure.message", API_OPTIONAL, m->failure->message,
-                            CHECK_TEXT_BYTES_MAX, &u->message)
-               ? API_E_REFUSED
-               : 0;
-}
-
-static int updates_decode(struct api *api, const Weft__V1__StageReport *m, struct task_result *r)
-{
-    struct check_update *list;
-
-    if (api_count(api, "checks", m->n_checks, 0, CHECK_UPDATES_MAX))
-        return API_E_REFUSED;
-    list = ARENA_ARRAY(api->arena, struct check_update, m->n_checks);
-    for (size_t i = 0; i < m->n_checks; i++)
-        if (update_decode(api, m->checks[i], &list[i]))
-            return api_within(api, "checks", i);
-    r->checks = list;
-    r->checks_n = m->n_checks;
-    return 0;
-}
-
 static int report_decode(struct api *api, const Weft__V1__StageReport *m, struct lease_ref lease,
                          struct task_result *r)
 {
@@ -159,8 +129,10 @@ static int report_decode(struct api *api, const Weft__V1__StageReport *m, struct
     fill(r, lease, OUTCOME_NONE, TASK_REASON_NONE, STR(""));
     if (api_choice(api, "outcome", m->outcome, outcomes, &outcome) ||
         api_json(api, "result", m->has_result, m->result, TASK_RESULT_BYTES_MAX, &r->output) ||
-        error_decode(api, m->error, &r->message) || updates_decode(api, m, r))
+        error_decode(api, m->error, &r->message) ||
+        api_plan_updates(api, m->checks, m->n_checks, &r->checks))
         return API_E_REFUSED;
+    r->checks_n = m->n_checks;
     retry_outcome_parse(outcome, &r->outcome);
     r->final = m->final;
     if (r->outcome == OUTCOME_FAILED)
