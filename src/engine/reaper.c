@@ -53,32 +53,22 @@ static int time_out(struct tx *tx, struct reaper_reply *reply)
         .message = STR("the deadline of the attempt passed"),
         .exit_code = -1,
     };
-    struct sets sets = {0};
-    struct rows found, rows;
+    struct rows rows;
     struct change c;
     int r =
-        STORE_DO(tx->store, STMT_task_overdue, tx->arena, &found, INT(tx->now), INT(REAPER_BATCH));
+        STORE_DO(tx->store, STMT_task_overdue, tx->arena, &rows, INT(tx->now), INT(REAPER_BATCH));
 
     if (r)
         return fault(r);
-    reply->more |= found.n == REAPER_BATCH;
-    for (size_t i = 0; i < found.n; i++)
-        SETS_ADD(&sets, tx->arena, INT(row_int(&found, i, 0)));
-    r = sets_run(&sets, tx, STMT_task_lock, 1, &rows);
-    if (r)
-        return fault(r);
+    reply->more |= rows.n == REAPER_BATCH;
     change_init(&c, tx);
-    for (size_t i = 0, at = 0; i < rows.n; i++) {
+    for (size_t i = 0; i < rows.n; i++) {
         struct task_row row;
 
         r = row_task(tx, &rows, i, &row);
         if (r)
             return fault(r);
-        while (row_int(&found, at, 0) != row.id) /* both come by id */
-            at++;
-        /* Before the lock was had, the attempt may have ended, and another one begun. */
-        if (row.token == row_int(&found, at, 1) &&
-            !change_end_attempt(&c, &row, TASK_TIME_OUT, &late, STR("")))
+        if (!change_end_attempt(&c, &row, TASK_TIME_OUT, &late, STR("")))
             reply->timed_out++;
     }
     r = change_write(&c);
@@ -143,6 +133,44 @@ struct losing {
     int64_t busy;
 };
 
+static bool is_local(const struct worker_row *w)
+{
+    return str_eq(w->kind, STR("local"));
+}
+
+/* False: there is no room for it in this scan. */
+static bool note_lost(struct losing *losing, const struct worker_row *w)
+{
+    if (losing->n == REAPER_WORKERS || losing->busy >= REAPER_BATCH)
+        return false;
+    losing->list[losing->n++] =
+        (struct worker_lose){w->incarnation, STR("its heartbeat stopped"), w->beat_at};
+    losing->busy += w->busy;
+    return true;
+}
+
+/* What is found due, late or expired is passed over where somebody else has its run; what silent
+ * workers hold is waited for. So that comes first, while nothing else is locked. */
+static int lock_silent(struct tx *tx)
+{
+    struct losing *losing = ARENA_NEW(tx->arena, struct losing);
+    struct rows rows;
+    int r = STORE_DO(tx->store, STMT_worker_silent, tx->arena, &rows, INT(tx->now));
+
+    for (size_t i = 0; i < rows.n && !r; i++) {
+        enum worker_event event;
+        struct worker_row w;
+
+        r = row_worker(tx, &rows, i, &w);
+        if (!r && worker_silence(w.beat_at, w.ttl_us, tx->now, &event) &&
+            event == WORKER_EVENT_EXPIRE && !is_local(&w) && !note_lost(losing, &w))
+            break;
+    }
+    if (!r)
+        r = worker_lose_lock(tx, &(struct worker_lose_many){losing->list, losing->n, REAPER_BATCH});
+    return r ? fault(r) : 0;
+}
+
 /* One that is late is moved, one that is silent is noted. */
 static int silence(struct tx *tx, const struct worker_row *w, struct losing *losing,
                    struct reaper_reply *reply)
@@ -155,20 +183,14 @@ static int silence(struct tx *tx, const struct worker_row *w, struct losing *los
         return 0;
     if (BROKEN(SILENCE))
         event = WORKER_EVENT_EXPIRE;
-    if (event == WORKER_EVENT_EXPIRE && str_eq(w->kind, STR("local"))) {
+    if (event == WORKER_EVENT_EXPIRE && is_local(w)) {
         reply->silent_local.list[reply->silent_local.n++] = *w;
         return 0;
     }
-    if (event == WORKER_EVENT_EXPIRE &&
-        (losing->n == REAPER_WORKERS || losing->busy >= REAPER_BATCH)) {
-        reply->more = true;
-    } else if (event == WORKER_EVENT_EXPIRE) {
-        losing->list[losing->n++] =
-            (struct worker_lose){w->incarnation, STR("its heartbeat stopped"), w->beat_at};
-        losing->busy += w->busy;
-    } else if (w->state == WORKER_READY) {
+    if (event == WORKER_EVENT_EXPIRE)
+        reply->more |= !note_lost(losing, w);
+    else if (w->state == WORKER_READY)
         r = worker_quiet(tx, &w->incarnation, &quiet);
-    }
     return r ? fault(r) : 0;
 }
 
@@ -203,7 +225,9 @@ int reaper_scan(struct tx *tx, const void *unused, struct reaper_reply *reply)
 
     (void)unused;
     *reply = (struct reaper_reply){0};
-    r = promote(tx, reply);
+    r = lock_silent(tx);
+    if (!r)
+        r = promote(tx, reply);
     if (!r)
         r = time_out(tx, reply);
     if (!r)

@@ -612,6 +612,15 @@ static int end_held_many(struct tx *tx, const struct worker_lose_many *req,
     return r ? fault(r) : 0;
 }
 
+int worker_lose_lock(struct tx *tx, const struct worker_lose_many *req)
+{
+    struct rows held;
+    int64_t whole;
+    int r = req->n ? lock_held_many(tx, req, &held, &whole) : 0;
+
+    return r ? fault(r) : 0;
+}
+
 /* In the order of worker_lose(): tasks, workers, and the tasks that a claim slipped in between. */
 int worker_lose_many(struct tx *tx, const struct worker_lose_many *req, struct worker_lost *reply)
 {

@@ -180,6 +180,9 @@ struct worker_lost {
     bool more;       /* of what they hold was left */
 };
 int worker_lose_many(struct tx *tx, const struct worker_lose_many *req, struct worker_lost *reply);
+/* Lock what they hold, with its runs, for a worker_lose_many() that comes later in the transaction:
+ * who locks other runs in between passes over those that somebody else has. */
+int worker_lose_lock(struct tx *tx, const struct worker_lose_many *req);
 
 /* Those that are not LOST or GONE. `unused` is NULL. */
 int worker_list(struct tx *tx, const void *unused, struct worker_rows *reply);

@@ -1,5 +1,5 @@
 -- many
--- Held tasks by id, locked, and what keeps their leases.
+-- Held tasks by id, locked with their runs (runs first, then tasks by id), and what keeps their leases.
 -- 1 id.
 -- A lease that went over to another incarnation while this one waited for its task is still one, though that worker is not seen.
 -- Answers id, token, cancel, the worker's kind and the end of its TTL, expires_at, the queue's claim_ttl_us, percent, progress, gate, state, progress_us.

@@ -1,8 +1,10 @@
--- Held tasks past their deadline whose worker does not run here.
+-- Held tasks past their deadline whose worker does not run here, locked. What somebody else is moving is left for the next
+-- time, as in task_due.
 -- 1 now, 2 how many.
--- Answers id, token.
-SELECT id, token FROM (
-    SELECT t.id, t.token FROM task t JOIN worker w ON w.incarnation = t.worker
+-- A task row: id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at, priority, key, unique_key, turn, gate.
+SELECT id, run, queue, name, state, reason, attempts, budget_from, retry, due_at, cancel, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at, priority, key, unique_key, turn, gate
+  FROM task WHERE id IN (
+    SELECT t.id FROM task t JOIN worker w ON w.incarnation = t.worker
      WHERE t.state IN ('LEASED', 'RUNNING') AND t.deadline_at <> 0 AND t.deadline_at <= ?1 AND w.kind <> 'local'
-     ORDER BY t.deadline_at LIMIT ?2) AS late
+     ORDER BY t.deadline_at LIMIT ?2)
  ORDER BY id
