@@ -13,8 +13,9 @@
 #define HEAD_BYTES   5u
 
 struct call {
-    grpc_client_done *done;
+    grpc_client_done *done; /* NULL: it is watched */
     void *context;
+    void (*begun)(void); /* of a watched one to which nothing has come */
     size_t sent;
     int status;
     struct buf reply;
@@ -60,7 +61,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 
     (void)flags;
     (void)user;
+    if (c && c->begun)
+        c->begun();
     if (c)
+        c->begun = NULL;
+    if (c && c->done)
         buf_add(&c->reply, (struct str){(const char *)data, n});
     return 0;
 }
@@ -74,7 +79,10 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
         return 0;
     if (error)
         c->status = -(int)error;
-    c->done(c->context, c->status, str_sub(buf_str(&c->reply), HEAD_BYTES, c->reply.n));
+    if (!c->done && c->status)
+        measure_die("a stream ended with status %d", c->status);
+    if (c->done)
+        c->done(c->context, c->status, str_sub(buf_str(&c->reply), HEAD_BYTES, c->reply.n));
     buf_deinit(&c->reply);
     free(c);
     return 0;
@@ -240,8 +248,8 @@ static nghttp2_nv field(const char *name, const char *value)
                         strlen(value), NGHTTP2_NV_FLAG_NONE};
 }
 
-void grpc_client_call(struct grpc_client *c, const char *path, struct str message,
-                      grpc_client_done *done, void *context)
+static struct call *submit(struct grpc_client *c, const char *path, struct str message,
+                           grpc_client_done *done, void *context)
 {
     struct call *call = memory_new(sizeof(*call) + HEAD_BYTES + message.n);
     nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_message};
@@ -265,4 +273,17 @@ void grpc_client_call(struct grpc_client *c, const char *path, struct str messag
                                 &provider, call);
     if (id < 0)
         measure_die("%s: %s", c->address, nghttp2_strerror(id));
+    return call;
+}
+
+void grpc_client_call(struct grpc_client *c, const char *path, struct str message,
+                      grpc_client_done *done, void *context)
+{
+    submit(c, path, message, done, context);
+}
+
+void grpc_client_watch(struct grpc_client *c, const char *path, struct str message,
+                       void (*begun)(void))
+{
+    submit(c, path, message, NULL, NULL)->begun = begun;
 }

@@ -26,4 +26,9 @@ void grpc_client_free(struct grpc_client *c);
 void grpc_client_call(struct grpc_client *c, const char *path, struct str message,
                       grpc_client_done *done, void *context);
 
+/* The same of a stream that goes on: what comes is forgotten, but `begun` is called when something
+ * has come for the first time. */
+void grpc_client_watch(struct grpc_client *c, const char *path, struct str message,
+                       void (*begun)(void));
+
 #endif
