@@ -88,6 +88,8 @@ int plan_view_written(struct tx *tx, const struct plan_wish *wishes, size_t n, s
     for (size_t i = 0; i < n; i++)
         SETS_ADD(&sets, tx->arena, INT(wishes[i].node->id));
     r = sets_run(&sets, tx, STMT_plan_shown, 1, &rows);
+    if (r)
+        return fault(r);
     views = ARENA_ARRAY(tx->arena, struct task_view, rows.n);
     for (size_t i = 0; !r && i < rows.n; i++) {
         r = view_task_columns(tx, &rows, i, VIEW_COLUMNS, &views[i], &running);
