@@ -40,8 +40,9 @@ def a_runner_that_accepts_and_vanishes_is_lost_D_41():
 def a_stage_that_promised_progress_and_is_silent_is_lost_D_42():
     with World() as w:
         runner, plan = w.runner(script=["stall"]), w.plan()
-        plan.write(stages=[stage("silent", mode="async", progress_every="0.2s", retry=ONCE),
-                           stage("promised nothing", mode="async")])
+        plan.write(stages=[stage("silent", mode="async", progress_every="0.2s", retry=ONCE)])
+        runner.wait()  # of two that are called at once, either may come first
+        plan.write(stages=[stage("promised nothing", mode="async")])
         (attempt,) = plan.wait(silent="FAILED")["silent"]["attempts"]
         tap.equal((attempt["outcome"], attempt["reason"]), ("lost", "no_progress"))
         plan.wait(**{"promised nothing": "SUCCEEDED"})
