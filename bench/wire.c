@@ -14,6 +14,7 @@
 #include "api/codec.h"
 #include "api/protojson.h"
 #include "base/clock.h"
+#include "base/json_scan.h"
 
 #define TASK                                                                                       \
     "{\"payload\":{\"to\":\"someone@example.org\",\"subject\":\"Hello\",\"n\":12345},"             \
@@ -39,7 +40,7 @@ static void check(struct bench *b)
 {
     size_t offset;
 
-    if (protojson_check(b->json, PROTOJSON_DEPTH_MAX, &offset))
+    if (json_scan_check(b->json, PROTOJSON_DEPTH_MAX, &offset))
         fail("check");
 }
 

@@ -9,6 +9,7 @@
 
 #include "api/codec.h"
 #include "api/protojson.h"
+#include "base/json_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,7 +37,7 @@ static void check_again(struct arena *a, const ProtobufCMessage *m)
     protojson_encode(again, &second);
     assert(str_eq(buf_str(&first), buf_str(&second)));
     /* Embedded JSON may be as deep as is allowed, three messages deep. */
-    (void)protojson_check(buf_str(&first), PROTOJSON_DEPTH_MAX, &offset);
+    (void)json_scan_check(buf_str(&first), PROTOJSON_DEPTH_MAX, &offset);
     buf_deinit(&first);
     buf_deinit(&second);
 }
@@ -70,7 +71,7 @@ static void compare(struct str text)
     json_error_t error;
     size_t offset = 0;
     json_t *v = json_loadb(text.n ? text.p : "", text.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    bool good = protojson_check(text, PROTOJSON_DEPTH_MAX, &offset) == 0;
+    bool good = json_scan_check(text, PROTOJSON_DEPTH_MAX, &offset) == 0;
     bool deep = !good && offset < text.n && (text.p[offset] == '[' || text.p[offset] == '{');
 
     assert(good || offset <= text.n);

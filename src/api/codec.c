@@ -12,6 +12,7 @@
 
 #include "api/protojson.h"
 #include "base/clock.h"
+#include "base/json_scan.h"
 
 #define SENTENCE_BYTES_MAX 500u
 #define VARINT_BYTES_MAX   10u
@@ -173,10 +174,10 @@ static bool check_json(struct guard *g, const struct place *at, struct bytes ins
     struct str s = {(const char *)inside.p, (size_t)(inside.end - inside.p)};
     size_t offset;
 
-    switch (protojson_check(s, PROTOJSON_DEPTH_MAX, &offset)) {
+    switch (json_scan_check(s, PROTOJSON_DEPTH_MAX, &offset)) {
     case 0:
         return true;
-    case PROTOJSON_E_DEEP:
+    case JSON_SCAN_E_DEEP:
         return bad(g, at,
                    str_printf(g->a, "it is nested more than %u deep", PROTOJSON_DEPTH_MAX).p);
     }

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 #include "api/codec.h"
-#include "api/protojson_scan.h"
 #include "base/clock.h"
+#include "base/json_scan.h"
 #include "base/sentence.h"
 
 #define SENTENCE_BYTES_MAX 2000u
@@ -135,7 +135,7 @@ __attribute__((cold)) static bool malformed(struct reader *r, const struct place
 
 static void skip_blank(struct reader *r)
 {
-    r->p = protojson_scan_blank(r->p, r->end);
+    r->p = json_scan_blank(r->p, r->end);
 }
 
 static bool peek(const struct reader *r, char c)
@@ -213,7 +213,7 @@ static bool take_text(struct reader *r, const struct place *at, struct str *ret)
     const char *begin = r->p + 1;
     const char *where = NULL;
     bool plain;
-    const char *end = protojson_scan_text(begin, r->end, &plain, &where);
+    const char *end = json_scan_text(begin, r->end, &plain, &where);
 
     if (!end && where == r->end)
         return bad(r, r->p, at, "the text that begins here has no closing quote");
@@ -253,7 +253,7 @@ static bool decode_json(struct reader *r, const struct place *at, ProtobufCBinar
 {
     const char *where = NULL;
     bool deep;
-    const char *end = protojson_scan_value(r->p, r->end, PROTOJSON_DEPTH_MAX, &where, &deep);
+    const char *end = json_scan_value(r->p, r->end, PROTOJSON_DEPTH_MAX, &where, &deep);
     struct str s;
 
     if (deep)
@@ -275,7 +275,7 @@ static bool take_number(struct reader *r, const struct place *at, const char *wa
 
     if (!peek(r, '-') && !(r->p < r->end && *r->p >= '0' && *r->p <= '9'))
         return wrong_type(r, at, wanted);
-    end = protojson_scan_number(r->p, r->end, &where);
+    end = json_scan_number(r->p, r->end, &where);
     if (!end)
         return malformed(r, at, where);
     *ret = (struct str){r->p, (size_t)(end - r->p)};
@@ -699,10 +699,10 @@ static int set_json(struct setter *s, struct str value, ProtobufCBinaryData *to)
     struct str copy;
     size_t offset;
 
-    switch (protojson_check(value, PROTOJSON_DEPTH_MAX, &offset)) {
+    switch (json_scan_check(value, PROTOJSON_DEPTH_MAX, &offset)) {
     case 0:
         break;
-    case PROTOJSON_E_DEEP:
+    case JSON_SCAN_E_DEEP:
         return refuse(s, "it is nested more than %u deep", PROTOJSON_DEPTH_MAX);
     default:
         return refuse(s, "it is no JSON, from its byte %zu on", offset);
@@ -733,7 +733,7 @@ static int set_real(struct setter *s, struct str value, double *to)
     const char *where;
     const char *end = value.p + value.n;
 
-    if (value.n && protojson_scan_number(value.p, end, &where) == end && parse_real(value, to))
+    if (value.n && json_scan_number(value.p, end, &where) == end && parse_real(value, to))
         return 0;
     return refuse(s, STR_FMT " is no number", STR_ARG(sentence_quote(s->a, value)));
 }

@@ -19,7 +19,7 @@
 
 #define PROTOJSON_DEPTH_MAX 64u /* of embedded JSON */
 
-enum { PROTOJSON_E_BAD = 1, PROTOJSON_E_DEEP };
+enum { PROTOJSON_E_BAD = 1 };
 
 /* Returns 0, or PROTOJSON_E_BAD with the place and one sentence, which names the key
  * ("tasks[3].delay: …"). An unknown key is refused, with the nearest name that there is. An empty
@@ -37,10 +37,5 @@ int protojson_set(struct arena *a, ProtobufCMessage *m, struct str name, struct 
  * left out, and so are empty lists and maps, but for those of the outermost message: who asked for
  * a list gets one. */
 void protojson_encode(const ProtobufCMessage *m, struct buf *out);
-
-/* Whether the text is one JSON value and nothing else: UTF-8, escapes, surrogates, numbers, no
- * deeper than `depth_max`. No tree is made. Returns 0, or PROTOJSON_E_BAD, or where it is only too
- * deep PROTOJSON_E_DEEP, with the offset of the first byte that is wrong. */
-int protojson_check(struct str text, unsigned depth_max, size_t *ret_offset);
 
 #endif

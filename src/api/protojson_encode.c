@@ -7,8 +7,8 @@
 
 #include "api/codec.h"
 #include "api/protojson.h"
-#include "api/protojson_scan.h"
 #include "base/clock.h"
+#include "base/json_scan.h"
 
 #define EXACT_MAX                                                                                  \
     1e15 /* whole numbers up to here are doubles exactly, and shortest as integers                 \
@@ -56,7 +56,7 @@ static void encode_text(struct str s, struct buf *out)
 {
     char *p;
 
-    if (s.n && (protojson_scan_plain(s.p, s.p + s.n) < s.p + s.n || str_find(s, 0x7f, NULL))) {
+    if (s.n && (json_scan_plain(s.p, s.p + s.n) < s.p + s.n || str_find(s, 0x7f, NULL))) {
         buf_json(out, s);
         return;
     }

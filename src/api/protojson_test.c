@@ -2,6 +2,7 @@
 #include "api/protojson.h"
 
 #include "api/api_testing.h"
+#include "base/json_scan.h"
 #include "base/test.h"
 
 #define ROUNDS 200u
@@ -38,7 +39,7 @@ static void every_message_comes_back(void **state)
             fail_msg("%s: " STR_FMT ": " STR_FMT, d->name, STR_ARG(error.text),
                      STR_ARG(buf_str(&b)));
         CHECK_ROW(d->name, api_testing_equal(m, again));
-        CHECK_ROW(d->name, protojson_check(buf_str(&b), 64, &offset) == 0);
+        CHECK_ROW(d->name, json_scan_check(buf_str(&b), 64, &offset) == 0);
         CHECK_ROW(d->name, !str_find(buf_str(&b), '\n', NULL));
         buf_deinit(&b);
         arena_deinit(&a);
@@ -66,7 +67,7 @@ static void every_prefix_is_refused(void **state)
             memcpy(copy, b.p, n);
             CHECK_ROW(d->name, protojson_decode(&a, d, (struct str){copy, n}, &m, &error));
             CHECK_ROW(d->name, error.text.n > 0 && error.line == 1 && error.column >= 1);
-            CHECK_ROW(d->name, protojson_check((struct str){copy, n}, 64, &offset));
+            CHECK_ROW(d->name, json_scan_check((struct str){copy, n}, 64, &offset));
             assert_true(offset <= n);
             test_free(copy);
         }
@@ -256,8 +257,8 @@ static void json_as_deep_as_allowed(void **state)
 
     (void)state;
     /* A bracket in a wrong place is another matter. */
-    assert_int_equal(protojson_check(STR("{[1]:2}"), PROTOJSON_DEPTH_MAX, &(size_t){0}),
-                     PROTOJSON_E_BAD);
+    assert_int_equal(json_scan_check(STR("{[1]:2}"), PROTOJSON_DEPTH_MAX, &(size_t){0}),
+                     JSON_SCAN_E_BAD);
     for (unsigned depth = PROTOJSON_DEPTH_MAX; depth <= PROTOJSON_DEPTH_MAX + 1; depth++) {
         bool good = depth == PROTOJSON_DEPTH_MAX;
         struct arena a = {0};
@@ -273,8 +274,8 @@ static void json_as_deep_as_allowed(void **state)
         for (unsigned i = 0; i < depth; i++)
             buf_byte(&b, ']');
         value = str_copy(&a, str_sub(buf_str(&b), 21, b.n));
-        assert_int_equal(protojson_check(value, PROTOJSON_DEPTH_MAX, &offset),
-                         good ? 0 : PROTOJSON_E_DEEP);
+        assert_int_equal(json_scan_check(value, PROTOJSON_DEPTH_MAX, &offset),
+                         good ? 0 : JSON_SCAN_E_DEEP);
         check_payload(value, good);
         buf_add(&b, STR("}]}"));
         assert_int_equal(protojson_decode(&a, ENQUEUE, buf_str(&b), &m, &error) == 0, good);

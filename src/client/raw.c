@@ -3,20 +3,20 @@
 
 #include <jansson.h>
 
-#include "api/protojson_scan.h"
+#include "base/json_scan.h"
 
 bool raw_check(struct str text, struct str *ret, size_t *ret_at)
 {
     const char *end = text.p + text.n, *bad = end;
-    const char *begin = protojson_scan_blank(text.p, end);
+    const char *begin = json_scan_blank(text.p, end);
     bool deep;
-    const char *p = protojson_scan_value(begin, end, RAW_DEPTH_MAX, &bad, &deep);
+    const char *p = json_scan_value(begin, end, RAW_DEPTH_MAX, &bad, &deep);
 
-    if (p && protojson_scan_blank(p, end) == end) {
+    if (p && json_scan_blank(p, end) == end) {
         *ret = (struct str){begin, (size_t)(p - begin)};
         return true;
     }
-    *ret_at = (size_t)((p ? protojson_scan_blank(p, end) : bad) - text.p);
+    *ret_at = (size_t)((p ? json_scan_blank(p, end) : bad) - text.p);
     return false;
 }
 
@@ -26,7 +26,7 @@ static const char *skip_text(const char *p, const char *end)
     const char *bad;
     bool plain;
 
-    p = protojson_scan_text(p + 1, end, &plain, &bad);
+    p = json_scan_text(p + 1, end, &plain, &bad);
     return p ? p + 1 : NULL;
 }
 
@@ -70,11 +70,11 @@ static const char *skip_value(const char *p, const char *end)
 static bool next(struct str *rest, char open, struct str *ret)
 {
     const char *end = rest->p + rest->n;
-    const char *p = protojson_scan_blank(rest->p, end), *behind;
+    const char *p = json_scan_blank(rest->p, end), *behind;
 
     if (p == end || (*p != open && *p != ',' && *p != ':'))
         return false;
-    p = protojson_scan_blank(p + 1, end);
+    p = json_scan_blank(p + 1, end);
     behind = skip_value(p, end);
     if (!behind)
         return false;
@@ -107,7 +107,7 @@ void raw_text(struct str value, struct buf *out)
 
     if (value.n < 2 || *value.p != '"')
         return;
-    protojson_scan_text(value.p + 1, end, &plain, &bad);
+    json_scan_text(value.p + 1, end, &plain, &bad);
     if (plain) {
         buf_add(out, (struct str){value.p + 1, value.n - 2});
         return;
