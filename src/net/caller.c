@@ -369,19 +369,15 @@ static void defaults(struct caller_options *o)
     o->idle_us = o->idle_us ? o->idle_us : CALLER_IDLE_US;
 }
 
-static void on_names(void *context)
-{
-    caller_closed(context);
-}
-
 static void handles_init(struct caller *c)
 {
     uv_timer_init(c->o.loop, &c->timer);
     uv_prepare_init(c->o.loop, &c->before);
     uv_check_init(c->o.loop, &c->after);
     uv_idle_init(c->o.loop, &c->idle);
-    c->timer.data = c->before.data = c->after.data = c->idle.data = c;
-    c->handles = 4;
+    caller_name_init(&c->names, c->o.loop);
+    c->timer.data = c->before.data = c->after.data = c->idle.data = c->names.told.data = c;
+    c->handles = 5;
     uv_prepare_start(&c->before, on_before);
     uv_check_start(&c->after, on_after);
     uv_unref((uv_handle_t *)&c->before);
@@ -428,7 +424,6 @@ int caller_new(const struct caller_options *options, struct arena *a, struct cal
     list_init(&c->woken_peers);
     prng_seed(&c->prng, options->seed);
     buf_fixed(&c->out, c->out_bytes, sizeof(c->out_bytes));
-    caller_name_init(&c->names, c->o.loop, on_names, c);
     handles_init(c);
     *ret = c;
     return 0;
@@ -467,13 +462,14 @@ static void on_handle_closed(uv_handle_t *handle)
 
 void caller_closed(struct caller *c)
 {
-    if (!c->closing || c->in_turn || c->sockets_n || c->names.asked_n || map_count(c->peers) ||
+    if (!c->closing || c->in_turn || c->sockets_n || map_count(c->peers) ||
         !list_empty(&c->ended) || uv_is_closing((uv_handle_t *)&c->timer))
         return;
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     uv_close((uv_handle_t *)&c->before, on_handle_closed);
     uv_close((uv_handle_t *)&c->after, on_handle_closed);
     uv_close((uv_handle_t *)&c->idle, on_handle_closed);
+    caller_name_close(&c->names, on_handle_closed);
 }
 
 void caller_close(struct caller *c, void (*over)(void *context), void *context)

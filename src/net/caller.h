@@ -31,7 +31,7 @@
 #define CALLER_IDLE_US           300000000LL /* without a call: it is closed */
 #define CALLER_CALLS_MAX         10000u      /* of one peer, queued or sent */
 #define CALLER_MESSAGE_BYTES_MAX (16u << 20) /* of a request and of a reply */
-#define CALLER_RESOLVING_MAX     2u          /* names; the thread pool is everybody's */
+#define CALLER_RESOLVING_MAX     256u        /* hosts; each has a thread meanwhile */
 #define CALLER_PATH_BYTES_MAX    200u
 #define CALLER_TEXT_BYTES_MAX    1024u /* of a status's message; what is longer is cut */
 #define CALLER_REST_US_MIN       100000LL
@@ -103,7 +103,7 @@ int caller_new(const struct caller_options *options, struct arena *a, struct cal
                struct str *ret_error);
 
 /* Every call ends as cancelled; `over` comes on the loop, and then the caller and its peers are
- * gone. A name that is being resolved is waited for. */
+ * gone. */
 void caller_close(struct caller *c, void (*over)(void *context), void *context);
 
 /* Read the files again, for the connections that begin from now on. After CALLER_E_BAD the old ones
