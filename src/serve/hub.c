@@ -198,6 +198,13 @@ static void rearm(struct hub_place *p)
     loop_wake(&seat->wake);
 }
 
+static void place_crowd(struct hub *h, struct hub_place *p, int64_t now)
+{
+    p->crowd_us = now;
+    p->all_us = 0;
+    place_all(h, p);
+}
+
 /* News of events are for all who watch: a crowd of them rests in between, so that what is watched
  * has the machine. */
 static void place_events(struct hub *h, struct hub_place *p)
@@ -206,9 +213,7 @@ static void place_events(struct hub *h, struct hub_place *p)
     int64_t free_at = p->crowd_us + (int64_t)p->waits * HUB_WATCHER_US;
 
     if (p->waits < HUB_CROWD || free_at <= now) {
-        p->crowd_us = now;
-        p->all_us = 0;
-        place_all(h, p);
+        place_crowd(h, p, now);
     } else if (!p->all_us) {
         p->all_us = free_at;
         if (!list_empty(&p->asleep))
@@ -282,7 +287,7 @@ static void place_time(struct hub *h, struct hub_place *p, int64_t now)
     if (p->until_us && p->until_us <= now)
         place_until(h, p, now);
     if (p->all_us && p->all_us <= now)
-        place_events(h, p);
+        place_crowd(h, p, now); /* however many have come since it was said when */
     if (p->due_us && p->due_us <= now) {
         p->due_us = 0;
         place_give(h, p, 1);

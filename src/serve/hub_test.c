@@ -332,6 +332,50 @@ static void a_crowd_that_watches_rests_between_news_and_misses_none(void **state
         hub_forget(&crowd[i], 0);
 }
 
+#define GROWN 5000
+
+static void count_turn(uv_prepare_t *prepare)
+{
+    ++*(size_t *)prepare->data;
+}
+
+/* Those who came later may make the rest longer; the loop does not turn without end meanwhile. */
+static void a_crowd_that_grows_is_woken_when_it_was_due(void **state)
+{
+    struct event event = {.run = 7};
+    struct tx tx = {.events = &event, .events_n = 1};
+    struct fixture *f = *state;
+    struct hub_wait *crowd = memory_new(GROWN * sizeof(*crowd));
+    uv_prepare_t prepare;
+    size_t turns = 0;
+
+    for (size_t i = 0; i < GROWN; i++)
+        crowd[i] = (struct hub_wait){
+            .seat = f->seat, .topic = HUB_RUN_EVENTS, .run = 7, .woken = count_woken};
+    uv_prepare_init(&f->loop, &prepare);
+    prepare.data = &turns;
+    uv_prepare_start(&prepare, count_turn);
+    crowd_woken = 0;
+    crowd_sleep(crowd);
+    hub_committed(f->hub, &tx);
+    woken(f);
+    crowd_sleep(crowd);
+    hub_committed(f->hub, &tx); /* due when this crowd has rested */
+    for (size_t i = CROWD; i < GROWN; i++) {
+        hub_look(&crowd[i]);
+        hub_sleep(&crowd[i], NULL);
+    }
+    turns = 0;
+    while (crowd_woken < CROWD + (size_t)GROWN)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_true(turns < 100);
+    for (size_t i = 0; i < GROWN; i++)
+        hub_forget(&crowd[i], 0);
+    uv_close((uv_handle_t *)&prepare, NULL);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    free(crowd);
+}
+
 static void many_runs_in_a_commit_are_all_told(void **state)
 {
     struct event events[1000];
@@ -583,6 +627,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(events_wake_who_watches_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_crowd_that_watches_rests_between_news_and_misses_none,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_crowd_that_grows_is_woken_when_it_was_due, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_dispatcher_is_woken_by_what_is_pushed_alone, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(many_runs_in_a_commit_are_all_told, set_up, tear_down),
