@@ -167,7 +167,7 @@ static void call_done(struct caller_call *call)
         return;
     }
     if (f->end.stop)
-        dispatch_runner_cancel(f->runner, f->lease, "it was not accepted in time");
+        dispatch_runner_cancel(f->runner, f->lease, "nobody waits for it any more");
     count_end(d, &f->end);
     tell(f);
 }
@@ -327,20 +327,35 @@ static void ask_round(struct dispatch *d)
 
 /* ---- acceptances and refusals ---- */
 
-/* Take the flights that wait, up to what a request may name, into a post. */
+/* Take the flights that wait, up to what a request may name, into a post. What was refused together
+ * with others is asked for again alone: one of them may be what the store cannot take. */
 static size_t take(struct list *from, struct dispatch_post *p)
 {
     size_t n = 0;
 
     LIST_EACH_SAFE(it, from)
     {
-        if (n == GRANT_LEASES_MAX)
+        bool alone = queued(it)->tries > 0;
+
+        if (n == GRANT_LEASES_MAX || (n && alone))
             break;
         list_del(it);
         list_add(&p->flights, it);
         n++;
+        if (alone)
+            break;
     }
     return n;
+}
+
+/* Whether the store is asked again; `code` is what it said of all of the request. */
+static bool again(struct dispatch_flight *f, enum code code)
+{
+    if (code == CODE_OK || ++f->tries == TRIES_MAX)
+        return false;
+    list_del(&f->queue);
+    tell(f);
+    return true;
 }
 
 static void accept_done(struct batcher_request *q)
@@ -351,12 +366,16 @@ static void accept_done(struct batcher_request *q)
     LIST_EACH_SAFE(it, &d->accept.flights)
     {
         struct dispatch_flight *f = queued(it);
+        enum code code = q->answer.code;
 
-        /* One whose acceptance nobody heard is given back at its accept deadline. */
-        if (q->answer.code == CODE_OK && d->accept_codes.list[i] != CODE_OK)
+        if (code == CODE_OK)
+            code = d->accept_codes.list[i++];
+        if (again(f, q->answer.code))
+            continue;
+        /* One whose acceptance is not known is given back at its accept deadline. */
+        if (code != CODE_OK)
             dispatch_runner_cancel(f->runner, f->lease, "its lease was taken back");
         flight_free(f);
-        i++;
     }
     posted(d, &d->accept);
 }
@@ -382,7 +401,13 @@ static void refuse_done(struct batcher_request *q)
     struct dispatch *d = q->context;
 
     LIST_EACH_SAFE(it, &d->refuse.flights)
-    flight_free(queued(it));
+    {
+        struct dispatch_flight *f = queued(it);
+
+        /* What nobody could give back expires. */
+        if (!again(f, q->answer.code))
+            flight_free(f);
+    }
     posted(d, &d->refuse);
 }
 
@@ -523,64 +548,95 @@ static void ask_keep(struct dispatch *d, int64_t now)
 
 /* ---- what is to be cancelled ---- */
 
-/* When this lease's runner was told; 0: it was not. */
-static int64_t told_at(const struct dispatch *d, int64_t token)
+static int by_token(const void *a, const void *b)
 {
-    for (size_t i = 0; i < d->told_n; i++)
-        if (d->told[i].token == token)
-            return d->told[i].at_us;
-    return 0;
+    const struct dispatch_told *x = a, *y = b;
+
+    return (x->token > y->token) - (x->token < y->token);
 }
 
-static void tell_cancel(struct dispatch *d, const struct grant_cancel *c, int64_t now,
-                        struct dispatch_told *told)
+/* When this lease's runner was told; 0: it was not. */
+static int64_t told_at(const struct dispatch_tolds *before, int64_t token)
 {
+    const struct dispatch_told key = {.token = token};
+    const struct dispatch_told *found =
+        before->n ? bsearch(&key, before->list, before->n, sizeof(key), by_token) : NULL;
+
+    return found ? found->at_us : 0;
+}
+
+static void told_add(struct dispatch_tolds *t, struct dispatch_told told)
+{
+    if (t->n == t->cap) {
+        t->cap = t->cap ? 2 * t->cap : 64;
+        t->list = memory_grow(t->list, t->cap * sizeof(*t->list));
+    }
+    t->list[t->n++] = told;
+}
+
+static void tell_cancel(struct dispatch *d, const struct grant_cancel *c, int64_t now)
+{
+    struct dispatch_told told = {c->lease.token, told_at(&d->told, c->lease.token)};
     struct dispatch_flight *f = flight_find(d, c->lease.token);
     struct dispatch_runner *r;
     const char *why;
 
-    told->token = c->lease.token;
-    told->at_us = told_at(d, c->lease.token);
     if (f) {
         stop(f);
-        return;
+    } else if (!told.at_us || now >= told.at_us + DISPATCH_STOP_US) {
+        told.at_us = now;
+        r = dispatch_runner_need(d, c->worker, c->address, &why);
+        if (r)
+            dispatch_runner_cancel(r, c->lease, "it was cancelled");
     }
-    if (told->at_us && now < told->at_us + DISPATCH_STOP_US)
-        return;
-    told->at_us = now;
-    r = dispatch_runner_need(d, c->worker, c->address, &why);
-    if (r)
-        dispatch_runner_cancel(r, c->lease, "it was cancelled");
+    told_add(&d->telling, told);
 }
 
+/* The walk is over, or begins anew. */
+static void cancels_end(struct dispatch *d, int64_t now)
+{
+    d->cancels_after = 0;
+    d->cancels_us = now + DISPATCH_CANCELS_US;
+    d->telling.n = 0;
+}
+
+/* One page of the walk; what heeds no Cancel fills pages without end. */
 static void cancels_done(struct batcher_request *q)
 {
     struct dispatch *d = q->context;
     const struct grant_cancels *found = &d->cancels_found;
-    struct dispatch_told *told;
     int64_t now = clock_monotonic();
 
-    if (q->answer.code == CODE_OK) {
-        told = memory_new((found->n + 1) * sizeof(*told));
-        for (size_t i = 0; i < found->n && !d->draining; i++)
-            tell_cancel(d, &found->list[i], now, &told[i]);
-        free(d->told);
-        d->told = told;
-        d->told_n = d->draining ? 0 : found->n;
+    if (q->answer.code != CODE_OK || d->draining) {
+        cancels_end(d, now);
+    } else {
+        for (size_t i = 0; i < found->n; i++)
+            tell_cancel(d, &found->list[i], now);
+        if (found->n == GRANT_CANCELS_MAX) {
+            d->cancels_after = found->list[found->n - 1].lease.token;
+        } else {
+            struct dispatch_tolds before = d->told;
+
+            d->told = d->telling;
+            d->telling = before;
+            cancels_end(d, now);
+        }
     }
-    d->cancels_us = now + DISPATCH_CANCELS_US;
     posted(d, &d->cancels);
 }
 
 static void ask_cancels(struct dispatch *d, int64_t now)
 {
-    if (!d->wants_cancels || d->cancels.busy || d->draining)
+    bool walking = d->cancels_after > 0;
+
+    if ((!walking && !d->wants_cancels) || d->cancels.busy || d->draining)
         return;
-    if (now < d->cancels_us) {
+    if (!walking && now < d->cancels_us) {
         dispatch_want(d, d->cancels_us);
         return;
     }
-    d->wants_cancels = false;
+    /* News that come in the middle of a walk are for the next one. */
+    d->wants_cancels &= walking;
     post(d, &d->cancels, run_cancels, &d->cancels_after, &d->cancels_found,
          sizeof(d->cancels_found), cancels_done);
 }
@@ -689,7 +745,8 @@ static void handle_closed(struct dispatch *d)
     arena_deinit(&d->refuse.arena);
     arena_deinit(&d->keep.arena);
     arena_deinit(&d->cancels.arena);
-    free(d->told);
+    free(d->told.list);
+    free(d->telling.list);
     d->over(d->over_context);
     free(d);
 }

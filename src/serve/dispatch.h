@@ -25,7 +25,8 @@
 #define DISPATCH_FLIGHTS_MAX GRANT_LEASES_MAX  /* calls under way at once */
 #define DISPATCH_KEEP_US     (10LL * 1000000)  /* leases of sync calls are kept so often … */
 #define DISPATCH_STOP_US     (10LL * 1000000)  /* after Cancel, then the call is cut */
-#define DISPATCH_ERRAND_US   (5LL * 1000000)   /* of a Cancel or a Ping */
+#define DISPATCH_ERRAND_US   (5LL * 1000000)   /* of a Cancel or a Ping … */
+#define DISPATCH_FAREWELL_US (1LL * 1000000)   /* … of a server that ends */
 #define DISPATCH_PING_US     (30LL * 1000000)  /* a runner without calls is asked so often … */
 #define DISPATCH_KNOWN_US    (600LL * 1000000) /* … for so long since the last one */
 #define DISPATCH_CANCELS_US  (100LL * 1000)   /* what is to be cancelled is read at most so often */

@@ -212,10 +212,12 @@ static struct str status_words(struct arena *a, const struct caller_call *call)
                         : str_printf(a, "the call ended with the gRPC status %d", call->status);
 }
 
-/* A sync call that began and did not end well. */
+/* A sync call that began and did not end well. Where it goes on without us, it is to stop. */
 static void judge_broken(struct lease_ref lease, const struct caller_call *call,
-                         enum dispatch_cut cut, struct str text, struct task_result *r)
+                         enum dispatch_cut cut, struct str text, struct dispatch_end *ret)
 {
+    struct task_result *r = &ret->result;
+
     if (cut == DISPATCH_STOPPED && call->status == GRPC_CANCELLED)
         fill(r, lease, OUTCOME_CANCELLED, TASK_REASON_NONE, text);
     else if (cut == DISPATCH_ENDING && call->status == GRPC_CANCELLED)
@@ -226,6 +228,7 @@ static void judge_broken(struct lease_ref lease, const struct caller_call *call,
         fill(r, lease, OUTCOME_LOST, TASK_REASON_LOST, text);
     else
         fill(r, lease, OUTCOME_FAILED, TASK_REASON_WORKER_ERROR, text);
+    ret->stop = r->outcome == OUTCOME_LOST || r->outcome == OUTCOME_TIMED_OUT;
 }
 
 /* It may have been taken where the answer did not come. */
@@ -264,7 +267,7 @@ void dispatch_call_judge(struct arena *a, struct lease_ref lease, enum placement
     else if (says_no(call->status))
         refuse(ret, TASK_REASON_REFUSED, text);
     else if (mode == PLACEMENT_SYNC)
-        judge_broken(lease, call, cut, text, &ret->result);
+        judge_broken(lease, call, cut, text, ret);
     else
         judge_unaccepted(lease, call, cut, text, ret);
 }

@@ -142,7 +142,8 @@ static void run(struct dispatch_runner *r, const char *path, bool ping, struct l
         .path = path,
         .message = ping ? dispatch_call_ping(&e->arena, r->worker)
                         : dispatch_call_cancel(&e->arena, lease, reason),
-        .deadline_us = clock_monotonic() + DISPATCH_ERRAND_US,
+        .deadline_us =
+            clock_monotonic() + (d->draining ? DISPATCH_FAREWELL_US : DISPATCH_ERRAND_US),
         .done = errand_done,
         .context = e,
     };

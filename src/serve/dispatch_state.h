@@ -74,6 +74,10 @@ struct dispatch_post {
 struct dispatch_told {
     int64_t token, at_us;
 };
+struct dispatch_tolds {
+    struct dispatch_told *list; /* by token */
+    size_t n, cap;
+};
 
 struct dispatch {
     struct dispatch_options o;
@@ -99,15 +103,14 @@ struct dispatch {
     struct grant_refuse refuse_asked;
     struct task_codes accept_codes, refuse_codes;
     struct grant_keeps keep_found;
-    int64_t cancels_after;
+    int64_t cancels_after; /* 0: no walk goes on */
     struct grant_cancels cancels_found;
     bool wants_round, wants_cancels;
-    int64_t round_us;   /* not before: the store is away */
-    int64_t keep_us;    /* the next one, as what follows; INT64_MAX: none */
-    int64_t cancels_us; /* not before */
-    int64_t look_us;    /* at runners, and for cancels as a net */
-    struct dispatch_told *told;
-    size_t told_n;
+    int64_t round_us;                    /* not before: the store is away */
+    int64_t keep_us;                     /* the next one, as what follows; INT64_MAX: none */
+    int64_t cancels_us;                  /* not before */
+    int64_t look_us;                     /* at runners, and for cancels as a net */
+    struct dispatch_tolds told, telling; /* in the last walk; in the one that goes on */
 
     bool draining, closing;
     int64_t drain_us; /* calls are cut then */

@@ -14,7 +14,8 @@
 #include "serve/dispatch_state.h"
 #include "store/store_testing.h"
 
-#define CALLS_MAX 64
+#define CALLS_MAX 2000
+#define CROWD     (GRANT_CANCELS_MAX + 7)
 #define BUILD     STR("{\"labels\":{},\"mode\":\"sync\",\"type\":\"build\"}")
 #define DEPLOY    STR("{\"labels\":{},\"mode\":\"async\",\"type\":\"build\"}")
 
@@ -184,6 +185,8 @@ static void call(struct fixture *f, batcher_function *function, const void *requ
 
 BATCHER_FUNCTION(join, worker_join)
 BATCHER_FUNCTION(cancel, run_cancel)
+BATCHER_FUNCTION(refuse, grant_refuse)
+BATCHER_FUNCTION(complete, task_complete)
 BATCHER_FUNCTION(create, plan_create)
 BATCHER_FUNCTION(write_plan, plan_write)
 
@@ -247,6 +250,14 @@ static const char *look(struct fixture *f, const char *what, int64_t run)
     snprintf(sql, sizeof(sql), "SELECT %s FROM task WHERE run = %" PRId64, what, run);
     found = store_testing_sql(f->t, sql);
     return found ? found : "";
+}
+
+static void set(struct fixture *f, const char *what, int64_t run)
+{
+    char sql[300];
+
+    snprintf(sql, sizeof(sql), "UPDATE task SET %s WHERE run = %" PRId64, what, run);
+    store_testing_sql(f->t, sql);
 }
 
 static void until(struct fixture *f, int64_t run, const char *state)
@@ -507,6 +518,54 @@ static void a_call_that_breaks_costs_an_attempt(void **state)
     end(f);
 }
 
+static struct lease_ref lease_of(struct fixture *f, size_t at)
+{
+    return ((struct dispatch_flight *)f->calls[at]->context)->lease;
+}
+
+/* The lease that a runner is told to stop. */
+static int64_t told_to_stop(struct fixture *f, size_t at)
+{
+    struct arena a = {0};
+    ProtobufCMessage *m;
+    struct str why, token;
+    size_t dot;
+    int64_t n;
+
+    assert_int_equal(codec_decode(&a, &weft__v1__cancel_stage_request__descriptor,
+                                  f->calls[at]->message, &m, &why),
+                     0);
+    token = str_of(((Weft__V1__CancelStageRequest *)(void *)m)->token);
+    assert_true(str_find(token, '.', &dot));
+    assert_true(str_int64(str_sub(token, dot + 1, token.n), &n));
+    arena_deinit(&a);
+    return n;
+}
+
+/* The runner may be at it still, and nobody waits for it any more. */
+static void who_is_cut_off_is_told_to_stop(void **state)
+{
+    static const int statuses[] = {GRPC_UNAVAILABLE, GRPC_DEADLINE_EXCEEDED};
+    struct fixture *f = begin(state);
+
+    runner(f, "alpha", "10.0.0.1:1");
+    for (size_t i = 0; i < ROWS_N(statuses); i++) {
+        int64_t token;
+        size_t at;
+
+        stage(f, BUILD);
+        at = await(f, DISPATCH_CALL_RUN);
+        token = lease_of(f, at).token;
+        fails(f, at, statuses[i], true);
+        at = await(f, DISPATCH_CALL_CANCEL);
+        assert_int_equal(told_to_stop(f, at), token);
+        answers(f, at, STR(""));
+        if (statuses[i] == GRPC_UNAVAILABLE) /* it is tried again */
+            reports(f, await(f, DISPATCH_CALL_RUN), NULL, NULL);
+    }
+    end(f);
+}
+
 static void failures_and_garbage_fail_the_attempt(void **state)
 {
     struct fixture *f = begin(state);
@@ -619,6 +678,188 @@ static void a_cancel_between_two_rounds_reaches_the_runner(void **state)
     end(f);
 }
 
+/* Taken back by somebody else, before the answer is there. */
+static void take_back(struct fixture *f, struct lease_ref lease)
+{
+    const struct grant_refusal refusal = {.lease = lease};
+    const struct grant_refuse asked = {&refusal, 1};
+    struct task_codes codes;
+
+    call(f, refuse, &asked, &codes, sizeof(codes));
+}
+
+static void an_acceptance_that_comes_too_late_is_told_to_stop(void **state)
+{
+    struct fixture *f = begin(state);
+    struct lease_ref lease;
+    size_t at;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    stage(f, DEPLOY);
+    at = await(f, DISPATCH_CALL_ASYNC);
+    lease = lease_of(f, at);
+    take_back(f, lease);
+    accepts(f, at, true);
+    at = await(f, DISPATCH_CALL_CANCEL);
+    assert_int_equal(told_to_stop(f, at), lease.token);
+    answers(f, at, STR(""));
+    end(f);
+}
+
+/* It would be given out again at the accept deadline, with the first runner still at it. */
+static void an_acceptance_that_the_store_cannot_take_is_told_to_stop(void **state)
+{
+    struct fixture *f = begin(state);
+    int64_t bad, good;
+    size_t at, other;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    bad = stage(f, DEPLOY);
+    at = await(f, DISPATCH_CALL_ASYNC);
+    good = stage(f, DEPLOY);
+    while (f->calls_n == 1)
+        turn(f);
+    other = 1;
+    set(f, "retry = 'nonsense', state = 'NONSENSE'", bad);
+    bad = lease_of(f, at).token;
+    accepts(f, at, true);
+    accepts(f, other, true);
+    until(f, good, "RUNNING");
+    at = await(f, DISPATCH_CALL_CANCEL);
+    assert_int_equal(told_to_stop(f, at), bad);
+    answers(f, at, STR(""));
+    end(f);
+}
+
+/* More than the store answers at once, and none of them is this server's call. */
+static int add_crowd(struct tx *tx, const void *request, void *reply)
+{
+    const int64_t *run = request;
+    int r = 0;
+
+    *(int64_t *)reply = 0;
+    for (size_t i = 0; i < CROWD && !r; i++) {
+        int64_t ids[2];
+
+        r = store_ids(tx->store, 2, ids);
+        if (!r)
+            r = STORE_PUT(tx->store, STMT_task_add, INT(ids[0]), INT(*run), TEXT(STR("")),
+                          TEXT(str_printf(tx->arena, "t%zu", i)), TEXT(STR("READY")), TEXT(STR("")),
+                          INT(0), TEXT(STR("")), INT(0), INT(0), INT(0), INT(tx->now), INT(tx->now),
+                          INT(0), INT(GRANT_GATE), TEXT(DEPLOY), TEXT(STR("")), TEXT(STR("{}")));
+        if (!r)
+            r = STORE_PUT(tx->store, STMT_task_hold, INT(ids[0]), TEXT(STR("RUNNING")),
+                          TEXT(STR("")), INT(1), INT(ids[1]), INT(run[1]), INT(tx->now),
+                          INT(tx->now), INT(0), INT(0));
+        if (!r)
+            r = STORE_PUT(tx->store, STMT_task_stop, INT(ids[0]));
+        *(int64_t *)reply = ids[1];
+    }
+    tx_push(tx);
+    return r;
+}
+
+static void more_cancels_than_a_page_reach_their_runners(void **state)
+{
+    struct fixture *f = begin(state);
+    int64_t run[2], last;
+    size_t heard = 0;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    run[0] = stage(f, DEPLOY);
+    accepts(f, await(f, DISPATCH_CALL_ASYNC), true);
+    until(f, run[0], "RUNNING");
+    assert_true(str_int64(str_of(look(f, "worker", run[0])), &run[1]));
+    call(f, add_crowd, run, &last, sizeof(last));
+    while (heard < CROWD) {
+        size_t at = await(f, DISPATCH_CALL_CANCEL);
+
+        if (++heard == CROWD)
+            assert_int_equal(told_to_stop(f, at), last);
+        answers(f, at, STR(""));
+    }
+    /* Once each: who heeds none is told again after a while. */
+    dispatch_again(f->dispatch);
+    for (int64_t rounds = counted(f, DISPATCH_ROUNDS); counted(f, DISPATCH_ROUNDS) <= rounds + 1;)
+        turn(f);
+    assert_int_equal(counted(f, DISPATCH_CANCELS), CROWD);
+    end(f);
+}
+
+/* Its lease was taken back meanwhile: nothing of it counts. */
+static void an_answer_that_comes_too_late_counts_for_nothing(void **state)
+{
+    struct fixture *f = begin(state);
+    struct lease_ref lease;
+    int64_t run;
+    size_t at;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    runner(f, "beta", "10.0.0.2:1");
+    run = stage(f, BUILD);
+    at = await(f, DISPATCH_CALL_RUN);
+    lease = lease_of(f, at);
+    take_back(f, lease);
+    while (f->calls_n == 1) /* another has it by now */
+        turn(f);
+    reports(f, at, "failed", NULL);
+    while (counted(f, DISPATCH_TELLING))
+        turn(f);
+    assert_string_equal(look(f, "state", run), "RUNNING");
+    reports(f, await(f, DISPATCH_CALL_RUN), NULL, NULL);
+    until(f, run, "SUCCEEDED");
+    assert_string_equal(attempts(f, run), "rejected: succeeded:");
+    end(f);
+}
+
+/* A sync stage whose runner completes it by its token, and then answers its call. */
+static void an_end_that_is_told_twice_counts_once(void **state)
+{
+    static const char *const outcomes[] = {NULL, "failed"};
+    struct fixture *f = begin(state);
+
+    runner(f, "alpha", "10.0.0.1:1");
+    for (size_t i = 0; i < ROWS_N(outcomes); i++) {
+        struct task_result result = {.outcome = OUTCOME_SUCCEEDED, .exit_code = -1};
+        const struct task_complete asked = {&result, 1};
+        struct task_codes codes;
+        int64_t run = stage(f, BUILD);
+        size_t at = await(f, DISPATCH_CALL_RUN);
+
+        result.lease = lease_of(f, at);
+        call(f, complete, &asked, &codes, sizeof(codes));
+        assert_string_equal(look(f, "state", run), "SUCCEEDED");
+        reports(f, at, outcomes[i], NULL);
+        while (counted(f, DISPATCH_TELLING))
+            turn(f);
+        assert_string_equal(attempts(f, run), "succeeded:");
+    }
+    assert_int_equal(counted(f, DISPATCH_BAD_REPORTS), 0);
+    end(f);
+}
+
+/* It may have been taken: the runner is told to stop, and another gets it. */
+static void garbage_is_no_acceptance(void **state)
+{
+    struct fixture *f = begin(state);
+    int64_t run, token;
+    size_t at;
+
+    runner(f, "alpha", "10.0.0.1:1");
+    runner(f, "beta", "10.0.0.2:1");
+    run = stage(f, DEPLOY);
+    at = await(f, DISPATCH_CALL_ASYNC);
+    token = lease_of(f, at).token;
+    answers(f, at, STR("\377\377\377garbage"));
+    at = await(f, DISPATCH_CALL_CANCEL);
+    assert_int_equal(told_to_stop(f, at), token);
+    answers(f, at, STR(""));
+    accepts(f, await(f, DISPATCH_CALL_ASYNC), true);
+    until(f, run, "RUNNING");
+    assert_string_equal(attempts(f, run), "rejected:runner_unreachable");
+    end(f);
+}
+
 static void a_runner_that_fails_again_and_again_is_left_alone(void **state)
 {
     struct fixture *f = begin(state);
@@ -674,6 +915,7 @@ static void the_end_of_a_server_loses_what_it_calls(void **state)
     await(f, DISPATCH_CALL_RUN);
     drain(f, 0);
     assert_string_equal(attempts(f, run), "lost:worker_lost");
+    assert_int_equal(counted(f, DISPATCH_CANCELS), 1);
     assert_string_equal(look(f, "state", run), "READY");
     end(f);
 }
@@ -706,11 +948,18 @@ int main(void)
         STORE_TESTS(what_cannot_be_said_of_checks_fails_the_attempt),
         STORE_TESTS(what_was_not_taken_goes_to_another),
         STORE_TESTS(a_call_that_breaks_costs_an_attempt),
+        STORE_TESTS(who_is_cut_off_is_told_to_stop),
         STORE_TESTS(failures_and_garbage_fail_the_attempt),
         STORE_TESTS(an_async_stage_is_accepted_or_goes_on),
         STORE_TESTS(an_acceptance_that_does_not_come_is_none),
         STORE_TESTS(a_cancel_reaches_the_runner),
         STORE_TESTS(a_cancel_between_two_rounds_reaches_the_runner),
+        STORE_TESTS(an_acceptance_that_comes_too_late_is_told_to_stop),
+        STORE_TESTS(an_acceptance_that_the_store_cannot_take_is_told_to_stop),
+        STORE_TESTS(more_cancels_than_a_page_reach_their_runners),
+        STORE_TESTS(an_answer_that_comes_too_late_counts_for_nothing),
+        STORE_TESTS(an_end_that_is_told_twice_counts_once),
+        STORE_TESTS(garbage_is_no_acceptance),
         STORE_TESTS(a_runner_that_fails_again_and_again_is_left_alone),
         STORE_TESTS(a_runner_that_never_accepts_is_left_alone),
         STORE_TESTS(an_address_that_is_none_costs_nothing),
