@@ -25,11 +25,7 @@ struct caller_pipe {
 
 static int refused(struct arena *a, struct str *ret_error, const char *what, const char *file)
 {
-    unsigned long e = ERR_peek_error();
-    const char *reason = e ? ERR_reason_error_string(e) : NULL;
-
-    *ret_error = str_printf(a, "%s %s cannot be used: %s", what, file, reason ? reason : "unknown");
-    ERR_clear_error();
+    *ret_error = tls_file_error(a, what, file);
     return CALLER_E_BAD;
 }
 
@@ -55,7 +51,9 @@ int caller_tls_new(const struct caller_files *files, struct arena *a, struct cal
     static const unsigned char http2[] = "\2h2";
     static const struct caller_files none;
     struct caller_tls *t = memory_new(sizeof(*t));
+    int r;
 
+    ERR_clear_error(); /* what stands there is nothing of these files */
     t->context = SSL_CTX_new(TLS_client_method());
     assert(t->context);
     SSL_CTX_set_min_proto_version(t->context, TLS1_2_VERSION);
@@ -66,7 +64,9 @@ int caller_tls_new(const struct caller_files *files, struct arena *a, struct cal
     SSL_CTX_set_default_passwd_cb(t->context, tls_no_passphrase);
     SSL_CTX_set_alpn_protos(t->context, http2, sizeof(http2) - 1);
     SSL_CTX_set_verify(t->context, SSL_VERIFY_PEER, NULL);
-    if (load(t->context, files ? files : &none, a, ret_error)) {
+    r = load(t->context, files ? files : &none, a, ret_error);
+    ERR_clear_error();
+    if (r) {
         caller_tls_free(t);
         return CALLER_E_BAD;
     }
@@ -140,10 +140,12 @@ static int failed(struct caller_pipe *p, const char **ret_why)
 
 int caller_tls_shake(struct caller_pipe *p, const char **ret_why)
 {
-    int r = SSL_do_handshake(p->ssl);
     const unsigned char *name;
     unsigned n;
+    int r;
 
+    ERR_clear_error(); /* SSL_get_error() takes whatever stands there for this connection's */
+    r = SSL_do_handshake(p->ssl);
     if (r != 1 && SSL_get_error(p->ssl, r) == SSL_ERROR_WANT_READ)
         return CALLER_TLS_E_MORE;
     if (r != 1)
@@ -158,9 +160,10 @@ int caller_tls_shake(struct caller_pipe *p, const char **ret_why)
 int caller_tls_read(struct caller_pipe *p, char *into, size_t n, size_t *ret_n,
                     const char **ret_why)
 {
-    int r = SSL_read(p->ssl, into, (int)n);
-    int e;
+    int r, e;
 
+    ERR_clear_error(); /* as in shaking hands */
+    r = SSL_read(p->ssl, into, (int)n);
     if (r > 0) {
         *ret_n = (size_t)r;
         return 0;

@@ -29,13 +29,20 @@ struct connection {
 
 /* ---- files ---- */
 
-static int refused(struct arena *a, struct str *ret_error, const char *what, const char *file)
+struct str tls_file_error(struct arena *a, const char *what, const char *file)
 {
     unsigned long e = ERR_peek_error();
-    const char *reason = e ? ERR_reason_error_string(e) : NULL;
+    const char *reason = !e                    ? NULL
+                         : ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e))
+                                               : ERR_reason_error_string(e);
 
-    *ret_error = str_printf(a, "%s %s cannot be used: %s", what, file, reason ? reason : "unknown");
     ERR_clear_error();
+    return str_printf(a, "%s %s cannot be used: %s", what, file, reason ? reason : "unknown");
+}
+
+static int refused(struct arena *a, struct str *ret_error, const char *what, const char *file)
+{
+    *ret_error = tls_file_error(a, what, file);
     return TLS_E_BAD;
 }
 
@@ -50,6 +57,7 @@ int tls_no_passphrase(char *text, int n, int writing, void *user)
 
 static int load(SSL_CTX *x, const struct tls *t, struct arena *a, struct str *ret_error)
 {
+    ERR_clear_error(); /* what stands there is nothing of these files */
     if (SSL_CTX_use_certificate_chain_file(x, t->certificate) != 1)
         return refused(a, ret_error, "the certificate", t->certificate);
     if (SSL_CTX_use_PrivateKey_file(x, t->key, SSL_FILETYPE_PEM) != 1)

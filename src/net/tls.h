@@ -38,6 +38,9 @@ struct tls *tls_free(struct tls *t);
 /* For OpenSSL: a key with a passphrase is refused, not asked about on the terminal. */
 int tls_no_passphrase(char *text, int n, int writing, void *user);
 
+/* "the key FILE cannot be used: No such file or directory", by what OpenSSL says of it. */
+struct str tls_file_error(struct arena *a, const char *what, const char *file);
+
 struct protocol *tls_connection(struct tls *t, struct protocol_host *host, enum conn_speaks speaks);
 
 #endif

@@ -372,12 +372,16 @@ static void files_that_do_not_fit_are_refused(void **state)
         struct tls_files files;
         const char *says;
     } rows[] = {
-        {"no certificate",       {"/nowhere", key, NULL},         "the certificate /nowhere"},
-        {"no key",               {certificate, "/nowhere", NULL}, "the key /nowhere"        },
-        {"a broken certificate", {broken, key, NULL},             "the certificate "        },
-        {"another one's key",    {certificate, other, NULL},      "the key "                },
-        {"no client CA",         {certificate, key, "/nowhere"},  "the client CA /nowhere"  },
-        {"an empty client CA",   {certificate, key, key},         "the client CA "          },
+        {"no certificate",
+         {"/nowhere", key, NULL},
+         "the certificate /nowhere cannot be used: No such file or directory"       },
+        {"no key",               {certificate, "/nowhere", NULL}, "the key /nowhere"},
+        {"a broken certificate", {broken, key, NULL},             "the certificate "},
+        {"another one's key",    {certificate, other, NULL},      "the key "        },
+        {"no client CA",
+         {certificate, key, "/nowhere"},
+         "the client CA /nowhere cannot be used: No such file or directory"         },
+        {"an empty client CA",   {certificate, key, key},         "the client CA "  },
     };
 
     (void)state;
