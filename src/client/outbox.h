@@ -16,7 +16,8 @@
 
 #include "base/str.h"
 
-#define OUTBOX_LINE_BYTES_MAX (2u << 20) /* a result of 1 MiB, and what stands around it */
+/* All that a stage says (4 MiB), when JSON writes each byte as six, and what stands around it. */
+#define OUTBOX_LINE_BYTES_MAX ((size_t)32 << 20)
 #define OUTBOX_FILE_BYTES_MAX ((size_t)4 << 30)
 
 struct outbox;

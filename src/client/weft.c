@@ -185,7 +185,10 @@ void weft_put_text(struct buf *out, const char *key, struct str text)
 void weft_put_ms(struct buf *out, const char *key, int64_t ms)
 {
     put_key(out, key);
-    buf_printf(out, "\"%" PRId64 ".%03ds\"", ms / 1000, (int)(ms % 1000));
+    if (ms % 1000)
+        buf_printf(out, "\"%" PRId64 ".%03ds\"", ms / 1000, (int)(ms % 1000));
+    else
+        buf_printf(out, "\"%" PRId64 "s\"", ms / 1000);
 }
 
 /* A value of the caller's; NULL is left out. */

@@ -64,6 +64,14 @@ static struct weft_lease *find(const struct weft_worker *k, struct str token)
     return NULL;
 }
 
+void weft_held_take(struct weft_worker *k, struct weft_lease *lease)
+{
+    atomic_fetch_add(&lease->references, 1);
+    lease->worker = k;
+    list_add(&k->held, &lease->link);
+    k->leases_n++;
+}
+
 void weft_held_let_go(struct weft_worker *k, struct weft_lease *lease)
 {
     list_del(&lease->link);
@@ -144,5 +152,6 @@ void weft_held_stop(struct weft_worker *k, struct str tokens)
         if (lease)
             atomic_store(&lease->stop, true);
     }
+    pthread_cond_broadcast(&k->changed);
     weft_held_unlock(k);
 }

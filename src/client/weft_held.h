@@ -37,6 +37,7 @@ struct weft_asked {
 struct weft_worker {
     struct weft *client;
     char *name, *labels;
+    char *more; /* of its registration: `,"type":"build"`; NULL: nothing */
     unsigned slots;
     int64_t ttl_ms;
     bool takeover;
@@ -51,6 +52,10 @@ struct weft_worker {
     pthread_cond_t changed;
     struct weft_id id; /* of the incarnation; empty before the first */
     uint64_t joins;    /* registrations begun */
+    bool registering;  /* one of them is not answered */
+    /* It is not any more; NULL: nobody asks. Called by whoever registered. */
+    void (*joined)(void *context);
+    void *joined_context;
     int64_t every_ms;
     struct list held;  /* leases that have not ended */
     struct list ended; /* those that have, in the order of their lines in the outbox */
@@ -63,6 +68,19 @@ struct weft_worker {
     pthread_t beating, reporting;
 };
 
+/* A worker in four steps, for those of weft_worker_start() and weft_worker_close(), and for others
+ * that do more between them (src/runner). Options are none of NULL. */
+WEFT_WITHIN int weft_worker_new(struct weft *w, const struct weft_worker_options *o,
+                                struct weft_worker **ret, struct weft_error *ret_error);
+/* Register, and begin to heartbeat and report. After a failure it is as before. */
+WEFT_WITHIN int weft_worker_enter(struct weft_worker *k, struct weft_error *ret_error);
+/* Give back what has not ended, wait so long for the reports, and take leave. */
+WEFT_WITHIN void weft_worker_leave(struct weft_worker *k, int64_t patience_ms);
+/* One that has not entered, or has left. NULL is fine. */
+WEFT_WITHIN struct weft_worker *weft_worker_free(struct weft_worker *k);
+/* HOST-8hex, for free(). */
+WEFT_WITHIN char *weft_worker_name_new(void);
+
 /* Tell the program's log one sentence. */
 WEFT_WITHIN void weft_held_say(const struct weft_worker *k, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -73,6 +91,8 @@ WEFT_WITHIN void weft_held_unlock(struct weft_worker *k);
 WEFT_WITHIN void weft_held_wait(struct weft_worker *k, int64_t at);
 WEFT_WITHIN int64_t weft_held_in_ms(int64_t ms);
 
+/* The worker has the lease from now on, and a reference to it. Locked. */
+WEFT_WITHIN void weft_held_take(struct weft_worker *k, struct weft_lease *lease);
 /* The worker has no more to do with the lease. Locked. */
 WEFT_WITHIN void weft_held_let_go(struct weft_worker *k, struct weft_lease *lease);
 /* The lease has ended: it moves to those that are to be told. Locked. */
@@ -91,6 +111,8 @@ WEFT_WITHIN bool weft_join_is_over(const struct weft_error *e);
 /* The incarnation `was` is over, or shall be; the next one asks for what it held. Several threads
  * may want it at once, and the first of them is enough. */
 WEFT_WITHIN void weft_join_again(struct weft_worker *k, struct weft_id was);
+/* POST /v1/workers/ID:VERB, once: "drain". */
+WEFT_WITHIN void weft_join_say(struct weft_worker *k, const char *verb);
 WEFT_WITHIN void weft_join_leave(struct weft_worker *k);
 
 WEFT_WITHIN void weft_asked_free(struct weft_asked *asked);

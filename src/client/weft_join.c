@@ -6,7 +6,7 @@
 
 #include "client/raw.h"
 
-#define LEAVE_MS 5000 /* for the last call of a worker */
+#define SAY_MS 5000 /* for the last calls of a worker, to a server that may be away */
 
 /* Registering. */
 
@@ -17,6 +17,7 @@ static void put_tokens(struct weft_worker *k, struct buf *body)
     buf_add(body, STR(",\"tokens\":["));
     weft_held_lock(k);
     k->joins++;
+    k->registering = true;
     LIST_EACH(it, &k->held)
     {
         buf_printf(body, "%s\"%s\"", first ? "" : ",",
@@ -47,6 +48,8 @@ static void put_registration(struct weft_worker *k, struct buf *body)
     weft_put_text(body, "host", str_of(host));
     buf_printf(body, ",\"pid\":%d,\"takeover\":%s", (int)getpid(),
                k->takeover || k->id.text[0] ? "true" : "false");
+    if (k->more)
+        buf_add(body, str_of(k->more));
     put_tokens(k, body);
     buf_byte(body, '}');
 }
@@ -80,11 +83,16 @@ int weft_join(struct weft_worker *k, unsigned tries, struct weft_error *ret_erro
                                              .tries = tries},
                         &reply, ret_error);
     buf_deinit(&body);
-    if (r)
-        return r;
-    registered(k, buf_str(&reply));
-    buf_deinit(&reply);
-    return WEFT_OK;
+    if (!r) {
+        registered(k, buf_str(&reply));
+        buf_deinit(&reply);
+    }
+    weft_held_lock(k);
+    k->registering = false;
+    weft_held_unlock(k);
+    if (k->joined)
+        k->joined(k->joined_context);
+    return r;
 }
 
 bool weft_join_is_over(const struct weft_error *e)
@@ -184,19 +192,24 @@ void *weft_join_beat(void *context)
     return NULL;
 }
 
-void weft_join_leave(struct weft_worker *k)
+void weft_join_say(struct weft_worker *k, const char *verb)
 {
     struct weft_error error;
     struct buf path, reply;
 
-    put_worker_path(&path, k->id, "deregister");
+    put_worker_path(&path, weft_join_id(k), verb);
     if (weft_worker_ask(
             k,
             &(struct asker_call){
-                .verb = "POST", .path = path.p, .body = "{}", .tries = 1, .timeout_ms = LEAVE_MS},
+                .verb = "POST", .path = path.p, .body = "{}", .tries = 1, .timeout_ms = SAY_MS},
             &reply, &error))
-        weft_held_say(k, "the worker could not take its leave: %s", error.text);
+        weft_held_say(k, "the worker could not %s: %s", verb, error.text);
     else
         buf_deinit(&reply);
     buf_deinit(&path);
+}
+
+void weft_join_leave(struct weft_worker *k)
+{
+    weft_join_say(k, "deregister");
 }

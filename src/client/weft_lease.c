@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -37,6 +38,17 @@ struct weft_lease *weft_lease_of(struct str given)
         return lease;
     weft_lease_drop(lease);
     return NULL;
+}
+
+struct weft_lease *weft_lease_of_token(const char *token, const char *task)
+{
+    struct weft_lease *lease = memory_new(sizeof(*lease));
+
+    list_init(&lease->link);
+    atomic_init(&lease->references, 1);
+    snprintf(lease->token.text, sizeof(lease->token.text), "%s", token);
+    snprintf(lease->id.text, sizeof(lease->id.text), "%s", task);
+    return lease;
 }
 
 void weft_lease_drop(struct weft_lease *lease)
@@ -196,7 +208,7 @@ int weft_lease_release(struct weft_lease *lease, struct weft_error *ret_error)
 /* While it works. */
 
 static void put_progress(const struct weft_lease *lease, int percent, const char *text,
-                         struct buf *out)
+                         struct str details, struct buf *out)
 {
     buf_add(out, STR("{\"leases\":[{"));
     weft_put_text(out, "token", str_of(lease->token.text));
@@ -204,11 +216,13 @@ static void put_progress(const struct weft_lease *lease, int percent, const char
         buf_printf(out, ",\"percent\":%d", percent < 100 ? percent : 100);
     if (text)
         weft_put_text(out, "message", weft_cut(text, WEFT_MESSAGE_BYTES_MAX));
+    if (details.n)
+        buf_printf(out, ",\"details\":" STR_FMT, STR_ARG(details));
     buf_add(out, STR("}]}"));
 }
 
-int weft_lease_progress(struct weft_lease *lease, int percent, const char *text,
-                        struct weft_error *ret_error)
+int weft_lease_tell(struct weft_lease *lease, int percent, const char *text, struct str details,
+                    struct weft_error *ret_error)
 {
     struct weft_error own = {.code = ""}, *error = ret_error ? ret_error : &own;
     struct buf body, reply;
@@ -218,7 +232,7 @@ int weft_lease_progress(struct weft_lease *lease, int percent, const char *text,
     if (r)
         return r;
     buf_init(&body, WEFT_BODY_BYTES_MAX);
-    put_progress(lease, percent, text, &body);
+    put_progress(lease, percent, text, details, &body);
     r = weft_worker_ask(lease->worker,
                         &(struct asker_call){
                             .verb = "POST", .path = "/v1/leases:renew", .body = body.p, .tries = 1},
@@ -237,6 +251,12 @@ int weft_lease_progress(struct weft_lease *lease, int percent, const char *text,
     }
     buf_deinit(&reply);
     return weft_lease_lost(lease) ? told_lost(lease, error) : WEFT_OK;
+}
+
+int weft_lease_progress(struct weft_lease *lease, int percent, const char *text,
+                        struct weft_error *ret_error)
+{
+    return weft_lease_tell(lease, percent, text, (struct str){0}, ret_error);
 }
 
 void weft_lease_free(struct weft_lease *lease)

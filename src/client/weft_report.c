@@ -5,11 +5,13 @@
 
 #define REPORT_ITEMS_MAX 1000
 #define REPORT_BYTES_MAX (4u << 20)
+#define REFUSED          "result_refused"
 
 struct report {
     size_t n; /* the oldest items of the outbox */
     size_t results_n, tokens_n;
     struct buf results, tokens;
+    struct buf again; /* lines of ends that were not taken, as failures */
 };
 
 /* Whether the line goes into the report. The lock is held. */
@@ -36,6 +38,7 @@ static void gather(struct weft_worker *k, size_t max, struct report *ret)
     *ret = (struct report){0};
     buf_init(&ret->results, WEFT_BODY_BYTES_MAX);
     buf_init(&ret->tokens, WEFT_BODY_BYTES_MAX);
+    buf_init(&ret->again, WEFT_BODY_BYTES_MAX);
     for (size_t i = 0; i < n && i < max; i++)
         if (!add_to(ret, outbox_at(k->outbox, i)))
             break;
@@ -47,35 +50,72 @@ static void report_deinit(struct report *p)
 {
     buf_deinit(&p->results);
     buf_deinit(&p->tokens);
+    buf_deinit(&p->again);
 }
 
-static int tell(struct weft_worker *k, const char *path, const struct buf *body,
-                struct weft_error *ret_error)
+/* The end of this line, as a failure. */
+static void put_refused(struct str line, const char *why, struct buf *out)
+{
+    struct weft_id token;
+
+    weft_get_text(line, "token", token.text, sizeof(token.text));
+    weft_end_line(
+        &(struct weft_end){
+            .token = token.text, .outcome = "failed", .error_code = REFUSED, .error_text = why},
+        out, NULL);
+}
+
+/* Whether no more is to be said of this end. */
+static bool is_over(struct str line, struct str code)
+{
+    return str_eq(code, STR("\"OK\"")) || str_eq(code, STR("\"lease_lost\"")) ||
+           str_eq(code, STR("\"completion_conflict\"")) ||
+           str_eq(raw_get(raw_get(line, STR("error")), STR("code")), STR("\"" REFUSED "\""));
+}
+
+/* What was answered to each of `lines`; what is to be told otherwise goes to `again`. */
+static void read_answers(struct weft_worker *k, struct str reply, struct str lines,
+                         struct buf *again)
+{
+    struct str list = raw_get(reply, STR("results")), item, line;
+
+    while (raw_next(&list, &item) && raw_next(&lines, &line)) {
+        struct str code = raw_get(item, STR("code"));
+        char why[WEFT_TEXT_BYTES];
+
+        if (!str_eq(code, STR("\"OK\"")))
+            weft_held_say(k, "the end of a lease was not taken: " STR_FMT, STR_ARG(item));
+        if (!again || is_over(line, code))
+            continue;
+        weft_get_text(item, raw_get(item, STR("message")).n ? "message" : "code", why, sizeof(why));
+        put_refused(line, why, again);
+        buf_byte(again, '\n');
+    }
+}
+
+static int tell(struct weft_worker *k, const char *path, const struct buf *body, const char *of,
+                struct buf *again, struct weft_error *ret_error)
 {
     struct buf reply;
-    struct str list, item;
     int r = weft_worker_ask(
         k, &(struct asker_call){.verb = "POST", .path = path, .body = body->p, .tries = 1}, &reply,
         ret_error);
 
     if (r)
         return r;
-    list = raw_get(buf_str(&reply), STR("results"));
-    while (raw_next(&list, &item))
-        if (!str_eq(raw_get(item, STR("code")), STR("\"OK\"")))
-            weft_held_say(k, "the end of a lease was not taken: " STR_FMT, STR_ARG(item));
+    read_answers(k, buf_str(&reply), raw_get(buf_str(body), str_of(of)), again);
     buf_deinit(&reply);
     return WEFT_OK;
 }
 
-static int tell_all(struct weft_worker *k, const struct report *p, struct weft_error *ret_error)
+static int tell_all(struct weft_worker *k, struct report *p, struct weft_error *ret_error)
 {
     int r = WEFT_OK;
 
     if (p->results_n)
-        r = tell(k, "/v1/leases:complete", &p->results, ret_error);
+        r = tell(k, "/v1/leases:complete", &p->results, "results", &p->again, ret_error);
     if (!r && p->tokens_n)
-        r = tell(k, "/v1/leases:release", &p->tokens, ret_error);
+        r = tell(k, "/v1/leases:release", &p->tokens, "tokens", NULL, ret_error);
     return r;
 }
 
@@ -101,19 +141,24 @@ static void delivered(struct weft_worker *k, size_t n)
  * its eyes. The lock is held. */
 static void tell_otherwise(struct weft_worker *k, const struct weft_error *why)
 {
-    struct str line = outbox_at(k->outbox, 0);
-    struct weft_id token;
     struct buf fresh;
 
-    weft_get_text(line, "token", token.text, sizeof(token.text));
     buf_init(&fresh, OUTBOX_LINE_BYTES_MAX);
-    weft_end_line(&(struct weft_end){.token = token.text,
-                                     .outcome = "failed",
-                                     .error_code = "result_refused",
-                                     .error_text = why->text},
-                  &fresh, NULL);
+    put_refused(outbox_at(k->outbox, 0), why->text, &fresh);
     outbox_replace(k->outbox, buf_str(&fresh));
     buf_deinit(&fresh);
+}
+
+/* What was not taken is told once more, behind all others. The lock is held. */
+static void add_again(struct weft_worker *k, struct str lines)
+{
+    size_t at;
+
+    while (str_find(lines, '\n', &at)) {
+        if (outbox_add(k->outbox, str_sub(lines, 0, at)))
+            weft_held_say(k, "the outbox cannot be written");
+        lines = str_sub(lines, at + 1, lines.n);
+    }
 }
 
 /* Whether it is the report's own fault; else it may be told later: who is locked out today may have
@@ -135,6 +180,7 @@ static void reported(struct weft_worker *k, struct reporter *p, const struct rep
                      const struct weft_error *error)
 {
     if (r == WEFT_OK) {
+        add_again(k, buf_str(&report->again));
         delivered(k, report->n);
         p->alone -= p->alone > 0;
         p->failures = 0;

@@ -29,12 +29,8 @@ static size_t take_slots(struct weft_worker *k, size_t max)
 
 static void hold(struct weft_worker *k, struct weft_lease **leases, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        atomic_fetch_add(&leases[i]->references, 1);
-        leases[i]->worker = k;
-        list_add(&k->held, &leases[i]->link);
-    }
-    k->leases_n += n;
+    for (size_t i = 0; i < n; i++)
+        weft_held_take(k, leases[i]);
 }
 
 /* Claims that are made again. */

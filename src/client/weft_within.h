@@ -51,7 +51,13 @@ struct weft_lease {
 
 /* A lease of a claim's reply, with one reference. NULL: it is none. */
 WEFT_WITHIN struct weft_lease *weft_lease_of(struct str given);
+/* One of which no more is known, likewise. `token` has less than WEFT_ID_BYTES bytes. */
+WEFT_WITHIN struct weft_lease *weft_lease_of_token(const char *token, const char *task);
 WEFT_WITHIN void weft_lease_drop(struct weft_lease *lease);
+
+/* As weft_lease_progress(), with details that are JSON, or empty. */
+WEFT_WITHIN int weft_lease_tell(struct weft_lease *lease, int percent, const char *text,
+                                struct str details, struct weft_error *ret_error);
 
 /* The body of an end, {"token":…,"outcome":…}. WEFT_OK, or WEFT_INVALID: the result is no JSON. */
 WEFT_WITHIN int weft_end_line(const struct weft_end *end, struct buf *out,

@@ -18,8 +18,7 @@
 #define TTL_MS_MAX     86400000
 #define LABELS_MAX     (64u << 10)
 
-/* HOST-8hex. */
-static char *instance_name(void)
+char *weft_worker_name_new(void)
 {
     char host[151] = "", name[200];
     uint32_t number;
@@ -54,8 +53,10 @@ static int check_options(const struct weft_worker_options *o, struct weft_error 
     return WEFT_OK;
 }
 
-static void free_worker(struct weft_worker *k)
+struct weft_worker *weft_worker_free(struct weft_worker *k)
 {
+    if (!k)
+        return NULL;
     LIST_EACH_SAFE(it, &k->asked)
     {
         weft_asked_free(LIST_OF(it, struct weft_asked, link));
@@ -66,16 +67,18 @@ static void free_worker(struct weft_worker *k)
     pthread_mutex_destroy(&k->joining);
     free(k->name);
     free(k->labels);
+    free(k->more);
     free(k);
+    return NULL;
 }
 
-static struct weft_worker *new_worker(struct weft *w, const struct weft_worker_options *o)
+static struct weft_worker *make(struct weft *w, const struct weft_worker_options *o)
 {
     struct weft_worker *k = memory_new(sizeof(*k));
     pthread_condattr_t attr;
 
     k->client = w;
-    k->name = o->name ? memory_text(o->name) : instance_name();
+    k->name = o->name ? memory_text(o->name) : weft_worker_name_new();
     if (o->labels) {
         k->labels = memory_new(o->labels_n + 1);
         memcpy(k->labels, o->labels, o->labels_n);
@@ -118,30 +121,50 @@ static int begin_threads(struct weft_worker *k)
     return r;
 }
 
-int weft_worker_start(struct weft *w, const struct weft_worker_options *options,
-                      struct weft_worker **ret, struct weft_error *ret_error)
+int weft_worker_new(struct weft *w, const struct weft_worker_options *o, struct weft_worker **ret,
+                    struct weft_error *ret_error)
 {
-    static const struct weft_worker_options none;
-    const struct weft_worker_options *o = options ? options : &none;
     struct weft_worker *k;
     int r;
 
-    asker_clear(ret_error);
     if (check_options(o, ret_error))
         return WEFT_INVALID;
-    k = new_worker(w, o);
+    k = make(w, o);
     r = outbox_new(o->outbox, &k->outbox);
-    if (r)
-        r = asker_refuse(ret_error, WEFT_INVALID, "outbox", "the outbox %s cannot be used: %s",
-                         o->outbox, r == OUTBOX_E_BUSY ? "another process has it" : strerror(-r));
-    if (!r)
-        r = weft_join(k, 0, ret_error);
+    if (r) {
+        weft_worker_free(k);
+        return asker_refuse(ret_error, WEFT_INVALID, "outbox", "the outbox %s cannot be used: %s",
+                            o->outbox,
+                            r == OUTBOX_E_BUSY ? "another process has it" : strerror(-r));
+    }
+    *ret = k;
+    return WEFT_OK;
+}
+
+int weft_worker_enter(struct weft_worker *k, struct weft_error *ret_error)
+{
+    int r = weft_join(k, 0, ret_error);
+
     if (!r && begin_threads(k)) {
         weft_join_leave(k);
         r = asker_refuse(ret_error, WEFT_UNAVAILABLE, "threads", "no thread can be started");
     }
+    return r;
+}
+
+int weft_worker_start(struct weft *w, const struct weft_worker_options *options,
+                      struct weft_worker **ret, struct weft_error *ret_error)
+{
+    static const struct weft_worker_options none;
+    struct weft_worker *k = NULL;
+    int r;
+
+    asker_clear(ret_error);
+    r = weft_worker_new(w, options ? options : &none, &k, ret_error);
+    if (!r)
+        r = weft_worker_enter(k, ret_error);
     if (r)
-        free_worker(k);
+        weft_worker_free(k);
     else
         *ret = k;
     return r;
@@ -186,12 +209,8 @@ static bool drained(struct weft_worker *k, int64_t patience_ms)
     return !outbox_count(k->outbox) && list_empty(&k->ended);
 }
 
-void weft_worker_close(struct weft_worker *worker, int64_t patience_ms)
+void weft_worker_leave(struct weft_worker *k, int64_t patience_ms)
 {
-    struct weft_worker *k = worker;
-
-    if (!k)
-        return;
     weft_worker_stop(k);
     weft_held_lock(k);
     give_back(k);
@@ -206,7 +225,14 @@ void weft_worker_close(struct weft_worker *worker, int64_t patience_ms)
     while (!list_empty(&k->ended))
         weft_held_let_go(k, LIST_OF(k->ended.next, struct weft_lease, link));
     weft_held_unlock(k);
-    free_worker(k);
+}
+
+void weft_worker_close(struct weft_worker *worker, int64_t patience_ms)
+{
+    if (!worker)
+        return;
+    weft_worker_leave(worker, patience_ms);
+    weft_worker_free(worker);
 }
 
 int weft_worker_drain(struct weft_worker *worker, int64_t patience_ms, struct weft_error *ret_error)
