@@ -49,7 +49,9 @@ struct held {
     struct str message;
     int64_t progress_us; /* its holder promised to be heard of so often; 0: it did not */
     bool stop, guest, told;
-    bool planned;             /* it is a stage */
+    bool planned; /* it is a stage, of this run: */
+    int64_t run;
+    struct str name;
     struct progress progress; /* what it was told now; at 0: nothing */
 };
 
@@ -105,6 +107,8 @@ static int lock(struct tx *tx, const struct lease_renew *req, struct held **ret,
             .message = row_text(&rows, i, 8),
             .progress_us = promised(&rows, i),
             .planned = row_int(&rows, i, 9) >= GRANT_GATE,
+            .run = row_int(&rows, i, 12),
+            .name = row_text(&rows, i, 13),
         };
     *ret = named;
     *ret_n = rows.n;
@@ -150,7 +154,10 @@ static int write(struct tx *tx, const struct held *list, size_t n)
             SETS_ADD(&sets, tx->arena, INT(list[i].task), INT(list[i].expires_at),
                      INT(list[i].percent), TEXT(list[i].message));
         if (list[i].planned && list[i].progress.at)
-            progress_tell(&told, tx, list[i].token, &list[i].progress);
+            progress_tell(
+                &told, tx,
+                &(struct progress_of){list[i].token, list[i].task, list[i].run, list[i].name},
+                &list[i].progress);
     }
     r = sets_run(&sets, tx, STMT_lease_put, 4, NULL);
     if (!r)

@@ -4,6 +4,8 @@
  *
  * The newest is kept with the task, as of any task (lease.h). Of a stage of a plan all of it is
  * kept, also when its attempt has ended: the first and the newest PROGRESS_KEPT - 1 of an attempt.
+ * It is an event of its run, task_PROGRESS, too; where more than PROGRESS_KEPT were told of an
+ * attempt, one for each second in which it was told of.
  */
 #ifndef ENGINE_PROGRESS_H
 #define ENGINE_PROGRESS_H
@@ -23,10 +25,19 @@ struct progress {
 
 /* What is to be written in one transaction; each lease once. */
 struct progress_told {
-    struct sets rows, trims;
+    struct sets rows, trims, leases;
+    struct progress_event *events;
+    size_t n, cap;
 };
 
-void progress_tell(struct progress_told *told, struct tx *tx, int64_t token,
+/* The attempt that it is told of. */
+struct progress_of {
+    int64_t token, task, run;
+    struct str name;
+};
+
+/* What is told is borrowed until it is written. */
+void progress_tell(struct progress_told *told, struct tx *tx, const struct progress_of *of,
                    const struct progress *p);
 int progress_write(struct progress_told *told, struct tx *tx);
 

@@ -125,6 +125,66 @@ static void a_request_may_name_a_lease_twice(void **state)
     assert_int_equal(attempt(w, run, 0)->progress[0].percent, 1);
 }
 
+/* The events of progress that the run has. */
+static size_t told(struct world *w, int64_t run, struct event **ret)
+{
+    struct event_rows events;
+    size_t n = 0;
+
+    DO(w, event_list(&w->tx, &(struct event_list){run, 0, EVENT_LIST_MAX}, &events));
+    for (size_t i = 0; i < events.n; i++)
+        if (str_eq(events.list[i].kind, STR("task_PROGRESS")))
+            events.list[n++] = events.list[i];
+    *ret = events.list;
+    return n;
+}
+
+static void each_is_an_event_of_its_run(void **state)
+{
+    struct world *w = world(state);
+    struct event *events;
+    struct task_lease l;
+    int64_t run;
+
+    l = begin(w, &run);
+    tell(w, &l, 10, "be\"gun", "{\"n\":1}");
+    tell(w, &l, -1, "", ""); /* says nothing */
+    tell(w, &l, -1, "on", "");
+    tell(w, &l, 50, "", "");
+    assert_int_equal(told(w, run, &events), 3);
+    CHECK_TEXT(events[0].name, "a");
+    assert_int_equal(events[0].task, l.task);
+    CHECK_TEXT(events[0].data,
+               str_printf(&w->arena,
+                          "{\"token\":\"%" PRId64 "\",\"percent\":10,\"message\":\"be\\\"gun\"}",
+                          l.token)
+                   .p);
+    CHECK_TEXT(events[1].data,
+               str_printf(&w->arena, "{\"token\":\"%" PRId64 "\",\"message\":\"on\"}", l.token).p);
+    CHECK_TEXT(events[2].data,
+               str_printf(&w->arena, "{\"token\":\"%" PRId64 "\",\"percent\":50}", l.token).p);
+}
+
+static void who_tells_for_ever_makes_an_event_a_second(void **state)
+{
+    struct world *w = world(state);
+    struct event *events;
+    struct task_lease l;
+    int64_t run;
+
+    w->now = 1000 * CLOCK_S;
+    l = begin(w, &run);
+    DO(w, tell_often(&w->tx, &l, PROGRESS_KEPT));
+    assert_int_equal(told(w, run, &events), PROGRESS_KEPT);
+    DO(w, tell_often(&w->tx, &l, 7));
+    assert_int_equal(told(w, run, &events), PROGRESS_KEPT);
+    for (int i = 1; i <= 3; i++) {
+        w->now += CLOCK_S;
+        DO(w, tell_often(&w->tx, &l, 7));
+        assert_int_equal(told(w, run, &events), PROGRESS_KEPT + i);
+    }
+}
+
 static void long_details_are_refused(void **state)
 {
     struct world *w = world(state);
@@ -148,6 +208,8 @@ int main(void)
         PROGRESS_TESTS(all_of_it_is_kept_in_order),
         PROGRESS_TESTS(the_first_and_the_newest_are_kept),
         PROGRESS_TESTS(a_request_may_name_a_lease_twice),
+        PROGRESS_TESTS(each_is_an_event_of_its_run),
+        PROGRESS_TESTS(who_tells_for_ever_makes_an_event_a_second),
         PROGRESS_TESTS(long_details_are_refused),
     };
 
