@@ -609,7 +609,7 @@ static void grant_one(struct round *o, struct change *c, struct placed *p, int64
 
 static int write_traces(struct round *o)
 {
-    struct sets traces = {0}, given = {0};
+    struct sets traces = {0}, trims = {0}, given = {0};
     struct tx *tx = o->tx;
     int r;
 
@@ -621,11 +621,15 @@ static int write_traces(struct round *o)
         p->demand->runners.info[p->runner].token = p->row.token;
         SETS_ADD(&traces, tx->arena, INT(p->row.token), INT(p->row.id), INT(p->row.run),
                  INT(p->row.worker), INT(tx->now), TEXT(p->candidates));
+        if (row_text(&o->ready, p->at, READY_OUTCOME).n) /* it was given out before */
+            SETS_ADD(&trims, tx->arena, INT(p->row.id), INT(GRANT_TRACES_MAX));
     }
     for (size_t i = 0; i < o->runners.n; i++)
         if (o->runners.info[i].token)
             SETS_ADD(&given, tx->arena, INT(o->runners.place[i].id), INT(o->runners.info[i].token));
     r = sets_run(&traces, tx, STMT_grant_add, 6, NULL);
+    if (!r)
+        r = sets_run(&trims, tx, STMT_grant_trim, 2, NULL);
     if (!r)
         r = sets_run(&given, tx, STMT_grant_given, 2, NULL);
     return r ? fault(r) : 0;

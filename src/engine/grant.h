@@ -160,14 +160,14 @@ struct grant_trace {
     int64_t ended_at;
 };
 struct grant_why {
-    struct grant_trace *traces; /* the newest GRANT_TRACES_MAX, the newest first */
+    struct grant_trace *traces; /* the newest first */
     size_t traces_n;
     struct placement_demand demand;
     struct grant_candidate *now; /* of a READY or DELAYED stage: what would be said now */
     size_t now_n;
     struct str sentence; /* of a READY stage: why nobody has it; else empty */
 };
-#define GRANT_TRACES_MAX     20u
+#define GRANT_TRACES_MAX     20u /* of a stage are kept, the newest */
 #define GRANT_CANDIDATES_MAX 20u /* named in a trace; the others are counted by verdict */
 /* Refused with TASK_NOT_FOUND where it is no stage that runners are called for. Breakers are each
  * server's own: those of `excluded` are shown. */

@@ -837,6 +837,35 @@ static void a_trace_has_a_bound(void **state)
     assert_int_equal(n, 50);
 }
 
+/* However often nobody takes a stage, it keeps its newest traces alone. */
+static void old_traces_leave(void **state)
+{
+    struct world *w = world(state);
+    struct worker_beat_reply beat;
+    struct lease_ref last = {0};
+    struct reaper_reply reaped;
+    struct grant_why y;
+    int64_t runner;
+
+    w->now = T;
+    runner = RUNNER(w, "a", .slots = -1);
+    PLAN(w, .n = 2);
+    for (unsigned i = 0; i < GRANT_TRACES_MAX + 5; i++) {
+        struct grant_leases l = ROUND(w);
+
+        last = l.list[0].lease;
+        for (size_t j = 0; j < l.n; j++)
+            assert_int_equal(refuse(w, l.list[j].lease), CODE_OK);
+        w->now += 60 * S;
+        DO(w, worker_beat(&w->tx, &runner, &beat));
+        DO(w, reaper_scan(&w->tx, NULL, &reaped));
+    }
+    y = why(w, last.task);
+    assert_int_equal(y.traces_n, GRANT_TRACES_MAX);
+    assert_int_equal(y.traces[0].token, last.token);
+    assert_int_equal(store_testing_count(w->place, "dispatch"), 2 * GRANT_TRACES_MAX);
+}
+
 /* What is written to a plan is what travels: demand, arguments, promises, and the checks that it is
  * assigned to. */
 static void what_was_written_travels(void **state)
@@ -1058,6 +1087,7 @@ int main(void)
         FILE_AND_POSTGRES(a_cancelled_run_names_its_leases),
         FILE_AND_POSTGRES(decisions_leave_a_trace),
         FILE_AND_POSTGRES(a_trace_has_a_bound),
+        FILE_AND_POSTGRES(old_traces_leave),
         FILE_AND_POSTGRES(what_was_written_travels),
         FILE_AND_POSTGRES(a_reborn_runner_keeps_what_it_names),
         ENGINE_TESTS(who_is_heard_of_again_gets_stages),
