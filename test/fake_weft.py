@@ -71,8 +71,11 @@ class Worker:
     def run(self, token, **fields):
         return self.run_later(token, **fields).result()
 
+    def run_async_later(self, token, timeout=SECONDS_MAX, **fields):
+        return self.calls["RunAsync"].future(self.request(token, **fields), timeout=timeout)
+
     def run_async(self, token, **fields):
-        return self.calls["RunAsync"](self.request(token, **fields), timeout=SECONDS_MAX)
+        return self.run_async_later(token, **fields).result()
 
     def cancel(self, token, reason=""):
         return self.calls["Cancel"](METHODS["Cancel"][0](token=token, reason=reason), timeout=SECONDS_MAX)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The runners of the libraries, as weft sees them: sdk_runner.py and sdk_runner.mjs do the same."""
+"""The runners of the libraries, as weft sees them: sdk_runner.py, .mjs and .c do the same."""
 import contextlib
 import functools
 import os
@@ -14,7 +14,9 @@ import node_grpc
 import tap
 from fake_weft import SECONDS_MAX, SOURCE, FakeWeft, grpc
 
-PROGRAMS = {"python": [sys.executable, f"{SOURCE}/test/sdk_runner.py"],
+C = os.path.join(os.environ["WEFT_BUILD"], "test", "sdk_runner")
+PROGRAMS = {"c": [C],
+            "python": [sys.executable, f"{SOURCE}/test/sdk_runner.py"],
             "node": ["node", f"{SOURCE}/test/sdk_runner.mjs"]}
 
 
@@ -299,6 +301,70 @@ def a_call_may_come_before_the_answer_to_its_registration(program):
 
     with running(program, setup):
         tap.equal(early[0].result().outcome, "succeeded")
+
+
+# In C alone, which has fewer threads than slots where it is told so.
+
+
+@tap.case
+def a_stage_that_waits_for_a_thread_until_its_call_is_over_is_not_begun():
+    with running([C, "1"]) as r:
+        worker, count = r.worker(), {"count": r.path("count")}
+        first = worker.run_later("7.1", args={"until": r.path("go")})
+        wait(lambda: worker.ping().free == 1)
+        refused(lambda: worker.run_async("7.2", timeout=0.2, args=count),
+                grpc.StatusCode.DEADLINE_EXCEEDED)
+        wait(lambda: worker.ping().free == 1)
+        late = worker.run_later("7.3", timeout=0.2, args=count)
+        refused(late.result, grpc.StatusCode.DEADLINE_EXCEEDED)
+        wait(lambda: worker.ping().free == 1)
+        second = worker.run_later("7.4")
+        wait(lambda: worker.ping().free == 0)
+        r.touch("go")
+        tap.equal((first.result().outcome, second.result().outcome), ("succeeded", "succeeded"))
+        tap.equal((os.path.exists(r.path("count")), r.weft.ends()), (False, {}))
+
+
+@tap.case
+def a_queued_async_stage_is_accepted_when_it_begins():
+    with running([C, "1"]) as r:
+        worker = r.worker()
+        first = worker.run_later("7.1", args={"until": r.path("go")})
+        wait(lambda: worker.ping().free == 1)
+        second = worker.run_async_later("7.2")
+        wait(lambda: worker.ping().free == 0)
+        tap.equal(second.done(), False)
+        r.touch("go")
+        tap.equal((first.result().outcome, second.result().accepted), ("succeeded", True))
+        r.weft.wait("complete")
+        tap.equal(r.weft.ends()["7.2"]["outcome"], "succeeded")
+
+
+@tap.case
+def no_more_than_a_thousand_ends_are_remembered():
+    with running([C]) as r:
+        worker, args = r.worker("sync_only"), {"count": r.path("count")}
+        worker.run("7.0", args=args)
+        for n in range(1, 1000):
+            worker.run(f"7.{n}")
+        worker.run("7.0", args=args)
+        tap.equal(os.path.getsize(r.path("count")), 1)
+        worker.run("7.1000")
+        worker.run("7.0", args=args)
+        tap.equal(os.path.getsize(r.path("count")), 2)
+
+
+@tap.case
+def what_does_not_end_in_time_is_told_to_stop_and_left_to_others():
+    with running([C, "0", "100"]) as r:
+        worker = r.worker()
+        sync = worker.run_later("7.1", args={"until": r.path("never")})
+        worker.run_async("7.2", args={"until": r.path("never")})
+        wait(lambda: worker.ping().free == 0)
+        r.process.send_signal(signal.SIGTERM)
+        refused(sync.result, grpc.StatusCode.UNAVAILABLE)
+        tap.equal(r.process.wait(SECONDS_MAX), 0)
+        tap.equal((r.weft.ends(), len(r.weft.of("deregister"))), ({}, 3))
 
 
 @tap.case
