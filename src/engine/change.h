@@ -92,6 +92,10 @@ int change_release(struct change *c);
  * left move on. The list is sorted on the way. */
 int change_met(struct change *c, int64_t *tasks, size_t n);
 
+/* Of these tasks, gathered by id, those that still wait and have a group which can never be met are
+ * skipped. The caller writes the rows. */
+int change_skip_dead(struct change *c, struct sets *tasks);
+
 /* Judge groups (rows of group_row's statements) and move the tasks that wait for them. */
 int change_judge(struct change *c, const struct rows *groups);
 

@@ -139,6 +139,29 @@ static size_t first_dead(struct dead_group *dead, size_t n)
     return kept;
 }
 
+/* A check that is being planned may still be given other dependencies. */
+static bool skippable(const struct task_row *row)
+{
+    return row->task.state == TASK_BLOCKED && row->task.reason != TASK_REASON_PLANNING;
+}
+
+int change_skip_dead(struct change *c, struct sets *tasks)
+{
+    struct rows dead, rows;
+    int r = sets_run(tasks, c->tx, STMT_group_dead, 1, &dead);
+
+    for (size_t i = 0; !r && i < dead.n; i++) {
+        struct task_row row;
+
+        r = STORE_DO(c->tx->store, STMT_task_lock, c->tx->arena, &rows, INT(row_int(&dead, i, 0)));
+        if (!r)
+            r = row_task(c->tx, &rows, 0, &row);
+        if (!r && skippable(&row))
+            change_move(c, &row, TASK_SKIP, row_text(&dead, i, 1));
+    }
+    return r ? fault(r) : 0;
+}
+
 /* `dead` is sorted by task. */
 static int skip(struct change *c, const struct dead_group *dead, size_t n,
                 const struct change_end *ends, size_t ends_n)
@@ -159,7 +182,7 @@ static int skip(struct change *c, const struct dead_group *dead, size_t n,
         r = row_task(c->tx, &rows, i, &row);
         if (r)
             return fault(r);
-        if (row.task.state != TASK_BLOCKED)
+        if (!skippable(&row))
             continue;
         d = bsearch(&(struct dead_group){.task = row.id}, dead, n, sizeof(*dead), by_dead_task);
         assert(d);
@@ -214,6 +237,7 @@ static void note_verdict(struct change *c, struct verdicts *v, const struct grou
 static int follow(struct change *c, struct verdicts *v, const struct change_end *ends,
                   size_t ends_n)
 {
+    struct sets planned = v->planned;
     int r = sets_run(&v->planned, c->tx, STMT_plan_planned, 1, NULL);
 
     if (!r)
@@ -225,6 +249,10 @@ static int follow(struct change *c, struct verdicts *v, const struct change_end 
         r = change_met(c, v->met, v->met_n - (BROKEN(STUCK) && v->met_n > 1));
     if (!r)
         r = skip(c, v->dead, v->dead_n, ends, ends_n);
+    if (!r && planned.n)
+        r = change_write_rows(c); /* what was skipped just now is not skipped again */
+    if (!r)
+        r = change_skip_dead(c, &planned);
     return r ? fault(r) : 0;
 }
 
@@ -325,7 +353,7 @@ int change_judge_missing(struct change *c, const struct rows *groups, const stru
         r = STORE_DO(c->tx->store, STMT_task_lock, c->tx->arena, &rows, INT(list[i].task));
         if (!r)
             r = row_task(c->tx, &rows, 0, &row);
-        if (!r && row.task.state == TASK_BLOCKED &&
+        if (!r && skippable(&row) &&
             !change_move(c, &row, TASK_SKIP, first_wanted(c, wanted, list[i].id)))
             r = change_write_rows(c); /* a second group of it skips it no more */
     }

@@ -102,7 +102,7 @@ static int judge_missing(struct change *c, int64_t run)
 static int plan_all(struct change *c, int64_t run)
 {
     struct tx *tx = c->tx;
-    struct sets puts = {0}, planned = {0};
+    struct sets puts = {0}, planned = {0}, waits;
     struct rows groups;
     int64_t *met;
     int r = STORE_DO(tx->store, STMT_group_planning, tx->arena, &groups, INT(run));
@@ -116,11 +116,16 @@ static int plan_all(struct change *c, int64_t run)
                  TEXT(STR("MET")));
         SETS_ADD(&planned, tx->arena, INT(met[i]));
     }
+    waits = planned;
     r = sets_run(&puts, tx, STMT_plan_group_put, 3, NULL);
     if (!r)
         r = sets_run(&planned, tx, STMT_plan_planned, 1, NULL);
     if (!r)
         r = change_met(c, met, groups.n);
+    if (!r)
+        r = change_skip_dead(c, &waits);
+    if (!r)
+        r = change_write_rows(c); /* what was skipped is not skipped again */
     return r ? fault(r) : 0;
 }
 
@@ -157,11 +162,9 @@ int plan_seal(struct tx *tx, const int64_t *id, struct run_row *reply)
         return fault(r);
     tx_event(tx, *id, 0, STR(""), STR("run_sealed"), STR("{}"));
     change_init(&c, tx);
-    r = judge_missing(&c, *id);
+    r = plan_all(&c, *id);
     if (!r)
-        r = change_write(&c); /* what was skipped is not let go as well */
-    if (!r)
-        r = plan_all(&c, *id);
+        r = judge_missing(&c, *id);
     if (!r)
         r = look_at_all(&c, *id);
     if (!r)

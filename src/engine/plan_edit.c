@@ -125,7 +125,7 @@ static void make(struct plan_edit *e, const struct plan_wish *w)
         add_side(e, &n->plan, false);
     if (look.open == 0)
         task_move(&core, TASK_MET, tx->now, NULL, tx->prng, NULL);
-    else if (look.impossible)
+    else if (!w->planning) /* what is being planned may be given other dependencies */
         add_turn(e, n->id, &look);
     tx_count(tx, e->run->id, STR(""), core.state, 1);
     change_count(&e->change, e->run->id, core.state, 1);
@@ -156,6 +156,16 @@ static bool changed(const struct plan_wish *w)
            w->priority != n->row.priority;
 }
 
+/* One that is READY may wait for somebody else now. */
+static enum task_reason reason_after(const struct plan_wish *w)
+{
+    const struct task *t = &w->node->row.task;
+
+    if (t->state != TASK_READY || w->gate == w->node->row.gate)
+        return t->reason;
+    return w->gate == GATE_PUSHED ? TASK_REASON_RUNNER : TASK_REASON_WORKER;
+}
+
 static void edit(struct plan_edit *e, const struct plan_wish *w)
 {
     struct arena *a = e->tx->arena;
@@ -176,14 +186,15 @@ static void edit(struct plan_edit *e, const struct plan_wish *w)
     }
     if (changed(w) || look.open != n->row.groups_open) {
         SETS_ADD(&e->edits, a, INT(n->id), TEXT(text(w->payload)), TEXT(text(w->key)), INT(w->gate),
-                 TEXT(text(w->retry)), INT(w->timeout_us), INT(w->priority), INT(look.open));
+                 TEXT(text(w->retry)), INT(w->timeout_us), INT(w->priority), INT(look.open),
+                 TEXT(task_reason_text(reason_after(w))));
         SETS_ADD(&e->extra_edits, a, INT(n->id), TEXT(text(w->kind)), INT(w->accept_us),
                  INT(w->progress_us), TEXT(text(w->needs)), TEXT(text(w->goals)));
         e->edited = true;
         if (w->gate == GATE_PUSHED) /* others may be able to take it now */
             tx_push(e->tx);
     }
-    if (n->row.task.state == TASK_BLOCKED)
+    if (n->row.task.state == TASK_BLOCKED && (!planning || w->planned))
         add_turn(e, n->id, &look);
 }
 
@@ -288,7 +299,7 @@ static int write_rows(struct plan_edit *e)
     if (!r)
         r = sets_run(&e->side_puts, e->tx, STMT_plan_group_put, 3, NULL);
     if (!r)
-        r = sets_run(&e->edits, e->tx, STMT_plan_edit, 8, NULL);
+        r = sets_run(&e->edits, e->tx, STMT_plan_edit, 9, NULL);
     if (!r)
         r = sets_run(&e->extra_edits, e->tx, STMT_plan_task_put, 6, NULL);
     if (!r)
@@ -315,6 +326,7 @@ static int take_turn(struct plan_edit *e, const struct plan_turn *t)
 
 int plan_edit_write(struct plan_edit *e)
 {
+    struct sets planned = e->planned;
     int r;
 
     put_sides(e);
@@ -325,5 +337,11 @@ int plan_edit_write(struct plan_edit *e)
         r = change_write_rows(&e->change); /* what was cancelled does not move on as well */
     for (size_t i = 0; !r && i < e->turns_n; i++)
         r = take_turn(e, &e->turns[i]);
+    if (!r)
+        r = change_write_rows(&e->change); /* nor is what was skipped told of */
+    if (!r)
+        r = change_skip_dead(&e->change, &planned);
+    if (!r)
+        r = change_write_rows(&e->change);
     return r ? fault(r) : 0;
 }

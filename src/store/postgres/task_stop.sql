@@ -1,4 +1,4 @@
 -- many
 -- Ask the holder to stop it.
 -- 1 id.
-UPDATE task SET cancel = 1 WHERE id = ANY ($1::bigint[])
+UPDATE task SET cancel = 1, version = version + 1 WHERE id = ANY ($1::bigint[])

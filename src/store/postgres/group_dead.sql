@@ -1,0 +1,8 @@
+-- many
+-- Tasks that have a group which can never be met.
+-- 1 task.
+-- Answers the task, and one of those that it waited for in vain, in words.
+SELECT g.task, coalesce(min(t.name || ' is ' || t.state), '')
+  FROM dep_group g LEFT JOIN dep_edge e ON e.grp = g.id
+  LEFT JOIN task t ON t.id = e.task AND t.state IN ('FAILED', 'CANCELLED', 'SKIPPED')
+ WHERE g.task = ANY ($1::bigint[]) AND g.verdict = 'IMPOSSIBLE' GROUP BY g.task ORDER BY g.task
