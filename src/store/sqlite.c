@@ -304,6 +304,9 @@ static int handle_open(struct sqlite *q, const char *name, int flags)
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* Else a statement with `run = ?1` is parsed and planned anew for each value, in case that an
+     * index of `run = 0` would serve it. */
+    sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
     return script(q, SETTINGS);
 }
 
