@@ -61,13 +61,14 @@ void dispatch_again(struct dispatch *d)
 
 /* ---- requests ---- */
 
-static void post(struct dispatch *d, struct dispatch_post *p, batcher_function *function,
-                 const void *asked, void *found, size_t found_size,
+/* `name`: NULL: it changes nothing. */
+static void post(struct dispatch *d, struct dispatch_post *p, const char *name,
+                 batcher_function *function, const void *asked, void *found, size_t found_size,
                  void (*done)(struct batcher_request *q))
 {
     p->busy = true;
     p->request = (struct batcher_request){
-        .name = function == run_round ? DISPATCH_TURN : NULL,
+        .name = name,
         .function = function,
         .lane = BATCHER_OWN,
         .request = asked,
@@ -321,8 +322,8 @@ static void ask_round(struct dispatch *d)
     /* This look takes all news of before, those of cancels among them. */
     hub_look(&d->wait);
     d->wants_cancels = true;
-    post(d, &d->round, run_round, &d->round_asked, &d->round_found, sizeof(d->round_found),
-         round_done);
+    post(d, &d->round, DISPATCH_ASK_ROUND, run_round, &d->round_asked, &d->round_found,
+         sizeof(d->round_found), round_done);
 }
 
 /* ---- acceptances and refusals ---- */
@@ -392,8 +393,8 @@ static void ask_accept(struct dispatch *d)
     LIST_EACH(it, &p->flights)
     list[n++] = queued(it)->lease;
     d->accept_asked = (struct grant_refs){list, n};
-    post(d, p, run_accept, &d->accept_asked, &d->accept_codes, sizeof(d->accept_codes),
-         accept_done);
+    post(d, p, DISPATCH_ASK_ACCEPT, run_accept, &d->accept_asked, &d->accept_codes,
+         sizeof(d->accept_codes), accept_done);
 }
 
 static void refuse_done(struct batcher_request *q)
@@ -427,8 +428,8 @@ static void ask_refuse(struct dispatch *d)
         list[n++] = (struct grant_refusal){f->lease, f->end.reason, f->end.message};
     }
     d->refuse_asked = (struct grant_refuse){list, n};
-    post(d, p, run_refuse, &d->refuse_asked, &d->refuse_codes, sizeof(d->refuse_codes),
-         refuse_done);
+    post(d, p, DISPATCH_ASK_REFUSE, run_refuse, &d->refuse_asked, &d->refuse_codes,
+         sizeof(d->refuse_codes), refuse_done);
 }
 
 /* ---- completions ---- */
@@ -441,6 +442,7 @@ static void complete(struct dispatch_flight *f)
     f->tries++;
     f->complete = (struct task_complete){&f->end.result, 1};
     f->request = (struct batcher_request){
+        .name = DISPATCH_ASK_COMPLETE,
         .function = run_complete,
         .many = many_complete,
         .turn = API_TURN_END,
@@ -542,8 +544,8 @@ static void ask_keep(struct dispatch *d, int64_t now)
         list[n++] = flight_of(it)->lease;
     d->keep_asked = (struct grant_refs){list, n};
     if (n)
-        post(d, &d->keep, run_keep, &d->keep_asked, &d->keep_found, sizeof(d->keep_found),
-             keep_done);
+        post(d, &d->keep, DISPATCH_ASK_KEEP, run_keep, &d->keep_asked, &d->keep_found,
+             sizeof(d->keep_found), keep_done);
 }
 
 /* ---- what is to be cancelled ---- */
@@ -637,7 +639,7 @@ static void ask_cancels(struct dispatch *d, int64_t now)
     }
     /* News that come in the middle of a walk are for the next one. */
     d->wants_cancels &= walking;
-    post(d, &d->cancels, run_cancels, &d->cancels_after, &d->cancels_found,
+    post(d, &d->cancels, NULL, run_cancels, &d->cancels_after, &d->cancels_found,
          sizeof(d->cancels_found), cancels_done);
 }
 

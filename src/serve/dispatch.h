@@ -32,7 +32,13 @@
 #define DISPATCH_CANCELS_US  (100LL * 1000)   /* what is to be cancelled is read at most so often */
 #define DISPATCH_OPEN_US     (10LL * 1000000) /* a breaker */
 #define DISPATCH_FAILURES    5
-#define DISPATCH_TURN        "dispatch_round" /* the name of its request */
+
+/* The names of its requests. */
+#define DISPATCH_ASK_ROUND    "dispatch.round"
+#define DISPATCH_ASK_ACCEPT   "dispatch.accept"
+#define DISPATCH_ASK_REFUSE   "dispatch.refuse"
+#define DISPATCH_ASK_KEEP     "dispatch.keep"
+#define DISPATCH_ASK_COMPLETE "dispatch.complete"
 
 /* How runners are called: net/caller.h, or a test's. */
 struct dispatch_wire {
