@@ -12,6 +12,7 @@
 #define SIM_ASK_H
 
 #include "api/call.h"
+#include "api/codec.h"
 #include "engine/worker.h"
 #include "sim/world.h"
 
@@ -33,7 +34,10 @@
     X(WORKFLOW, "workflows.put")                                                                   \
     X(RUN, "runs.start")                                                                           \
     X(RUN_CANCEL, "runs.cancel")                                                                   \
-    X(RUN_RETRY, "runs.retry")
+    X(RUN_RETRY, "runs.retry")                                                                     \
+    X(PLAN_CREATE, "runs.create")                                                                  \
+    X(PLAN_WRITE, "runs.write")                                                                    \
+    X(PLAN_SEAL, "runs.seal")
 #define ASK_ENUM(name, method) ASK_##name,
 enum ask_kind { ASK_KINDS(ASK_ENUM) ASK_N };
 
@@ -48,6 +52,46 @@ struct ask_task {
 struct ask_queue {
     int64_t concurrency, key_concurrency, rate_milli, burst;
     bool fair;
+};
+
+/* Checks and stages that are written; texts that are NULL are left out. */
+#define ASK_NEEDS_MAX 3
+struct ask_needs {
+    const char *rule; /* NULL: there are none */
+    const char *from[ASK_NEEDS_MAX];
+    size_t n;
+    int64_t need; /* of at_least */
+    bool cancel_rest;
+};
+struct ask_check {
+    const char *name, *state;
+    struct ask_needs needs;
+    bool result, final, failed; /* `result`: one is told with it, which is … */
+};
+struct ask_stage {
+    const char *name, *type, *zone; /* zone: a label that the runner must have */
+    bool async;
+    struct ask_needs needs;
+    const char *check; /* that it answers, … */
+    bool planned;      /* … or plans */
+    int64_t timeout_us, accept_us, progress_us, attempts, backoff_us;
+};
+struct ask_version {
+    const char *name;
+    int64_t version;
+};
+struct ask_write {
+    struct ask_check *checks;
+    struct ask_stage *stages;
+    struct ask_version *expect;
+    size_t checks_n, stages_n, expect_n;
+    struct lease_ref writer; /* token 0: none */
+};
+
+/* What is told of a check with a completion. */
+struct ask_update {
+    const char *check;
+    bool final, failed;
 };
 
 /* What a lease was given for. */
@@ -69,7 +113,8 @@ struct answer {
     size_t n;
     int64_t id; /* of a worker's incarnation, of a run */
     struct lease_ref *kept, *lost, *stop;
-    size_t kept_n, lost_n, stop_n;
+    struct ask_version *written; /* checks and stages as they are now */
+    size_t kept_n, lost_n, stop_n, written_n;
 };
 
 struct ask {
@@ -105,6 +150,12 @@ struct ask {
     size_t tasks_n;
     struct ask_queue put; /* of a queue that is put */
     const char *source;   /* of a workflow */
+    /* Of a runner that registers: how it is called. */
+    const char *type, *zone, *address;
+    bool sync, async;
+    int64_t percent;           /* with a renewal; 0: nothing is told */
+    struct ask_update *update; /* with a completion; NULL: nothing is told of checks */
+    struct ask_write *write;
 };
 
 /* A new one, to be filled in; it lives as long as the world. */
@@ -124,6 +175,7 @@ struct answer ask_read(const struct ask *a, const struct call *c);
  */
 #define ASK_PAYLOAD_BYTES 64
 struct str ask_payload(const struct ask *a, size_t task, char out[static ASK_PAYLOAD_BYTES]);
+Weft__V1__CheckUpdate *ask_update_message(const struct ask_update *u, struct arena *memory);
 /* In a few words. */
 void ask_describe(const struct ask *a, struct buf *out);
 

@@ -130,10 +130,25 @@ static const ProtobufCMessage *renew(const struct ask *k, struct arena *a)
     for (size_t i = 0; i < k->leases_n; i++) {
         m->leases[i] = NEW(a, RenewItem, renew_item);
         m->leases[i]->token = token(a, k->leases[i]);
+        if (k->percent)
+            SET(m->leases[i], percent, (int32_t)k->percent);
     }
     if (k->ttl_us)
         m->ttl = codec_duration(a, k->ttl_us);
     return &m->base;
+}
+
+Weft__V1__CheckUpdate *ask_update_message(const struct ask_update *u, struct arena *a)
+{
+    Weft__V1__CheckUpdate *m = NEW(a, CheckUpdate, check_update);
+
+    m->check = text(a, u->check);
+    SET(m, finalize, u->final);
+    if (u->failed) {
+        m->failure = NEW(a, Error, error);
+        m->failure->message = text(a, "no");
+    }
+    return m;
 }
 
 static Weft__V1__CompleteItem *complete_item(const struct ask *k, struct lease_ref l,
@@ -143,6 +158,11 @@ static Weft__V1__CompleteItem *complete_item(const struct ask *k, struct lease_r
 
     m->token = token(a, l);
     m->outcome = text(a, k->outcome);
+    if (k->update) {
+        m->n_checks = 1;
+        m->checks = ARENA_ARRAY(a, Weft__V1__CheckUpdate *, 1);
+        m->checks[0] = ask_update_message(k->update, a);
+    }
     if (strcmp(k->outcome, "succeeded") == 0) {
         SET(m, result, json(a, k->content));
     } else {
@@ -181,6 +201,29 @@ static const ProtobufCMessage *release(const struct ask *k, struct arena *a)
     return &m->base;
 }
 
+#define LABEL "zone"
+
+static void enroll_runner(const struct ask *k, Weft__V1__RegisterWorkerRequest *m, struct arena *a)
+{
+    Weft__V1__RegisterWorkerRequest__LabelsEntry *label;
+
+    m->type = text(a, k->type);
+    m->address = text(a, k->address);
+    m->modes = ARENA_ARRAY(a, char *, 2);
+    if (k->sync)
+        m->modes[m->n_modes++] = text(a, "sync");
+    if (k->async)
+        m->modes[m->n_modes++] = text(a, "async");
+    if (!k->zone)
+        return;
+    m->n_labels = 1;
+    m->labels = ARENA_ARRAY(a, Weft__V1__RegisterWorkerRequest__LabelsEntry *, 1);
+    m->labels[0] = label =
+        NEW(a, RegisterWorkerRequest__LabelsEntry, register_worker_request__labels_entry);
+    label->key = text(a, LABEL);
+    label->value = text(a, k->zone);
+}
+
 static const ProtobufCMessage *enroll(const struct ask *k, struct arena *a)
 {
     Weft__V1__RegisterWorkerRequest *m = NEW(a, RegisterWorkerRequest, register_worker_request);
@@ -191,6 +234,8 @@ static const ProtobufCMessage *enroll(const struct ask *k, struct arena *a)
     SET(m, takeover, k->takeover);
     m->n_tokens = k->leases_n;
     m->tokens = tokens(k, a);
+    if (k->address)
+        enroll_runner(k, m, a);
     return &m->base;
 }
 
@@ -236,6 +281,127 @@ static const ProtobufCMessage *run_only(const struct ask *k, struct arena *a)
     return &m->base;
 }
 
+/* Plans. */
+
+static const ProtobufCMessage *plan_create(const struct ask *k, struct arena *a)
+{
+    Weft__V1__CreateRunRequest *m = NEW(a, CreateRunRequest, create_run_request);
+
+    m->request_id = text(a, k->name);
+    return &m->base;
+}
+
+static Weft__V1__DependencyGroup **needs(const struct ask_needs *n, size_t *ret_n, struct arena *a)
+{
+    Weft__V1__DependencyGroup **list = ARENA_ARRAY(a, Weft__V1__DependencyGroup *, 1);
+    Weft__V1__DependencyGroup *m = NEW(a, DependencyGroup, dependency_group);
+
+    *ret_n = n->rule != NULL;
+    list[0] = m;
+    m->rule = text(a, n->rule);
+    if (n->need)
+        SET(m, need, n->need);
+    SET(m, cancel_rest, n->cancel_rest);
+    m->n_from = n->n;
+    m->from = ARENA_ARRAY(a, char *, n->n);
+    for (size_t i = 0; i < n->n; i++)
+        m->from[i] = text(a, n->from[i]);
+    return list;
+}
+
+static Weft__V1__CheckWrite *check_write(const struct ask_check *c, struct arena *a)
+{
+    Weft__V1__CheckWrite *m = NEW(a, CheckWrite, check_write);
+
+    m->name = text(a, c->name);
+    m->state = text(a, c->state);
+    m->dependencies = needs(&c->needs, &m->n_dependencies, a);
+    if (c->result) {
+        m->result = NEW(a, CheckResult, check_result);
+        m->result->owner = text(a, "somebody");
+        SET(m->result, finalize, c->final);
+        if (c->failed)
+            m->result->failure = NEW(a, Error, error);
+    }
+    return m;
+}
+
+static Weft__V1__RetryPolicy *stage_retry(const struct ask_stage *s, struct arena *a)
+{
+    Weft__V1__RetryPolicy *m = NEW(a, RetryPolicy, retry_policy);
+
+    SET(m, max_attempts, (int32_t)s->attempts);
+    SET(m, jitter, 0);
+    SET(m, backoff_factor, 2);
+    m->backoff_base = codec_duration(a, s->backoff_us);
+    return m;
+}
+
+static Weft__V1__StageWrite *stage_write(const struct ask_stage *s, struct arena *a)
+{
+    Weft__V1__StageWrite *m = NEW(a, StageWrite, stage_write);
+
+    m->name = text(a, s->name);
+    m->type = text(a, s->type);
+    m->mode = text(a, s->async ? "async" : "sync");
+    m->timeout = codec_duration(a, s->timeout_us);
+    if (s->accept_us)
+        m->accept_timeout = codec_duration(a, s->accept_us);
+    if (s->progress_us)
+        m->progress_every = codec_duration(a, s->progress_us);
+    m->retry = stage_retry(s, a);
+    m->dependencies = needs(&s->needs, &m->n_dependencies, a);
+    if (s->zone) {
+        m->n_labels = 1;
+        m->labels = ARENA_ARRAY(a, Weft__V1__StageWrite__LabelsEntry *, 1);
+        m->labels[0] = NEW(a, StageWrite__LabelsEntry, stage_write__labels_entry);
+        m->labels[0]->key = text(a, LABEL);
+        m->labels[0]->value = text(a, s->zone);
+    }
+    if (s->check) {
+        m->n_assignments = 1;
+        m->assignments = ARENA_ARRAY(a, Weft__V1__Assignment *, 1);
+        m->assignments[0] = NEW(a, Assignment, assignment);
+        m->assignments[0]->check = text(a, s->check);
+        m->assignments[0]->goal = text(a, s->planned ? "PLANNED" : "FINAL");
+    }
+    return m;
+}
+
+static const ProtobufCMessage *plan_write(const struct ask *k, struct arena *a)
+{
+    Weft__V1__WriteTasksRequest *m = NEW(a, WriteTasksRequest, write_tasks_request);
+    const struct ask_write *w = k->write;
+
+    m->id = codec_id(a, k->id);
+    m->n_checks = w->checks_n;
+    m->checks = ARENA_ARRAY(a, Weft__V1__CheckWrite *, w->checks_n);
+    for (size_t i = 0; i < w->checks_n; i++)
+        m->checks[i] = check_write(&w->checks[i], a);
+    m->n_stages = w->stages_n;
+    m->stages = ARENA_ARRAY(a, Weft__V1__StageWrite *, w->stages_n);
+    for (size_t i = 0; i < w->stages_n; i++)
+        m->stages[i] = stage_write(&w->stages[i], a);
+    m->n_expect = w->expect_n;
+    m->expect = ARENA_ARRAY(a, Weft__V1__Expectation *, w->expect_n);
+    for (size_t i = 0; i < w->expect_n; i++) {
+        m->expect[i] = NEW(a, Expectation, expectation);
+        m->expect[i]->name = text(a, w->expect[i].name);
+        SET(m->expect[i], version, w->expect[i].version);
+    }
+    if (w->writer.token)
+        m->token = token(a, w->writer);
+    return &m->base;
+}
+
+static const ProtobufCMessage *plan_seal(const struct ask *k, struct arena *a)
+{
+    Weft__V1__SealRunRequest *m = NEW(a, SealRunRequest, seal_run_request);
+
+    m->id = codec_id(a, k->id);
+    return &m->base;
+}
+
 static const struct {
     const char *method;
     const ProtobufCMessage *(*make)(const struct ask *k, struct arena *a);
@@ -258,6 +424,9 @@ static const struct {
     [ASK_RUN] = {"runs.start",         run_start  },
     [ASK_RUN_CANCEL] = {"runs.cancel",        run_only   },
     [ASK_RUN_RETRY] = {"runs.retry",         run_only   },
+    [ASK_PLAN_CREATE] = {"runs.create",        plan_create},
+    [ASK_PLAN_WRITE] = {"runs.write",         plan_write },
+    [ASK_PLAN_SEAL] = {"runs.seal",          plan_seal  },
 };
 
 const char *ask_method(enum ask_kind k)
@@ -374,6 +543,20 @@ static void read_beat(const Weft__V1__HeartbeatResponse *m, struct arena *a, str
     ret->stop_n = m->n_stop;
 }
 
+static struct ask_version version(const Weft__V1__Task *m, struct arena *a)
+{
+    return (struct ask_version){text(a, m->name), m->version};
+}
+
+static void read_written(const Weft__V1__WriteTasksResponse *m, struct arena *a, struct answer *ret)
+{
+    ret->written = ARENA_ARRAY(a, struct ask_version, m->n_checks + m->n_stages);
+    for (size_t i = 0; i < m->n_checks; i++)
+        ret->written[ret->written_n++] = version(m->checks[i], a);
+    for (size_t i = 0; i < m->n_stages; i++)
+        ret->written[ret->written_n++] = version(m->stages[i], a);
+}
+
 struct answer ask_read(const struct ask *a, const struct call *c)
 {
     struct arena *memory = &a->sim->memory;
@@ -406,7 +589,11 @@ struct answer ask_read(const struct ask *a, const struct call *c)
     case ASK_BEAT:
         read_beat(m, memory, &ret);
         break;
+    case ASK_PLAN_WRITE:
+        read_written(m, memory, &ret);
+        break;
     case ASK_RUN:
+    case ASK_PLAN_CREATE:
         ret.id = number(((const Weft__V1__Run *)m)->id);
         break;
     default:
@@ -421,6 +608,18 @@ static void describe_leases(const struct ask *a, struct buf *out)
 {
     for (size_t i = 0; i < a->leases_n; i++)
         buf_printf(out, " %" PRId64 ".%" PRId64, a->leases[i].task, a->leases[i].token);
+}
+
+static void describe_write(const struct ask_write *w, struct buf *out)
+{
+    for (size_t i = 0; i < w->checks_n; i++)
+        buf_printf(out, " (check %s%s%s)", w->checks[i].name, w->checks[i].state ? " " : "",
+                   w->checks[i].state ? w->checks[i].state : "");
+    for (size_t i = 0; i < w->stages_n; i++)
+        buf_printf(out, " (stage %s, %s, %s)", w->stages[i].name, w->stages[i].type,
+                   w->stages[i].async ? "async" : "sync");
+    if (w->writer.token)
+        buf_printf(out, " of %" PRId64 ".%" PRId64, w->writer.task, w->writer.token);
 }
 
 void ask_describe(const struct ask *a, struct buf *out)
@@ -441,5 +640,7 @@ void ask_describe(const struct ask *a, struct buf *out)
                    a->tasks[i].key ? ", key " : "", a->tasks[i].key ? a->tasks[i].key : "");
     if (a->takeover)
         buf_add(out, STR(" taking over"));
+    if (a->write)
+        describe_write(a->write, out);
     describe_leases(a, out);
 }

@@ -84,6 +84,22 @@ static void check_runs(struct sim *s, struct check *c)
     }
 }
 
+/* Which of the plans are over. */
+static void check_plans(struct sim *s, struct check *c)
+{
+    for (size_t i = 0; i < model_plans(s->model); i++) {
+        struct run_get req = {0};
+        struct run_view view = {0};
+
+        if (!model_plan_waits(s->model, i, &req.id))
+            continue;
+        if (run_get(&c->tx, &req, &view))
+            world_fail(s, "runs", "run %" PRId64 " cannot be read: %s", req.id, fault_take());
+        else if (run_final(view.run.state))
+            model_plan_ended(s->model, i);
+    }
+}
+
 void check_store(struct sim *s, struct check *c, bool all)
 {
     int r;
@@ -98,6 +114,7 @@ void check_store(struct sim *s, struct check *c, bool all)
     for (uint64_t i = 0; i < (uint64_t)s->o.profile.queues; i++)
         check_counts(s, c, str_of(sim_client_queue(s, i)));
     check_runs(s, c);
+    check_plans(s, c);
     check_tasks(s, &c->tx, all);
     tx_rollback(&c->tx);
 }

@@ -110,6 +110,8 @@ static void shrink_storm(struct shrinking *m)
 
 static void shrink_world(struct shrinking *m)
 {
+    shrink_number(m, offsetof(struct sim_profile, plans), 0);
+    shrink_number(m, offsetof(struct sim_profile, runners), 0);
     shrink_number(m, offsetof(struct sim_profile, runs), 0);
     shrink_number(m, offsetof(struct sim_profile, workers), 1);
     shrink_number(m, offsetof(struct sim_profile, servers), 1);

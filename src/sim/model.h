@@ -33,6 +33,12 @@ enum {
     MODEL_LOCAL_BEAT,
     MODEL_LOCAL_LOSE,
     MODEL_LOCAL_COMPLETE,
+    /* Of the dispatcher: engine/grant.h. */
+    MODEL_PUSH_ROUND,
+    MODEL_PUSH_ACCEPT,
+    MODEL_PUSH_REFUSE,
+    MODEL_PUSH_KEEP,
+    MODEL_PUSH_COMPLETE,
     MODEL_KINDS_N,
 };
 
@@ -47,6 +53,9 @@ void model_settle(struct model *m);
 /* What a client hears of a claim and of an enqueue, some time after its commit. */
 void model_heard_claim(struct model *m, const struct answer *answer);
 void model_heard_ids(struct model *m, const struct ask *a, const struct answer *answer);
+
+/* A server calls the runner of that name for a stage. */
+void model_called(struct model *m, const Weft__V1__RunStageRequest *call, const char *runner);
 
 /* What is to be seen of a queue, for comparison with the store. */
 void model_counts(const struct model *m, struct str queue, int64_t counts[TASK_STATE_N]);
@@ -64,5 +73,11 @@ size_t model_runs(const struct model *m);
 int64_t model_run(const struct model *m, uint64_t number);
 enum run_state model_run_state(const struct model *m, int64_t run, int64_t counts[TASK_STATE_N]);
 size_t model_runs_open(const struct model *m);
+/* Plans: how many there are, and those that are not known to be over. */
+size_t model_plans(const struct model *m);
+size_t model_plans_open(const struct model *m);
+/* Whether that one has not been seen to end. */
+bool model_plan_waits(const struct model *m, size_t number, int64_t *ret_run);
+void model_plan_ended(struct model *m, size_t number);
 
 #endif

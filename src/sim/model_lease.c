@@ -65,7 +65,10 @@ void model_end(struct model *m, struct m_task *t, enum outcome o, bool told, uin
     g->state = told ? GRANT_TOLD : GRANT_TAKEN;
     g->outcome = o;
     g->content = content;
-    switch (o) {
+    switch (t->push ? OUTCOME_N : o) {
+    case OUTCOME_N: /* what becomes of a stage the model does not know */
+        t->state = TASK_BLOCKED;
+        break;
     case OUTCOME_SUCCEEDED:
         model_move(m, t, TASK_SUCCEED, TASK_SUCCEEDED);
         break;
@@ -88,7 +91,7 @@ void model_end(struct model *m, struct m_task *t, enum outcome o, bool told, uin
     }
     t->token = t->worker = t->expires_at = t->deadline_at = 0;
     t->cancel = false;
-    if (t->node)
+    if (t->node && !t->push)
         model_node_ended(m, t);
 }
 
@@ -111,6 +114,26 @@ uint64_t model_content(struct str message, struct str output)
     return hash_text(hash_text(1, message), output);
 }
 
+/* With what it tells of checks. */
+static uint64_t content_of(const struct task_result *t)
+{
+    uint64_t h = model_content(t->message, t->output);
+
+    for (size_t i = 0; i < t->checks_n; i++) {
+        h = hash_text(hash_text(h, t->checks[i].check), t->checks[i].message);
+        h = (h ^ (unsigned)(t->checks[i].finalize + 2 * t->checks[i].failed)) * 0x100000001b3ULL;
+    }
+    return h;
+}
+
+/* The task of a queue, or of a run. */
+static struct m_task *lease_task(const struct model *m, int64_t id)
+{
+    struct m_task *t = model_task_of(m, id);
+
+    return t ? t : model_node_of(m, id);
+}
+
 /* What an ended lease answers to a completion. */
 static enum code stale_code(const struct m_grant *g, int64_t task, enum outcome o, uint64_t content)
 {
@@ -125,7 +148,11 @@ static void end_one(struct model *m, struct lease_ref l, enum outcome o, uint64_
     const struct m_grant *g = model_grant_of(m, l.token);
     bool live = g && g->state == GRANT_LIVE && g->task == l.task;
     enum code expected = live ? CODE_OK : stale_code(g, l.task, o, content);
+    struct m_task *t = live ? lease_task(m, l.task) : NULL;
 
+    /* What it tells of checks cannot be taken: it goes on. */
+    if (t && t->push && (code == CODE_CHECK_FINAL || code == CODE_TASK_NOT_FOUND))
+        return;
     if (code != expected) {
         model_fail(m, "fence",
                    "the end of task %" PRId64 " under token %" PRId64
@@ -139,11 +166,12 @@ static void end_one(struct model *m, struct lease_ref l, enum outcome o, uint64_
                    STR_ARG(code_text(code)), STR_ARG(code_text(expected)));
         return;
     }
-    if (live) {
-        struct m_task *t = model_task_of(m, l.task);
-
-        model_end(m, t ? t : model_node_of(m, l.task), o, true, content);
-    }
+    if (!t)
+        return;
+    /* Whoever tells how it came out has begun it. */
+    if (t->state == TASK_LEASED && o != OUTCOME_CANCELLED && o != OUTCOME_REJECTED)
+        t->attempts++;
+    model_end(m, t, o, true, content);
 }
 
 static void complete(struct model *m, const struct model_op *op)
@@ -156,7 +184,7 @@ static void complete(struct model *m, const struct model_op *op)
     for (size_t i = 0; i < req->n && !m->sim->result->check; i++) {
         const struct task_result *t = &req->list[i];
 
-        end_one(m, t->lease, t->outcome, model_content(t->message, t->output), codes->list[i]);
+        end_one(m, t->lease, t->outcome, content_of(t), codes->list[i]);
     }
 }
 
@@ -183,13 +211,13 @@ static void renew(struct model *m, const struct model_op *op)
         struct lease_ref l = req->list[i].lease;
         const struct m_grant *g = model_grant_of(m, l.token);
         bool live = g && g->state == GRANT_LIVE && g->task == l.task;
-        struct m_task *t = live ? model_task_of(m, l.task) : NULL;
+        struct m_task *t = live ? lease_task(m, l.task) : NULL;
 
-        if (live && !t)
-            t = model_node_of(m, l.task);
         if (reply->list[i].code != (live ? CODE_OK : CODE_LEASE_LOST))
             model_fail(m, "fence", "token %" PRId64 " was renewed, and it is %s", l.token,
                        live ? "live" : "not live");
+        else if (t && t->push)
+            model_push_renewed(m, t, &reply->list[i]);
         else if (t && reply->list[i].stop != t->cancel)
             model_fail(m, "cancel", "task %" PRId64 " is%s to be stopped", t->id,
                        t->cancel ? "" : " not");
@@ -198,14 +226,15 @@ static void renew(struct model *m, const struct model_op *op)
 
             t->expires_at = until > t->expires_at ? until : t->expires_at;
         }
-        if (t)
+        if (t && !t->push)
             model_told_renewed(m, t, reply->list[i].expires_at);
     }
 }
 
 void model_lease_op(struct model *m, const struct model_op *op)
 {
-    if (op->kind == ASK_COMPLETE || op->kind == MODEL_LOCAL_COMPLETE)
+    if (op->kind == ASK_COMPLETE || op->kind == MODEL_LOCAL_COMPLETE ||
+        op->kind == MODEL_PUSH_COMPLETE)
         complete(m, op);
     else if (op->kind == ASK_RELEASE || op->kind == MODEL_GIVE_BACK)
         release(m, op);

@@ -6,7 +6,9 @@
 #define SIM_MODEL_ROWS_H
 
 #include "core/run.h"
+#include "engine/grant.h"
 #include "engine/lane.h"
+#include "engine/lease.h"
 #include "sim/model.h"
 
 struct m_queue {
@@ -33,8 +35,22 @@ struct m_task {
     int64_t turn;        /* among the keys of a fair queue; 0: it has none */
     enum lane_gate gate; /* where its key has so many places */
     bool node;           /* of a run, and of no queue */
+    struct m_push *push; /* a stage that runners are called for, and a node; NULL: it is none */
     bool
         freed; /* it has ended, and its unique key with it: giving it back does not take it again */
+};
+
+/* What a stage that runners are called for has beside: only its leases are known here. */
+struct m_push {
+    int64_t run;
+    bool async;
+    int64_t progress_us; /* promised with the lease; 0: not */
+};
+
+/* A run with an open graph. */
+struct m_open {
+    int64_t run;
+    bool sealed, over;
 };
 
 enum m_grant_state { GRANT_LIVE, GRANT_TOLD, GRANT_TAKEN };
@@ -46,6 +62,8 @@ struct m_grant {
     enum outcome outcome;                     /* where it was told … */
     uint64_t content;                         /* … with this */
     int64_t attempt, expires_at, deadline_at; /* as they were when it was given; 0: none */
+    int64_t pushed_to;                        /* the runner that is to be called; 0: nobody is */
+    bool called;
 };
 
 #define MODEL_NODES 8
@@ -61,7 +79,9 @@ struct m_worker {
     struct str name;
     enum worker_state state;
     int64_t slots, ttl_us, beat_at;
-    bool local; /* within a server */
+    bool local;               /* within a server */
+    struct str type, address; /* of a runner */
+    unsigned modes;
 };
 
 struct model {
@@ -80,6 +100,10 @@ struct model {
     size_t workers_n, workers_cap;
     struct m_run **runs;
     size_t runs_n, runs_cap;
+    struct m_task **pushed; /* stages that were given to a runner once */
+    size_t pushed_n, pushed_cap;
+    struct m_open *opens;
+    size_t opens_n, opens_cap;
     /* What became READY, and what ended, since the lanes were settled. */
     struct m_task **entering, **leaving;
     size_t entering_n, entering_cap, leaving_n, leaving_cap;
@@ -151,10 +175,29 @@ struct m_task *model_node_due(const struct model *m);
 void model_lose_nodes(struct model *m, int64_t incarnation);
 size_t model_nodes_held(const struct model *m, int64_t incarnation, bool cancelled);
 
+/* Stages that runners are called for. */
+struct m_task *model_push_of(const struct model *m, int64_t task);
+void model_push_lose(struct model *m, int64_t incarnation);
+int64_t model_push_load(const struct model *m, int64_t incarnation);
+/* Whether that is what the worker is to stop: what it holds, and no less than is known to be
+ * cancelled. */
+bool model_push_stops(const struct model *m, int64_t incarnation, const struct lease_ref *list,
+                      size_t n);
+void model_push_renewed(struct model *m, struct m_task *t, const struct lease_renewed *told);
+/* The reaper comes to attempts past their deadline, and to leases past their end. */
+int64_t model_push_late(struct model *m);
+int64_t model_push_expired(struct model *m);
+/* The run is cancelled. False: it is no plan. */
+bool model_push_cancel(struct model *m, const struct model_op *op);
+/* In the calm nothing waits longer for the reaper than its period. */
+void model_check_late(struct model *m, const char *what, int64_t id, int64_t due_at);
+
 /* The files' parts. */
 void model_queue_op(struct model *m, const struct model_op *op);
 void model_claim(struct model *m, const struct model_op *op);
 void model_lease_op(struct model *m, const struct model_op *op);
+void model_push_op(struct model *m, const struct model_op *op);
+void model_open_op(struct model *m, const struct model_op *op);
 void model_run_op(struct model *m, const struct model_op *op);
 void model_worker_op(struct model *m, const struct model_op *op);
 void model_reaper(struct model *m, const struct reaper_reply *r);

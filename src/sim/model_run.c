@@ -50,7 +50,7 @@ struct m_task *model_node_of(const struct model *m, int64_t task)
         for (size_t j = 0; j < MODEL_NODES; j++)
             if (m->runs[i]->nodes[j].id == task)
                 return &m->runs[i]->nodes[j];
-    return NULL;
+    return model_push_of(m, task);
 }
 
 static bool final(const struct m_task *t)
@@ -168,6 +168,8 @@ static void cancel(struct model *m, const struct model_op *op)
 {
     struct m_run *r = run_of(m, *(const int64_t *)op->request);
 
+    if (!r && model_push_cancel(m, op))
+        return;
     if (!model_code(m, op,
                     !r                    ? CODE_RUN_NOT_FOUND
                     : run_final(r->state) ? CODE_RUN_ENDED

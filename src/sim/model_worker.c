@@ -31,6 +31,7 @@ void model_worker_end(struct model *m, struct m_worker *w, enum worker_event eve
     worker_move_to(m, w, event, event == WORKER_EVENT_LEAVE ? WORKER_GONE : WORKER_LOST);
     model_lose(m, w->incarnation);
     model_lose_nodes(m, w->incarnation);
+    model_push_lose(m, w->incarnation);
 }
 
 void model_worker_beat(struct model *m, struct m_worker *w)
@@ -49,10 +50,18 @@ static struct m_worker *living(const struct model *m, struct str name)
     return NULL;
 }
 
+/* Of a queue, or a stage that a runner was called for. */
+static struct m_task *held_task(const struct model *m, int64_t id)
+{
+    struct m_task *t = model_task_of(m, id);
+
+    return t ? t : model_push_of(m, id);
+}
+
 static size_t hand_over(struct model *m, int64_t from, int64_t to, const struct worker_joined *j)
 {
     for (size_t i = 0; i < j->kept_n; i++) {
-        struct m_task *t = model_task_of(m, j->kept[i].task);
+        struct m_task *t = held_task(m, j->kept[i].task);
 
         if (!t || t->token != j->kept[i].token || t->worker != from)
             model_fail(m, "join", "token %" PRId64 " went over to another life, and is not live",
@@ -69,11 +78,11 @@ static size_t named(const struct model *m, int64_t earlier, const struct worker_
     size_t n = 0;
 
     for (size_t i = 0; i < req->leases_n; i++) {
-        const struct m_task *t = model_task_of(m, req->leases[i].task);
+        const struct m_task *t = held_task(m, req->leases[i].task);
 
         n += earlier && t && t->token == req->leases[i].token && t->worker == earlier;
     }
-    return n < (size_t)req->worker.slots ? n : (size_t)req->worker.slots;
+    return n < (size_t)req->worker.slots || !req->worker.slots ? n : (size_t)req->worker.slots;
 }
 
 static void enroll(struct model *m, const struct model_op *op)
@@ -82,10 +91,13 @@ static void enroll(struct model *m, const struct model_op *op)
     const struct worker_joined *j = op->reply;
     struct m_worker *earlier = living(m, req->worker.name);
     bool late = earlier && silent(m, earlier, earlier->ttl_us / 5 * 2);
+    /* At the same address it is the same runner, started again. */
+    bool same = earlier && earlier->address.n && str_eq(earlier->address, req->worker.address);
     int64_t from = earlier ? earlier->incarnation : 0;
     size_t kept;
 
-    if (!model_code(m, op, earlier && !late && !req->takeover ? CODE_WORKER_ALIVE : CODE_OK) ||
+    if (!model_code(m, op,
+                    earlier && !late && !req->takeover && !same ? CODE_WORKER_ALIVE : CODE_OK) ||
         op->code != CODE_OK)
         return;
     kept = named(m, from, req);
@@ -98,6 +110,9 @@ static void enroll(struct model *m, const struct model_op *op)
         .slots = req->worker.slots,
         .ttl_us = req->worker.ttl_us,
         .beat_at = m->now,
+        .type = str_copy(&m->memory, req->worker.type),
+        .address = str_copy(&m->memory, req->worker.address),
+        .modes = req->worker.modes,
     };
     if (hand_over(m, from, j->worker.worker.incarnation, j) != kept)
         model_fail(m, "join", "%zu leases went over to another life, and should have been %zu",
@@ -124,7 +139,8 @@ static void beat(struct model *m, const struct model_op *op)
     model_told_state(m, w, reply->state);
     MODEL_EACH_TASK(m, t)
     stops += t->worker == w->incarnation && t->cancel;
-    if (stops != reply->stop_n)
+    if (w->address.n ? !model_push_stops(m, w->incarnation, reply->stop, reply->stop_n)
+                     : stops != reply->stop_n)
         model_fail(m, "cancel",
                    "worker %" PRId64 " was told to stop %zu tasks, and should have been %zu",
                    w->incarnation, reply->stop_n, stops);
@@ -172,7 +188,7 @@ static void compare(struct model *m, const char *what, int64_t did, int64_t shou
 }
 
 /* That it comes in time. */
-static void check_late(struct model *m, const char *what, int64_t id, int64_t due_at)
+void model_check_late(struct model *m, const char *what, int64_t id, int64_t due_at)
 {
     bool quiet = m->sim->calm && world_now(m->sim) > m->sim->calm_at + QUIET_US;
 
@@ -194,7 +210,7 @@ static struct m_task *first_due(const struct model *m)
 
 static void promote_one(struct model *m, struct m_task *t)
 {
-    check_late(m, "delayed task", t->id, t->due_at);
+    model_check_late(m, "delayed task", t->id, t->due_at);
     t->due_at = 0;
     model_move(m, t, TASK_DUE, TASK_READY);
 }
@@ -220,7 +236,7 @@ static int64_t take_back(struct model *m, int64_t (*of)(const struct m_task *t),
         struct m_task *t = m->tasks[i];
 
         if (t->token && of(t) && of(t) <= m->now) {
-            check_late(m, "the lease of task", t->id, of(t));
+            model_check_late(m, "the lease of task", t->id, of(t));
             model_end(m, t, o, false, 0);
             n++;
         }
@@ -249,7 +265,7 @@ static int64_t watch_workers(struct model *m)
         if (worker_over(w->state) || (w->local && silent(m, w, w->ttl_us)))
             continue; /* whoever is on its machine has the proof of its death */
         if (silent(m, w, w->ttl_us)) {
-            check_late(m, "worker", w->incarnation, w->beat_at + w->ttl_us);
+            model_check_late(m, "worker", w->incarnation, w->beat_at + w->ttl_us);
             model_worker_end(m, w, WORKER_EVENT_EXPIRE);
             n++;
         } else if (w->state == WORKER_READY && silent(m, w, w->ttl_us / 5 * 2)) {
@@ -261,9 +277,16 @@ static int64_t watch_workers(struct model *m)
 
 void model_reaper(struct model *m, const struct reaper_reply *r)
 {
-    compare(m, "delayed tasks became ready", r->promoted, promote(m));
-    compare(m, "attempts timed out", r->timed_out, take_back(m, deadline, OUTCOME_TIMED_OUT));
-    compare(m, "leases expired", r->expired, take_back(m, expiry, OUTCOME_LOST));
+    int64_t promoted = promote(m), n;
+
+    /* Of stages that wait to be tried again only their leases are known here. */
+    compare(m, "delayed tasks became ready", m->opens_n ? promoted : r->promoted, promoted);
+    n = take_back(m, deadline, OUTCOME_TIMED_OUT);
+    n += model_push_late(m);
+    compare(m, "attempts timed out", r->timed_out, n);
+    n = take_back(m, expiry, OUTCOME_LOST);
+    n += model_push_expired(m);
+    compare(m, "leases expired", r->expired, n);
     compare(m, "workers were lost", r->lost, watch_workers(m));
     model_told_due(m, NULL, r->next_due_at);
 }

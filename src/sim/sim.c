@@ -10,6 +10,8 @@
 #include "sim/model.h"
 #include "sim/sim_actors.h"
 #include "sim/sim_cluster.h"
+#include "sim/sim_planner.h"
+#include "sim/sim_runner.h"
 
 /* Steps between two looks at the store. */
 #define CHECK_STEPS 256
@@ -40,9 +42,11 @@ static void heal(struct sim *s, void *what, int64_t server)
 
 static void cut(struct sim *s)
 {
-    size_t workers = s->workers_n, n = workers + s->clients_n;
+    size_t workers = s->workers_n, clients = s->clients_n, n = workers + clients + s->runners_n;
     size_t i = (size_t)stream_below(s, &s->nemesis, (int64_t)n);
-    size_t place = i < workers ? i : SIM_WORKERS_MAX + i - workers;
+    size_t place = i < workers             ? i
+                   : i < workers + clients ? SIM_WORKERS_MAX + i - workers
+                                           : WORLD_RUNNERS_FROM + i - workers - clients;
     int64_t server = stream_below(s, &s->nemesis, s->o.profile.servers);
 
     if (s->cut[place][server])
@@ -101,6 +105,8 @@ static void calm(struct sim *s, void *what, int64_t number)
             sim_server_start(s->servers[i]);
     for (size_t i = 0; i < s->workers_n; i++)
         sim_worker_start(s->workers[i]);
+    for (size_t i = 0; i < s->runners_n; i++)
+        sim_runner_start(s->runners[i]);
     resume(s, NULL, 0);
 }
 
@@ -150,6 +156,25 @@ void sim_cluster_free(struct sim_cluster *c)
     free(c);
 }
 
+/* Of each type one at least does everything. */
+static void populate_runners(struct sim *s)
+{
+    const struct sim_profile *p = &s->o.profile;
+
+    for (int i = 0; i < p->runners; i++) {
+        struct sim_runner_options o = {.type = i % 2 ? "test" : "build"};
+
+        o.zone = i < 2 ? "a" : NULL;
+        o.sync = i < 2 || i % 4 < 2;
+        o.async = i < 2 || i % 4 >= 2;
+        o.slots = stream_between(s, &s->nemesis, 1, 4);
+        o.ttl_us = stream_between(s, &s->nemesis, 5, 30) * CLOCK_S;
+        sim_runner_start(sim_runner_new(s, &o));
+    }
+    for (size_t i = 0; p->plans && i < s->clients_n; i++)
+        sim_planner_start(sim_planner_new(s, i));
+}
+
 static void populate(struct sim *s)
 {
     const struct sim_profile *p = &s->o.profile;
@@ -166,6 +191,7 @@ static void populate(struct sim *s)
     }
     for (size_t i = 0; i < s->clients_n; i++)
         sim_client_start(s->clients[i]);
+    populate_runners(s);
     nemesis(s, NULL, 0);
     world_plan(s, p->storm_us, calm, NULL, 0);
 }
@@ -180,7 +206,8 @@ void sim_cluster_look(struct sim_cluster *c)
 
 static bool rests(const struct sim *s)
 {
-    return s->calm && model_open(s->model) == 0 && model_runs_open(s->model) == 0;
+    return s->calm && model_open(s->model) == 0 && model_runs_open(s->model) == 0 &&
+           model_plans_open(s->model) == 0;
 }
 
 static void check_rest(struct sim *s)
@@ -190,8 +217,9 @@ static void check_rest(struct sim *s)
 
     buf_fixed(&b, room, sizeof(room));
     model_describe_open(s->model, &b);
-    world_fail(s, "rest", "an hour of calm has passed, and %zu tasks have not ended: %.*s",
-               model_open(s->model), (int)b.n, room);
+    world_fail(s, "rest",
+               "an hour of calm has passed, and %zu tasks and %zu plans have not ended: %.*s",
+               model_open(s->model), model_plans_open(s->model), (int)b.n, room);
 }
 
 void sim_run(const struct sim_options *o, struct sim_result *ret)

@@ -26,6 +26,7 @@
 #define SIM_WORKERS_MAX 16
 #define SIM_CLIENTS_MAX 8
 #define SIM_QUEUES_MAX  4
+#define SIM_RUNNERS_MAX 8
 #define SIM_FAULTS_MAX  4096 /* that may be named to be left in */
 
 /* What goes wrong. */
@@ -62,7 +63,14 @@
     X(PROCESS_SLOW, "a process takes nearly all of its time")                                      \
     X(PROCESS_HANGS, "a process does not end by itself")                                           \
     X(CLIENT_TWICE, "a client asks again for what was done")                                       \
-    X(CLIENT_LEAVES, "a client goes while it waits")
+    X(CLIENT_LEAVES, "a client goes while it waits")                                               \
+    X(CALL_BREAKS, "a call to a runner breaks off")                                                \
+    X(RUNNER_REFUSES, "a runner does not take a stage")                                            \
+    X(RUNNER_HANGS, "a runner takes a call and does not answer")                                   \
+    X(RUNNER_LATE, "a runner answers after the deadline")                                          \
+    X(RUNNER_GARBAGE, "a runner answers garbage")                                                  \
+    X(RUNNER_FORGETS, "a runner accepts a stage and forgets it")                                   \
+    X(RUNNER_SILENT, "a runner tells nothing of the progress that it promised")
 #define SIM_FAULT_ENUM(name, text) SIM_##name,
 enum sim_fault { SIM_FAULTS(SIM_FAULT_ENUM) SIM_FAULT_N };
 
@@ -72,6 +80,7 @@ struct sim_profile {
     int servers, workers, clients, queues;
     int tasks; /* enqueued in all, about */
     int runs;
+    int runners, plans;
     int64_t storm_us;
     uint32_t per_million[SIM_FAULT_N];
 };

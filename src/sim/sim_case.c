@@ -9,6 +9,7 @@
 
 #define TASKS_MAX    1000000
 #define RUNS_MAX     1000000
+#define PLANS_MAX    1000000
 #define STORM_US_MAX (366 * 86400 * CLOCK_S)
 
 /* The world's numbers, by their names. */
@@ -24,6 +25,8 @@ static const struct number {
     {"queues",   offsetof(struct sim_profile, queues),   1, SIM_QUEUES_MAX,  false},
     {"tasks",    offsetof(struct sim_profile, tasks),    0, TASKS_MAX,       false},
     {"runs",     offsetof(struct sim_profile, runs),     0, RUNS_MAX,        false},
+    {"runners",  offsetof(struct sim_profile, runners),  0, SIM_RUNNERS_MAX, false},
+    {"plans",    offsetof(struct sim_profile, plans),    0, PLANS_MAX,       false},
     {"storm_us", offsetof(struct sim_profile, storm_us), 0, STORM_US_MAX,    true },
 };
 #define NUMBERS_N (sizeof(numbers) / sizeof(*numbers))

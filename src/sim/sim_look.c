@@ -132,9 +132,9 @@ static void tell_shortest(FILE *out, const struct sim_profile *p, const struct m
         return;
     fprintf(out,
             "%s%" PRIu64 " runs have left %zu of %zu things that go wrong, %d servers, %d workers, "
-            "%d clients, %d tasks and %d runs:\n",
+            "%d clients, %d runners, %d tasks, %d runs and %d plans:\n",
             interrupted ? "interrupted: " : "", told->runs, told->faults_after, told->faults_before,
-            p->servers, p->workers, p->clients, p->tasks, p->runs);
+            p->servers, p->workers, p->clients, p->runners, p->tasks, p->runs, p->plans);
     fflush(out);
 }
 

@@ -2,365 +2,326 @@
 #include "sim/sim_runner.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 
-#include "engine/run.h"
-#include "sim/model.h"
+#include "sim/sim_runner_state.h"
 
-#define SLOTS  3
-#define TTL_US (60 * CLOCK_S)
-
-enum op { OP_LOSE, OP_JOIN, OP_BEAT, OP_CLAIM, OP_COMPLETE, OP_N };
-
-BATCHER_FUNCTION(call_lose, worker_lose)
-BATCHER_FUNCTION(call_join, worker_register)
-BATCHER_FUNCTION(call_beat, worker_beat)
-BATCHER_FUNCTION(call_claim, run_claim)
-BATCHER_FUNCTION(call_complete, task_complete)
-
-/* A process that is simulated: what it will have come to is drawn when it starts. */
-struct process {
-    struct lease_ref lease; /* token 0: none */
-    struct task_result result;
-    bool hangs;       /* only SIGKILL ends it, once it has had its grace */
-    bool stop, ended; /* ended: it waits to be told */
-};
-
-/* What may become of one, as work/result.c tells it. */
-static const struct fate {
-    enum sim_fault fault;
-    enum outcome outcome;
-    enum task_reason reason;
-    int exit_code; /* 0: drawn; -1: none */
-    int signal;
-} fates[] = {
-    {SIM_PROCESS_MISSING, OUTCOME_FAILED,    TASK_REASON_SPAWN_FAILED,   -1, 0      },
-    {SIM_PROCESS_FAILS,   OUTCOME_FAILED,    TASK_REASON_COMMAND_FAILED, 0,  0      },
-    {SIM_PROCESS_KILLED,  OUTCOME_FAILED,    TASK_REASON_COMMAND_KILLED, -1, SIGKILL},
-    {SIM_PROCESS_HANGS,   OUTCOME_TIMED_OUT, TASK_REASON_TIMED_OUT,      -1, SIGKILL},
-};
-#define GRACE_US (5 * CLOCK_S)
-
-struct sim_runner {
-    struct sim *sim;
-    struct sim_server *server;
-    struct stream chance;
-    int64_t life;
-    bool up;
-    int64_t before; /* the incarnation of the life before, until it is lost; 0: none */
-    int64_t incarnation;
-    bool busy[OP_N];
-    struct batcher_request requests[OP_N];
-    struct process processes[SLOTS];
-
-    struct worker_lose lose;
-    struct worker_lose_reply lost;
-    struct worker_register join;
-    struct worker_row joined;
-    struct worker_beat_reply beat;
-    struct run_claim claim;
-    struct run_shares claimed;
-    struct task_result results[SLOTS];
-    struct task_complete complete;
-    struct task_codes completed;
-};
-
-static void done_lose(struct sim_runner *r, enum code code);
-static void done_join(struct sim_runner *r, enum code code);
-static void done_beat(struct sim_runner *r, enum code code);
-static void done_claim(struct sim_runner *r, enum code code);
-static void done_complete(struct sim_runner *r, enum code code);
-
-#define OP_FIELDS(request_, reply_)                                                                \
-    offsetof(struct sim_runner, request_), offsetof(struct sim_runner, reply_),                    \
-        sizeof(((struct sim_runner *)NULL)->reply_)
-
-static const struct op_row {
-    const char *name;
-    batcher_function *function;
-    void (*done)(struct sim_runner *r, enum code code);
-    size_t request, reply, reply_size;
-} rows[OP_N] = {
-    [OP_LOSE] = {"local.lose",     call_lose,     done_lose,     OP_FIELDS(lose,        lost)     },
-    [OP_JOIN] = {"local.join",     call_join,     done_join,     OP_FIELDS(join,        joined)   },
-    [OP_BEAT] = {"local.beat",     call_beat,     done_beat,     OP_FIELDS(incarnation, beat)     },
-    [OP_CLAIM] = {"local.claim",    call_claim,    done_claim,    OP_FIELDS(claim,       claimed)  },
-    [OP_COMPLETE] = {"local.complete", call_complete, done_complete,
-                 OP_FIELDS(complete,                                                    completed)},
-};
-
-static void answered(struct batcher_request *q)
+bool sim_runner_asleep(const struct sim_runner *r)
 {
-    struct sim_runner *r = q->context;
-    size_t op = (size_t)(q - r->requests);
-
-    r->busy[op] = false;
-    if (r->up)
-        rows[op].done(r, q->answer.code);
-    batcher_release(q);
+    return world_now(r->sim) < r->asleep_until;
 }
 
-static void post(struct sim_runner *r, enum op op)
+bool sim_runner_fault(struct sim_runner *r, enum sim_fault f)
 {
-    struct batcher_request *q = &r->requests[op];
-
-    r->busy[op] = true;
-    *q = (struct batcher_request){
-        .name = rows[op].name,
-        .function = rows[op].function,
-        .lane = BATCHER_OWN,
-        .request = (char *)r + rows[op].request,
-        .reply = (char *)r + rows[op].reply,
-        .reply_size = rows[op].reply_size,
-        .patience_us = BATCHER_FOR_EVER,
-        .done = answered,
-        .context = r,
-    };
-    sim_server_post(r->server, q);
+    if (r->o.always == f && f)
+        return true;
+    return stream_fault(r->sim, &r->chance, f);
 }
 
-/* Processes. */
-
-static size_t running(const struct sim_runner *r)
+static void plan(struct sim_runner *r, int64_t in_us, world_event *event)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < SLOTS; i++)
-        n += r->processes[i].lease.token != 0;
-    return n;
+    world_plan(r->sim, in_us, event, r, r->life);
 }
 
-struct ending {
-    struct sim_runner *runner;
-    int64_t life;
-};
+/* ---- asking ---- */
 
-static void process_ends(struct sim *s, void *what, int64_t token)
+static void hear(struct ask *a, const struct answer *answer);
+
+struct ask *sim_runner_ask(struct sim_runner *r, enum ask_kind kind)
 {
-    const struct ending *e = what;
-    struct sim_runner *r = e->runner;
+    struct ask *a = ask_new(r->sim, kind);
 
-    (void)s;
-    for (size_t i = 0; i < SLOTS && e->life == r->life; i++)
-        if (r->processes[i].lease.token == token)
-            r->processes[i].ended = true;
+    a->who = r->name;
+    a->place = r->place;
+    a->chance = &r->chance;
+    a->answered = hear;
+    a->context = r;
+    a->life = r->life;
+    return a;
 }
 
-/* The first fate that befalls it. */
-static const struct fate *draw_fate(struct sim_runner *r)
+struct runner_job *sim_runner_job(struct sim_runner *r, int64_t token)
 {
-    for (size_t i = 0; i < sizeof(fates) / sizeof(*fates); i++)
-        if (stream_fault(r->sim, &r->chance, fates[i].fault))
-            return &fates[i];
+    for (size_t i = 0; i < RUNNER_JOBS_MAX; i++)
+        if (r->jobs[i].lease.token == token)
+            return &r->jobs[i];
     return NULL;
 }
 
-/* What it comes to, and how long it takes. */
-static int64_t process_draw(struct sim_runner *r, struct process *p, int64_t timeout_us)
-{
-    const struct fate *f = draw_fate(r);
-
-    p->result = (struct task_result){.lease = p->lease, .outcome = OUTCOME_SUCCEEDED};
-    if (f) {
-        p->hangs = f->fault == SIM_PROCESS_HANGS;
-        p->result.outcome = f->outcome;
-        p->result.reason = f->reason;
-        p->result.signal = f->signal;
-        p->result.exit_code =
-            f->exit_code ? f->exit_code : (int)stream_between(r->sim, &r->chance, 1, 255);
-    }
-    if (p->hangs)
-        return timeout_us + GRACE_US;
-    if (f && f->fault == SIM_PROCESS_MISSING)
-        return 1;
-    if (stream_fault(r->sim, &r->chance, SIM_PROCESS_SLOW))
-        return stream_between(r->sim, &r->chance, timeout_us / 2, timeout_us - 1);
-    return stream_between(r->sim, &r->chance, CLOCK_MS, 3 * CLOCK_S);
-}
-
-static void ends_in(struct sim_runner *r, const struct process *p, int64_t us)
-{
-    struct ending *e = ARENA_NEW(&r->sim->memory, struct ending);
-
-    *e = (struct ending){r, r->life};
-    world_plan(r->sim, us, process_ends, e, p->lease.token);
-}
-
-static void process_start(struct sim_runner *r, struct lease_ref lease, int64_t timeout_us)
-{
-    size_t i = 0;
-
-    while (i < SLOTS && r->processes[i].lease.token)
-        i++;
-    if (i == SLOTS) {
-        world_fail(r->sim, "slots", "a server's worker got more tasks than it has slots");
-        return;
-    }
-    r->processes[i] = (struct process){.lease = lease};
-    ends_in(r, &r->processes[i], process_draw(r, &r->processes[i], timeout_us));
-}
-
-/* It is to be cancelled: SIGTERM ends it, or SIGKILL a while later. */
-static void process_stop(struct sim_runner *r, struct process *p)
-{
-    if (p->stop || p->ended)
-        return;
-    p->stop = true;
-    p->result = (struct task_result){.lease = p->lease,
-                                     .outcome = OUTCOME_CANCELLED,
-                                     .reason = TASK_REASON_CANCELLED,
-                                     .exit_code = -1,
-                                     .signal = p->hangs ? SIGKILL : SIGTERM};
-    ends_in(r, p, p->hangs ? GRACE_US : 1);
-}
-
-/* What has ended is told together. */
-static void tell_ends(struct sim_runner *r)
+size_t sim_runner_jobs(const struct sim_runner *r)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < SLOTS; i++) {
-        const struct process *p = &r->processes[i];
+    for (size_t i = 0; i < RUNNER_JOBS_MAX; i++)
+        n += r->jobs[i].lease.token != 0;
+    return n;
+}
 
-        if (!p->lease.token || !p->ended)
-            continue;
-        r->results[n++] = p->result;
+/* Those of sync calls die with their connections. */
+static void drop_jobs(struct sim_runner *r, bool all)
+{
+    for (size_t i = 0; i < RUNNER_JOBS_MAX; i++) {
+        if (all || r->jobs[i].call)
+            r->jobs[i] = (struct runner_job){0};
+        r->jobs[i].worked = r->jobs[i].ending = false;
     }
-    r->complete = (struct task_complete){r->results, n};
-    if (n)
-        post(r, OP_COMPLETE);
 }
 
-/* Turns. */
+/* ---- being there ---- */
 
-static void turn(struct sim *s, void *what, int64_t life);
+static void beat_next(struct sim *s, void *what, int64_t life);
 
-static void go_on(struct sim_runner *r, int64_t in_us)
+static void beat_in(struct sim_runner *r, int64_t in_us)
 {
-    world_plan(r->sim, in_us, turn, r, r->life);
+    r->beat_at = world_now(r->sim) + in_us;
+    plan(r, in_us, beat_next);
 }
 
-static void join(struct sim_runner *r)
+/* Sync calls are the server's to keep, async ones are named. */
+static void name_leases(struct sim_runner *r, struct ask *a)
 {
-    memset(r->processes, 0, sizeof(r->processes));
+    a->leases = ARENA_ARRAY(&r->sim->memory, struct lease_ref, RUNNER_JOBS_MAX);
+    for (size_t i = 0; i < RUNNER_JOBS_MAX; i++)
+        if (r->jobs[i].lease.token)
+            a->leases[a->leases_n++] = r->jobs[i].lease;
+}
+
+static void enroll(struct sim_runner *r)
+{
+    struct ask *a = sim_runner_ask(r, ASK_REGISTER);
+
+    r->state = RUNNER_REGISTERING;
     r->incarnation = 0;
-    r->join = (struct worker_register){
-        .name = STR("local"),
-        .kind = WORKER_LOCAL,
-        .host = STR("sim"),
-        .boot = STR("boot"),
-        .pid = 1,
-        .slots = SLOTS,
-        .ttl_us = TTL_US,
-    };
-    post(r, OP_JOIN);
+    a->name = r->name;
+    a->slots = r->o.slots;
+    a->ttl_us = r->o.ttl_us;
+    a->type = r->o.type;
+    a->zone = r->o.zone;
+    a->address = r->address.p;
+    a->sync = r->o.sync;
+    a->async = r->o.async;
+    name_leases(r, a);
+    ask_send(a);
 }
 
-static void turn(struct sim *s, void *what, int64_t life)
+static void enroll_again(struct sim *s, void *what, int64_t life)
 {
     struct sim_runner *r = what;
-    int64_t room = SLOTS - (int64_t)running(r);
 
-    if (life != r->life || !r->up)
+    (void)s;
+    if (life == r->life && r->state == RUNNER_REGISTERING)
+        enroll(r);
+}
+
+static void leave(struct sim_runner *r)
+{
+    struct ask *a = sim_runner_ask(r, ASK_LEAVE);
+
+    a->id = r->incarnation;
+    ask_send(a);
+    sim_runner_crash(r);
+}
+
+/* What it may do wrong once in a while. True: it is gone. */
+static bool misbehave(struct sim_runner *r)
+{
+    if (sim_runner_fault(r, SIM_WORKER_CRASH)) {
+        sim_runner_crash(r);
+        return true;
+    }
+    if (sim_runner_fault(r, SIM_WORKER_LEAVES)) {
+        leave(r);
+        return true;
+    }
+    if (sim_runner_fault(r, SIM_WORKER_SLEEP))
+        sim_runner_sleep(r, stream_between(r->sim, &r->chance, r->o.ttl_us / 4, 3 * r->o.ttl_us));
+    return false;
+}
+
+static void beat_next(struct sim *s, void *what, int64_t life)
+{
+    struct sim_runner *r = what;
+    struct ask *a;
+
+    if (life != r->life || world_now(s) != r->beat_at)
         return;
-    go_on(r, stream_between(s, &r->chance, 200 * CLOCK_MS, 2 * CLOCK_S));
-    if (r->busy[OP_LOSE] || r->busy[OP_JOIN])
-        return;
-    if (r->before) {
-        r->lose = (struct worker_lose){.incarnation = r->before, .reason = STR("its server died")};
-        post(r, OP_LOSE);
+    if (sim_runner_asleep(r)) {
+        beat_in(r, r->asleep_until - world_now(s));
         return;
     }
-    if (!r->incarnation) {
-        join(r);
+    if (r->state != RUNNER_UP || misbehave(r))
+        return;
+    a = sim_runner_ask(r, ASK_BEAT);
+    a->id = r->incarnation;
+    a->tries_max = 1;
+    a->timeout_us = r->o.ttl_us / 5;
+    ask_send(a);
+    beat_in(r, r->o.ttl_us / 5);
+}
+
+/* ---- answers ---- */
+
+static void hear_register(struct sim_runner *r, const struct answer *answer)
+{
+    if (answer->code != CODE_OK) {
+        plan(r, stream_between(r->sim, &r->chance, CLOCK_S, 10 * CLOCK_S), enroll_again);
         return;
     }
-    if (!r->busy[OP_COMPLETE])
-        tell_ends(r);
-    if (!r->busy[OP_BEAT])
-        post(r, OP_BEAT);
-    if (!r->busy[OP_CLAIM] && !r->busy[OP_COMPLETE] && room > 0) {
-        r->claim =
-            (struct run_claim){.worker = r->incarnation, .after = r->claimed.after, .max = room};
-        post(r, OP_CLAIM);
+    for (size_t i = 0; i < answer->lost_n; i++) {
+        struct runner_job *j = sim_runner_job(r, answer->lost[i].token);
+
+        if (j)
+            *j = (struct runner_job){0};
+    }
+    for (size_t i = 0; i < answer->kept_n; i++) {
+        struct runner_job *j = sim_runner_job(r, answer->kept[i].token);
+
+        if (j && !j->worked)
+            sim_runner_work(r, j);
+    }
+    r->incarnation = answer->id;
+    r->state = RUNNER_UP;
+    beat_in(r, r->o.ttl_us / 5);
+}
+
+static void hear_beat(struct sim_runner *r, const struct ask *a, const struct answer *answer)
+{
+    if (a->id != r->incarnation || r->state != RUNNER_UP)
+        return;
+    for (size_t i = 0; i < answer->stop_n; i++)
+        sim_runner_stop(r, answer->stop[i].token);
+    if (answer->code == CODE_WORKER_LOST || answer->code == CODE_WORKER_NOT_FOUND) {
+        drop_jobs(r, true);
+        enroll(r);
+    } else if (answer->draining && sim_runner_jobs(r) == 0) {
+        leave(r);
     }
 }
 
-/* Answers. */
+/* What comes while it stands still comes when it wakes. */
+struct postponed {
+    struct ask *ask;
+    struct answer answer;
+};
 
-static void done_lose(struct sim_runner *r, enum code code)
+static void hear_late(struct sim *s, void *what, int64_t number)
 {
-    if (code == CODE_OK)
-        r->before = 0;
+    struct postponed *p = what;
+
+    (void)s;
+    (void)number;
+    hear(p->ask, &p->answer);
 }
 
-static void done_join(struct sim_runner *r, enum code code)
+static void hear(struct ask *a, const struct answer *answer)
 {
-    if (code == CODE_OK)
-        r->incarnation = r->joined.incarnation;
+    struct sim_runner *r = a->context;
+
+    if (a->life != r->life)
+        return;
+    if (sim_runner_asleep(r)) {
+        struct postponed *p = ARENA_NEW(&r->sim->memory, struct postponed);
+
+        *p = (struct postponed){a, *answer};
+        world_plan(r->sim, r->asleep_until - world_now(r->sim), hear_late, p, 0);
+    } else if (a->kind == ASK_REGISTER) {
+        hear_register(r, answer);
+    } else if (a->kind == ASK_BEAT) {
+        hear_beat(r, a, answer);
+    } else if (a->kind == ASK_COMPLETE) {
+        sim_runner_hear_end(r, a, answer);
+    } else if (a->kind == ASK_RENEW) {
+        sim_runner_hear_renew(r, a, answer);
+    }
 }
 
-/* It is over in the store's eyes: nothing that it holds is its own any more. */
-static void check_lost(struct sim_runner *r, enum code code)
-{
-    if (code == CODE_WORKER_LOST)
-        r->incarnation = 0;
-}
-
-static void done_beat(struct sim_runner *r, enum code code)
-{
-    check_lost(r, code);
-    for (size_t i = 0; code == CODE_OK && i < r->beat.stop_n; i++)
-        for (size_t j = 0; j < SLOTS; j++)
-            if (r->processes[j].lease.token == r->beat.stop[i].token)
-                process_stop(r, &r->processes[j]);
-}
-
-static void done_claim(struct sim_runner *r, enum code code)
-{
-    check_lost(r, code);
-    for (size_t i = 0; code == CODE_OK && i < r->claimed.n; i++)
-        for (size_t j = 0; j < r->claimed.list[i].leases.n; j++) {
-            const struct task_lease *l = &r->claimed.list[i].leases.list[j];
-
-            process_start(r, (struct lease_ref){l->task, l->token}, l->timeout_us);
-        }
-}
-
-static void done_complete(struct sim_runner *r, enum code code)
-{
-    for (size_t i = 0; code == CODE_OK && i < r->complete.n; i++)
-        for (size_t j = 0; j < SLOTS; j++)
-            if (r->processes[j].lease.token == r->results[i].lease.token)
-                r->processes[j] = (struct process){0};
-}
-
-/* Life. */
+/* ---- life ---- */
 
 void sim_runner_start(struct sim_runner *r)
 {
-    r->up = true;
-    r->life++;
-    go_on(r, 0);
+    if (r->state != RUNNER_OFF)
+        return;
+    world_say(r->sim, "%s starts", r->name);
+    enroll(r);
 }
 
-void sim_runner_die(struct sim_runner *r)
+static void starts(struct sim *s, void *what, int64_t life)
 {
-    r->up = false;
-    r->life++;
-    /* Of a registration whose answer nobody heard only its silence tells. */
-    r->before = r->incarnation ? r->incarnation : r->before;
-    r->incarnation = 0;
-    memset(r->processes, 0, sizeof(r->processes));
+    struct sim_runner *r = what;
+
+    (void)s;
+    if (life == r->life)
+        sim_runner_start(r);
 }
 
-struct sim_runner *sim_runner_new(struct sim *s, struct sim_server *v, int number)
+/* Some of those that die remember what they had accepted, as from a file. */
+void sim_runner_crash(struct sim_runner *r)
+{
+    world_say(r->sim, "%s dies", r->name);
+    r->life++;
+    r->state = RUNNER_OFF;
+    r->incarnation = 0;
+    r->asleep_until = 0;
+    sim_wire_died(r->sim, r);
+    drop_jobs(r, stream_chance(r->sim, &r->chance, 500000));
+    if (!r->sim->o.scripted)
+        plan(r, stream_between(r->sim, &r->chance, CLOCK_MS, 20 * CLOCK_S), starts);
+}
+
+void sim_runner_sleep(struct sim_runner *r, int64_t us)
+{
+    world_say(r->sim, "%s stands still for %.3f s", r->name, (double)us / CLOCK_S);
+    r->asleep_until = world_now(r->sim) + us;
+}
+
+int64_t sim_runner_incarnation(const struct sim_runner *r)
+{
+    return r->incarnation;
+}
+
+size_t sim_runner_done(const struct sim_runner *r)
+{
+    return r->done;
+}
+
+size_t sim_runner_begun(const struct sim_runner *r)
+{
+    return r->begun;
+}
+
+bool sim_runner_runs(const struct sim_runner *r)
+{
+    return r->state != RUNNER_OFF;
+}
+
+const char *sim_runner_name(const struct sim_runner *r)
+{
+    return r->name;
+}
+
+size_t sim_runner_place(const struct sim_runner *r)
+{
+    return r->place;
+}
+
+struct sim_runner *sim_runner_at(const struct sim *s, struct str address)
+{
+    for (size_t i = 0; i < s->runners_n; i++)
+        if (str_eq(s->runners[i]->address, address))
+            return s->runners[i];
+    return NULL;
+}
+
+struct sim_runner *sim_runner_new(struct sim *s, const struct sim_runner_options *o)
 {
     struct sim_runner *r = ARENA_NEW(&s->memory, struct sim_runner);
 
     r->sim = s;
-    r->server = v;
-    r->chance.whose = STREAM_RUNNER + (uint32_t)number;
+    r->o = *o;
+    r->place = WORLD_RUNNERS_FROM + s->runners_n;
+    r->chance.whose = STREAM_RUNNER + (uint32_t)s->runners_n;
+    r->name = str_printf(&s->memory, "r%zu", s->runners_n + 1).p;
+    r->address = str_printf(&s->memory, "%s:1", r->name);
+    s->runners[s->runners_n++] = r;
     return r;
 }

@@ -9,12 +9,13 @@
 #include "base/fault.h"
 #include "base/memory.h"
 #include "serve/claim.h"
+#include "serve/dispatch.h"
 #include "serve/duties.h"
 #include "serve/loop.h"
 #include "serve/methods.h"
 #include "serve/rpc.h"
 #include "sim/model.h"
-#include "sim/sim_runner.h"
+#include "sim/sim_local.h"
 
 /* A call that a server has. */
 struct served {
@@ -42,7 +43,9 @@ struct sim_server {
     struct batcher_home *home;
     struct hub_seat *seat;
     struct duties *duties;
-    struct sim_runner *runner; /* NULL: it carries no runs */
+    struct sim_local *local; /* NULL: it carries no runs */
+    struct sim_wire *wire;
+    struct dispatch *dispatch; /* NULL: it calls no runners */
     bool duties_over;
     struct list calls;
 
@@ -251,13 +254,18 @@ static int own_kind(const char *name)
         const char *name;
         int kind;
     } kinds[] = {
-        {CLAIM_GIVE_BACK,  MODEL_GIVE_BACK     },
-        {DUTIES_TURN,      MODEL_REAPER        },
-        {"local.join",     MODEL_LOCAL_JOIN    },
-        {"local.beat",     MODEL_LOCAL_BEAT    },
-        {"local.lose",     MODEL_LOCAL_LOSE    },
-        {"local.claim",    MODEL_RUN_CLAIM     },
-        {"local.complete", MODEL_LOCAL_COMPLETE},
+        {CLAIM_GIVE_BACK,       MODEL_GIVE_BACK     },
+        {DUTIES_TURN,           MODEL_REAPER        },
+        {"local.join",          MODEL_LOCAL_JOIN    },
+        {"local.beat",          MODEL_LOCAL_BEAT    },
+        {"local.lose",          MODEL_LOCAL_LOSE    },
+        {"local.claim",         MODEL_RUN_CLAIM     },
+        {"local.complete",      MODEL_LOCAL_COMPLETE},
+        {DISPATCH_ASK_ROUND,    MODEL_PUSH_ROUND    },
+        {DISPATCH_ASK_ACCEPT,   MODEL_PUSH_ACCEPT   },
+        {DISPATCH_ASK_REFUSE,   MODEL_PUSH_REFUSE   },
+        {DISPATCH_ASK_KEEP,     MODEL_PUSH_KEEP     },
+        {DISPATCH_ASK_COMPLETE, MODEL_PUSH_COMPLETE },
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
@@ -503,14 +511,29 @@ void sim_server_start(struct sim_server *v)
             .holder = str_printf(&s->memory, "s%d-%" PRId64, v->number + 1, v->life),
         },
         &v->duties);
-    if (v->runner)
-        sim_runner_start(v->runner);
+    if (v->local)
+        sim_local_start(v->local);
+    if (s->o.profile.plans || s->o.scripted)
+        dispatch_new(
+            &(struct dispatch_options){
+                .seat = v->seat,
+                .writer = v->batcher,
+                .home = v->home,
+                .wire = sim_wire_of(v->wire),
+                .callback = str_printf(&s->memory, "s%d:1", v->number + 1),
+            },
+            &v->dispatch);
     arm(v);
 }
 
 static void duties_over(void *context)
 {
     ((struct sim_server *)context)->duties_over = true;
+}
+
+static void dispatch_over(void *context)
+{
+    ((struct sim_server *)context)->dispatch = NULL;
 }
 
 /* Turn what is left until nothing moves any more; no time passes. */
@@ -522,6 +545,7 @@ static void run_out(struct sim_server *v)
     do {
         any = batcher_turn(v->batcher, &wait_us);
         any |= loop_turn(&v->loop);
+        any |= sim_wire_end(v->wire);
     } while (any);
 }
 
@@ -534,6 +558,8 @@ static void parts_free(struct sim_server *v)
         served_of(link)->call.cancel(&served_of(link)->call);
     }
     duties_stop(v->duties, duties_over, v);
+    if (v->dispatch)
+        dispatch_drain(v->dispatch, 0, dispatch_over, v);
     run_out(v);
     v->methods = methods_free(v->methods);
     v->home = batcher_home_free(v->home);
@@ -541,6 +567,16 @@ static void parts_free(struct sim_server *v)
     run_out(v);
     v->batcher = batcher_free(v->batcher);
     v->hub = hub_free(v->hub);
+}
+
+void sim_server_moved(struct sim_server *v)
+{
+    arm(v);
+}
+
+struct sim_wire *sim_server_wire(const struct sim_server *v)
+{
+    return v->wire;
 }
 
 bool sim_server_up(const struct sim_server *v)
@@ -554,8 +590,8 @@ void sim_server_kill(struct sim_server *v)
         return;
     world_say(v->sim, "s%d dies", v->number + 1);
     v->up = false;
-    if (v->runner)
-        sim_runner_die(v->runner);
+    if (v->local)
+        sim_local_die(v->local);
     parts_free(v);
     sim_server_died(v->sim, v);
 }
@@ -567,8 +603,9 @@ struct sim_server *sim_server_new(struct sim *s, int number)
     v->sim = s;
     v->number = number;
     v->chance.whose = STREAM_SERVER + (uint32_t)number;
+    v->wire = sim_wire_new(s, v, number);
     if (s->o.profile.runs)
-        v->runner = sim_runner_new(s, v, number);
+        v->local = sim_local_new(s, v, number);
     v->faults = (struct store_faults){v, on_begin, on_statement, on_commit, on_settle};
     return v;
 }

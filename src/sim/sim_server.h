@@ -13,6 +13,7 @@
 
 #include "serve/batcher.h"
 #include "sim/ask.h"
+#include "sim/sim_wire.h"
 
 struct sim_server *sim_server_new(struct sim *s, int number);
 struct sim_server *sim_server_free(struct sim_server *v);
@@ -25,6 +26,10 @@ bool sim_server_up(const struct sim_server *v);
 void sim_server_take(struct sim_server *v, struct ask *a);
 /* A request of the server's own; its answer comes on the loop. */
 void sim_server_post(struct sim_server *v, struct batcher_request *q);
+/* Something was called that is to be turned. */
+void sim_server_moved(struct sim_server *v);
+/* Its calls to runners. */
+struct sim_wire *sim_server_wire(const struct sim_server *v);
 /* Whoever asked has gone. */
 void sim_server_cancel(struct sim_server *v, const struct ask *a);
 

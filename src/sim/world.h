@@ -25,9 +25,15 @@ struct happening {
     int64_t number;
 };
 
+/* Places in the network, beside the servers: workers, clients with their planners, runners. */
+#define WORLD_RUNNERS_FROM (SIM_WORKERS_MAX + SIM_CLIENTS_MAX)
+#define WORLD_PLACES_MAX   (WORLD_RUNNERS_FROM + SIM_RUNNERS_MAX)
+
 struct sim_server;
 struct sim_worker;
 struct sim_client;
+struct sim_planner;
+struct sim_runner;
 struct model;
 
 struct sim {
@@ -51,9 +57,12 @@ struct sim {
     size_t workers_n;
     struct sim_client *clients[SIM_CLIENTS_MAX];
     size_t clients_n;
-    struct str store; /* the URL */
+    struct sim_runner *runners[SIM_RUNNERS_MAX];
+    size_t runners_n;
+    struct sim_planner *planners[SIM_CLIENTS_MAX]; /* of the clients; NULL: it plans nothing */
+    struct str store;                              /* the URL */
     int64_t asks;
-    bool cut[SIM_WORKERS_MAX + SIM_CLIENTS_MAX][SIM_SERVERS_MAX];
+    bool cut[WORLD_PLACES_MAX][SIM_SERVERS_MAX];
     struct stream nemesis;
 };
 
@@ -65,7 +74,10 @@ enum {
     STREAM_SERVER = 100,
     STREAM_CLIENT = 200,
     STREAM_WORKER = 300,
-    STREAM_RUNNER = 400,
+    STREAM_LOCAL = 400,
+    STREAM_RUNNER = 500,
+    STREAM_PLANNER = 600,
+    STREAM_WIRE = 700,
 };
 
 /* In so many microseconds. */
