@@ -303,6 +303,27 @@ def a_call_may_come_before_the_answer_to_its_registration(program):
         tap.equal(early[0].result().outcome, "succeeded")
 
 
+@runners
+def a_call_whose_time_is_over_begins_nothing(program):
+    late = []
+
+    def setup(weft):
+        def call(worker):
+            if worker.told["type"] == "do":
+                # Both wait in the runner for the answer to its registration until their time is over.
+                late.append(worker.run_later("7.1", timeout=0.2))
+                late.append(worker.run_async_later("7.2", timeout=0.2))
+                wait(lambda: all(each.done() for each in late))
+        weft.registering = call
+
+    with running(program, setup) as r:
+        tap.equal([each.code() for each in late], [grpc.StatusCode.DEADLINE_EXCEEDED] * 2)
+        tap.equal(r.worker().run("7.3").outcome, "succeeded")
+        r.process.send_signal(signal.SIGTERM)
+        tap.equal(r.process.wait(SECONDS_MAX), 0)  # what was begun would have been told by now
+        tap.equal(r.weft.ends(), {})
+
+
 # In C alone, which has fewer threads than slots where it is told so.
 
 

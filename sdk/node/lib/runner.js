@@ -228,8 +228,11 @@ export class Runner {
 
   // Calls.
 
-  /** The stage of a call, begun where it is a new one. Throws a Refusal. */
-  async take(request, mode) {
+  /**
+   * The stage of a call, begun where it is a new one. `waits` says whether somebody still waits for the answer: a call that
+   * was in a queue for too long begins nothing. Throws a Refusal.
+   */
+  async take(request, mode, waits) {
     const offer = this.#offers.get(request.type);
     if (!offer) throw new Refusal(`this runner does no stages of type "${request.type}"`);
     if (!offer.modes.includes(mode)) throw new Refusal(`stages of type ${request.type} are not done ${mode} here`);
@@ -239,6 +242,7 @@ export class Runner {
       throw new Refusal(`this is incarnation ${offer.id} of ${offer.name}, not ${request.worker}`);
     let stage = this.#going.get(request.token) ?? this.#finished.get(request.token);
     if (!stage) {
+      if (!waits()) throw new Refusal('the call is over; nobody waits for an answer');
       if (this.stopping) throw new Refusal('this runner is about to leave');
       if (offer.slots && offer.busy >= offer.slots) throw new Refusal(`all of the ${offer.slots} slots are taken`);
       stage = { offer, context: new Context(request, mode, this.client), callers: 0 };

@@ -28,6 +28,9 @@ const message = (report) => ({
   checks: report.checks?.map((update) => ({ ...update, data: text(update.data) })),
 });
 
+/** Says whether somebody still waits for the answer to a call. */
+const waiting = (call) => () => !call.cancelled && Number(call.getDeadline()) > Date.now();
+
 /** A gRPC server that listens, and its port. */
 export async function startService(runner, listen, credentials) {
   const [grpc, loader] = libraries();
@@ -37,7 +40,7 @@ export async function startService(runner, listen, credentials) {
   const run = async (call, answer) => {
     let stage;
     try {
-      stage = await runner.take(call.request, 'sync');
+      stage = await runner.take(call.request, 'sync', waiting(call));
     } catch (error) {
       const code = error instanceof Refusal ? grpc.status.FAILED_PRECONDITION : grpc.status.INTERNAL;
       return answer({ code, details: error.message });
@@ -57,7 +60,7 @@ export async function startService(runner, listen, credentials) {
 
   const runAsync = async (call, answer) => {
     try {
-      await runner.take(call.request, 'async');
+      await runner.take(call.request, 'async', waiting(call));
       answer(null, { accepted: true });
     } catch (error) {
       if (error instanceof Refusal) answer(null, { accepted: false, reason: error.message });

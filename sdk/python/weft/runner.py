@@ -275,8 +275,9 @@ class Runner:
 
     # Calls.
 
-    def take(self, request, mode):
-        """The stage of a call, and whether it is a new one. Raises Refusal."""
+    def take(self, request, mode, waits=lambda: True):
+        """The stage of a call, and whether it is a new one. `waits`: whether somebody still waits for
+        the answer; a call that was in a queue for too long begins nothing. Raises Refusal."""
         offer = self._offers.get(request.type)
         if offer is None:
             raise Refusal(f'this runner does no stages of type "{request.type}"')
@@ -287,6 +288,8 @@ class Runner:
             stage = self._going.get(request.token) or self._finished.get(request.token)
             fresh = stage is None
             if fresh:
+                if not waits():
+                    raise Refusal("the call is over; nobody waits for an answer")
                 if self._stopping.is_set():
                     raise Refusal("this runner is about to leave")
                 if offer.slots and offer.busy >= offer.slots:

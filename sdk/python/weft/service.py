@@ -64,6 +64,15 @@ def report(told):
     return message
 
 
+def waiting(context):
+    """Says whether somebody still waits for the answer to a call."""
+    def waits():
+        left = context.time_remaining()
+        return context.is_active() and (left is None or left > 0)
+
+    return waits
+
+
 class Service:
     def __init__(self, runner):
         self.runner = runner
@@ -76,7 +85,7 @@ class Service:
 
     def run(self, request, context):
         try:
-            stage, fresh = self.runner.take(request, "sync")
+            stage, fresh = self.runner.take(request, "sync", waiting(context))
         except Refusal as refusal:
             if refusal.raw:
                 return refusal.raw
@@ -92,9 +101,8 @@ class Service:
         return report(stage.report)
 
     def run_async(self, request, context):
-        del context
         try:
-            stage, fresh = self.runner.take(request, "async")
+            stage, fresh = self.runner.take(request, "async", waiting(context))
         except Refusal as refusal:
             return refusal.raw or schema.RunAsyncReply(accepted=False, reason=str(refusal))
         if fresh:

@@ -142,7 +142,7 @@ class TestRunner(Runner):
 
     # How it plays.
 
-    def take(self, request, mode):
+    def take(self, request, mode, waits=lambda: True):
         act = self._record(request, mode)
         if act == "refuse":
             raise Refusal("it refuses as it should")
@@ -155,7 +155,7 @@ class TestRunner(Runner):
             self.die().wait(LATE_SECONDS)  # or the refusal would be heard
             raise Refusal("it is dead")
         self._acts[request.token] = act
-        stage, fresh = super().take(request, mode)
+        stage, fresh = super().take(request, mode, waits)
         with self._came:
             self.load_max = max(self.load_max, self.load)
         return stage, fresh
