@@ -15,6 +15,12 @@ const runner = new Client().runner({
   version: '1.2',
 });
 
+class Speechless extends Error {
+  get message() {
+    throw this;
+  }
+}
+
 async function work(ctx) {
   const { args } = ctx;
   for (const [percent, message, details] of args.progress ?? []) await ctx.progress(percent, message, details);
@@ -26,6 +32,8 @@ async function work(ctx) {
   if (args.failed) throw new Failed(args.failed, { code: 'odd', final: args.final });
   if (args.raise) throw new TypeError(args.raise);
   if (args.count) appendFileSync(args.count, 'x');
+  if (args.speechless) throw new Speechless();
+  if (args.bytes) return 'x'.repeat(args.bytes);
   if (args.no_json) return NaN;
   const checks = ctx.checks.map((c) => [c.name, c.kind, c.options, c.goal]);
   return { args, checks, attempt: ctx.attempt, deadline: ctx.deadline, token: ctx.token, run: ctx.run };

@@ -12,6 +12,11 @@ runner = weft.Runner(weft.Client(), name="doer", slots=2, ttl=60, labels={"os": 
                      metadata={"rack": "7"}, version="1.2")
 
 
+class Speechless(Exception):
+    def __str__(self):
+        raise self
+
+
 def do(ctx):
     args = ctx.args
     for percent, message, details in args.get("progress", ()):
@@ -29,6 +34,10 @@ def do(ctx):
     if "count" in args:
         with open(args["count"], "a", encoding="utf-8") as f:
             f.write("x")
+    if args.get("speechless"):
+        raise Speechless()
+    if "bytes" in args:
+        return "x" * args["bytes"]
     if args.get("no_json"):
         return float("nan")
     return {"args": args, "checks": [list(c) for c in ctx.checks], "attempt": ctx.attempt,

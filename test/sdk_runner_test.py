@@ -130,6 +130,15 @@ def a_failure_has_a_code_and_may_be_final(program):
 
 
 @runners
+def an_error_without_words_frees_its_slot(program):
+    with running(program) as r:
+        report = r.worker().run("7.1", args={"speechless": True})
+        tap.equal((report.outcome, report.error.code), ("failed", "Error" if program[0] == "node" else "Speechless"))
+        tap.contains(report.error.message, "it has no words")
+        tap.equal(r.worker().ping().free, 2)
+
+
+@runners
 def an_async_stage_tells_progress_and_its_end(program):
     with running(program) as r:
         reply = r.worker().run_async("7.1", args={
@@ -191,6 +200,20 @@ def a_token_that_comes_again_runs_once(program):
         with open(r.path("count"), encoding="utf-8") as f:
             tap.equal(f.read(), "xx")
         tap.equal(list(r.weft.ends()), ["7.2"])
+
+
+@runners
+def what_is_remembered_has_a_limit_in_bytes(program):
+    with running(program) as r:
+        worker, args = r.worker(), {"count": r.path("count")}
+        for n in range(5):
+            worker.run_async(f"7.{n}", args={**args, "bytes": 8 << 20})
+            r.weft.wait("complete", n + 1)
+        for token in ("7.4", "7.0"):  # one is known, the other forgotten
+            worker.run_async(token, args=args)
+        r.weft.wait("complete", 6)
+        with open(r.path("count"), encoding="utf-8") as f:
+            tap.equal(f.read(), "x" * 6)
 
 
 @runners

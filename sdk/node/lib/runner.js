@@ -11,7 +11,9 @@ import { Context } from './stage.js';
 import { isOver } from './worker.js';
 
 const MODES = ['sync', 'async'];
-const FINISHED_MAX = 1000; // ends that are remembered, so that a token which comes again runs once
+// Ends are remembered, so that a token which comes again runs once: so many, and so much of them.
+const FINISHED_MAX = 1000;
+const FINISHED_CHARS_MAX = 32 << 20;
 const SAY_SECONDS_MAX = 5; // to a server that may be away
 const LEAVE_MS = 1000; // for answers that are on their way
 const EVERYWHERE = new Set(['0.0.0.0', '[::]', '']);
@@ -26,7 +28,8 @@ export class Refusal extends Error {}
 export class Runner {
   #offers = new Map(); // by type: what is registered
   #going = new Map(); // stages by token
-  #finished = new Map(); // likewise, the oldest first
+  #finished = new Map(); // { stage, chars of its report }, likewise, the oldest first
+  #finishedChars = 0;
   #outbox;
   #reporter;
   #server = null;
@@ -240,7 +243,7 @@ export class Runner {
     if (offer.id !== request.worker) await offer.joining?.catch(() => {});
     if (offer.id !== request.worker)
       throw new Refusal(`this is incarnation ${offer.id} of ${offer.name}, not ${request.worker}`);
-    let stage = this.#going.get(request.token) ?? this.#finished.get(request.token);
+    let stage = this.#going.get(request.token) ?? this.#finished.get(request.token)?.stage;
     if (!stage) {
       if (!waits()) throw new Refusal('the call is over; nobody waits for an answer');
       if (this.stopping) throw new Refusal('this runner is about to leave');
@@ -266,10 +269,19 @@ export class Runner {
     stage.offer.busy--;
     if (!stage.callers) this.#reporter.add({ token, ...report });
     this.#going.delete(token);
-    this.#finished.set(token, stage);
-    if (this.#finished.size > FINISHED_MAX) this.#finished.delete(this.#finished.keys().next().value);
+    this.#remember(token, { done: stage.done, callers: stage.callers }, JSON.stringify(report).length);
     if (!this.#going.size) this.#rested();
     return report;
+  }
+
+  #remember(token, stage, chars) {
+    this.#finished.set(token, { stage, chars });
+    this.#finishedChars += chars;
+    for (const [oldest, { chars: freed }] of this.#finished) {
+      if (this.#finished.size <= FINISHED_MAX && this.#finishedChars <= FINISHED_CHARS_MAX) break;
+      this.#finished.delete(oldest);
+      this.#finishedChars -= freed;
+    }
   }
 
   cancel(token, reason) {

@@ -4,6 +4,7 @@
 import { Unavailable, WeftError } from './errors.js';
 import { CODE_CHARS_MAX, MESSAGE_CHARS_MAX, cut } from './outbox.js';
 
+const NO_WORDS = 'it has no words';
 const TIMER_MS_MAX = 0x7fffffff;
 
 /**
@@ -17,11 +18,22 @@ export class Failed extends WeftError {
   }
 }
 
+/** What somebody says of himself. Some errors throw another one when they are asked. */
+function wordsOf(ask) {
+  try {
+    const said = ask();
+    return said === undefined ? undefined : String(said);
+  } catch {
+    return NO_WORDS;
+  }
+}
+
 /** As the API has it: of a text, a Failed, any other error, or { code, message }. */
 function errorOf(error) {
-  if (error && typeof error === 'object' && !(error instanceof Error)) return { code: error.code, message: error.message };
-  const code = error instanceof WeftError ? error.code : error?.name ?? 'failed';
-  return { code: cut(code, CODE_CHARS_MAX), message: cut(error?.message ?? error, MESSAGE_CHARS_MAX) };
+  const given = error && typeof error === 'object' && !(error instanceof Error);
+  const code = wordsOf(() => (given || error instanceof WeftError ? error.code : error?.name ?? 'failed'));
+  const message = wordsOf(() => (given ? error.message : error?.message ?? error));
+  return { code: code && cut(code, CODE_CHARS_MAX), message: message && cut(message, MESSAGE_CHARS_MAX) };
 }
 
 const notPlain = (key, value) => {

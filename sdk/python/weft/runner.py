@@ -15,6 +15,7 @@ It needs grpcio and protobuf (Debian: python3-grpcio, python3-protobuf); the res
 does not.
 """
 import collections
+import json
 import os
 import signal
 import threading
@@ -28,7 +29,9 @@ from weft.stage import Context
 from weft.worker import OVER, Flag
 
 MODES = ("sync", "async")
-FINISHED_MAX = 1000  # ends that are remembered, so that a token which comes again runs once
+# Ends are remembered, so that a token which comes again runs once: so many, and so much of them.
+FINISHED_MAX = 1000
+FINISHED_BYTES_MAX = 32 << 20
 JOIN_SECONDS_MAX = 10.0  # a call may be here before the answer to the registration that it names
 LEAVE_SECONDS = 1.0  # for answers that are on their way
 SAY_SECONDS_MAX = 5.0  # to a server that may be away
@@ -64,7 +67,8 @@ class Stage:
         self.context = context
         self.callers = 0  # sync calls that wait for the report
         self.done = threading.Event()
-        self.report = None
+        self.report = None  # when it is done; it has no context any more
+        self.bytes = 0  # of the report
 
 
 class Runner:
@@ -93,6 +97,7 @@ class Runner:
         self._rest = threading.Condition(self._lock)  # nothing goes on any more
         self._going = {}  # stages by token
         self._finished = collections.OrderedDict()  # likewise, the oldest first
+        self._finished_bytes = 0
         self._stopping = Flag()
         self._closed = threading.Event()
         self._outbox = Outbox()
@@ -181,9 +186,8 @@ class Runner:
             return
         if not self.drain(patience):
             with self._lock:
-                left = list(self._going.values())
-            for stage in left:
-                stage.context.cancel("the runner leaves")
+                left = list(self._going)
+            self._stop(left, "the runner leaves")
         self._closed.set()
         self._reporter.close(patience)
         self._beats.join(timeout=patience)
@@ -269,9 +273,9 @@ class Runner:
 
     def _stop(self, tokens, reason):
         with self._lock:
-            stages = [self._going[t] for t in tokens if t in self._going]
-        for stage in stages:
-            stage.context.cancel(reason)
+            contexts = [self._going[t].context for t in tokens if t in self._going]
+        for context in contexts:
+            context.cancel(reason)
 
     # Calls.
 
@@ -318,18 +322,24 @@ class Runner:
         self.finish(stage, stage.context.report(stage.offer.work))
 
     def finish(self, stage, report):
+        size, token = len(json.dumps(report)), stage.context.token
         with self._rest:
-            stage.report = report
+            stage.report, stage.bytes, stage.context = report, size, None
             # From here on the server may know it, and give something else into the slot.
             stage.offer.busy -= 1
             if not stage.callers:
-                self._reporter.add({"token": stage.context.token, **report})
-            del self._going[stage.context.token]
-            self._finished[stage.context.token] = stage
-            if len(self._finished) > FINISHED_MAX:
-                self._finished.popitem(last=False)
+                self._reporter.add({"token": token, **report})
+            del self._going[token]
+            self._remember(token, stage)
             self._rest.notify_all()
         stage.done.set()
+
+    def _remember(self, token, stage):
+        self._finished[token] = stage
+        self._finished_bytes += stage.bytes
+        while len(self._finished) > FINISHED_MAX or self._finished_bytes > FINISHED_BYTES_MAX:
+            _, oldest = self._finished.popitem(last=False)
+            self._finished_bytes -= oldest.bytes
 
     def begin(self, stage):
         """Do an async stage beside everything else."""

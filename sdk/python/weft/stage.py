@@ -11,6 +11,7 @@ from weft.errors import Unavailable, WeftError
 from weft.outbox import MESSAGE_BYTES_MAX, cut
 
 CODE_BYTES_MAX = 200
+NO_WORDS = "it has no words"
 
 # What a stage answers: `options` as they were written, `goal` FINAL or PLANNED.
 Check = collections.namedtuple("Check", "name kind options goal")
@@ -26,18 +27,27 @@ class Failed(WeftError):
         self.final = final
 
 
+def words_of(value):
+    """What it says of itself. Some exceptions raise another one when they are asked."""
+    try:
+        return str(value)
+    except Exception:  # pylint: disable=broad-except
+        return NO_WORDS
+
+
 def error_of(error):
     """As the API has it: of a text, a Failed, any other exception, or {"code", "message"}."""
     if isinstance(error, dict):
-        return {k: error[k] for k in ("code", "message") if k in error}
+        limits = {"code": CODE_BYTES_MAX, "message": MESSAGE_BYTES_MAX}
+        return {k: cut(words_of(error[k]), limits[k]) for k in limits if k in error}
     if isinstance(error, str):
         code, text = "failed", error
     elif isinstance(error, Failed):
-        code, text = error.code, str(error)
+        code, text = words_of(error.code), words_of(error)
     else:
         where = traceback.extract_tb(error.__traceback__)[-1:]
         place = "".join(f" ({os.path.basename(w.filename)}:{w.lineno})" for w in where)
-        code, text = type(error).__name__, f"{str(error) or type(error).__name__}{place}"
+        code, text = type(error).__name__, f"{words_of(error) or type(error).__name__}{place}"
     return {"code": cut(code, CODE_BYTES_MAX), "message": cut(text, MESSAGE_BYTES_MAX)}
 
 
