@@ -94,6 +94,7 @@ class FakeWeft:
         self.away = False  # ends are not taken
         self.final = set()  # checks that take no more results
         self.registering = lambda worker: None  # before the answer
+        self.refused = set()  # types that may not register
         self.told = threading.Condition()
         fake = self
 
@@ -141,6 +142,8 @@ class FakeWeft:
     def _register(self, _, body):
         worker = Worker(body, len(self.of("register")) + 1)
         self.registering(worker)
+        if body["type"] in self.refused:
+            return 409, {"code": "not_now", "detail": "another time"}
         self.workers[body["type"]] = worker
         lost = [t for t in body["tokens"] if t in self.lost]
         return 200, {"worker": {"id": worker.id, "name": body["name"]}, "lost": lost,

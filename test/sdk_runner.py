@@ -24,7 +24,7 @@ def do(ctx):
     for given in args.get("checks", ()):
         ctx.check(given["name"], data=given.get("data"), failure=given.get("failure"))
     while "until" in args and not os.path.exists(args["until"]):
-        if ctx.cancelled.is_set():
+        if not args.get("deaf") and ctx.cancelled.is_set():
             raise RuntimeError(f"stopped: {ctx.reason}")
         time.sleep(0.005)
     if "failed" in args:
@@ -47,4 +47,4 @@ def do(ctx):
 runner.stage("do")(do)
 runner.stage("sync_only", mode="sync", slots=0)(do)
 runner.stage("async_only", mode="async")(do)
-runner.serve()
+runner.serve(patience=float(os.environ.get("PATIENCE", "60")))

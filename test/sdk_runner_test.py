@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import node_grpc
 import tap
 from fake_weft import SECONDS_MAX, SOURCE, FakeWeft, grpc
+from server import free_port, weft
 
 C = os.path.join(os.environ["WEFT_BUILD"], "test", "sdk_runner")
 PROGRAMS = {"c": [C],
@@ -40,10 +42,10 @@ class Going:
 
 
 @contextlib.contextmanager
-def running(program, setup=lambda weft: None):
+def running(program, setup=lambda weft: None, **env):
     with tempfile.TemporaryDirectory(prefix="weft-") as folder, FakeWeft() as weft:
         setup(weft)
-        env = {**os.environ, "WEFT_SERVER": weft.url}
+        env = {**os.environ, "WEFT_SERVER": weft.url, **env}
         if program[0] == "node":
             env["NODE_PATH"] = node_grpc.modules()
         process = subprocess.Popen(program, env=env, stdin=subprocess.DEVNULL)
@@ -409,6 +411,60 @@ def what_does_not_end_in_time_is_told_to_stop_and_left_to_others():
         refused(sync.result, grpc.StatusCode.UNAVAILABLE)
         tap.equal(r.process.wait(SECONDS_MAX), 0)
         tap.equal((r.weft.ends(), len(r.weft.of("deregister"))), ({}, 3))
+
+
+@tap.case
+def a_stage_that_never_ends_does_not_keep_the_process():
+    with running(PROGRAMS["python"], PATIENCE="0.2") as r:
+        worker, args = r.worker(), {"until": r.path("never"), "deaf": True}
+        sync = worker.run_later("7.1", args=args)
+        worker.run_async("7.2", args=args)
+        wait(lambda: worker.ping().free == 0)
+        r.process.send_signal(signal.SIGTERM)
+        tap.equal(r.process.wait(SECONDS_MAX), 0)
+        wait(sync.done)
+        tap.equal((sync.code() != grpc.StatusCode.OK, r.weft.ends()), (True, {}))
+
+
+@tap.case
+def a_start_that_fails_leaves_no_process():
+    program = ("import { Client } from %r;\n"
+               "const runner = new Client().runner({ name: 'doer' }).stage('a', () => 1).stage('b', () => 1);\n"
+               "await runner.start().catch((error) => console.log(error.code, runner.address));\n")
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder, FakeWeft() as fake:
+        fake.refused.add("b")
+        path = os.path.join(folder, "start.mjs")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(program % f"{SOURCE}/sdk/node/lib/index.js")
+        done = subprocess.run(["node", path], capture_output=True, text=True, timeout=SECONDS_MAX,
+                              env={**os.environ, "WEFT_SERVER": fake.url, "NODE_PATH": node_grpc.modules()})
+        tap.equal((done.stdout, done.returncode), ("not_now undefined\n", 0), done.stderr)
+        tap.equal(len(fake.of("deregister")), 1)
+
+
+def threads():
+    return {t for t in threading.enumerate() if t.is_alive()}
+
+
+@tap.case
+def a_start_that_fails_leaves_nothing():
+    before = threads()
+    with FakeWeft() as fake:
+        runner = weft.Runner(weft.Client(fake.url), listen=f"127.0.0.1:{free_port()}")
+        runner.stage("a")(print)
+        runner.stage("b")(print)
+        fake.refused.add("b")
+        try:
+            runner.start()
+        except weft.Refused as error:
+            tap.equal(error.code, "not_now")
+        else:
+            raise AssertionError("it was not refused")
+        tap.equal(len(fake.of("deregister")), 1)
+        wait(lambda: not [t for t in threads() - before if t.name.startswith("weft")])
+        fake.refused.clear()
+        with runner:  # the port is free again
+            tap.equal(fake.wait_worker("b").ping().free, 10)
 
 
 @tap.case

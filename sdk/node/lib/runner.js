@@ -86,14 +86,13 @@ export class Runner {
       offer.name = this.#offers.size === 1 ? this.name : `${this.name}/${offer.type}`;
     const { server, port } = await startService(this, this.listen, this.credentials);
     this.#server = server;
-    if (!this.address) {
-      const host = this.listen.slice(0, Math.max(0, this.listen.lastIndexOf(':')));
-      this.address = `${this.credentials ? 'https://' : ''}${EVERYWHERE.has(host) ? hostname() : host}:${port}`;
-    }
+    const given = this.address;
+    this.address ||= this.#where(port);
     try {
       for (const offer of this.#offers.values()) await this.#register(offer);
     } catch (error) {
-      server.forceShutdown();
+      await this.#leave(0);
+      this.address = given;
       throw error;
     }
     this.#scheduleBeat();
@@ -144,10 +143,24 @@ export class Runner {
     this.#closed = true;
     clearTimeout(this.#beatTimer);
     await this.#reporter.close();
-    for (const offer of this.#offers.values()) await this.#say(offer, 'deregister');
+    await this.#leave(LEAVE_MS);
+  }
+
+  #where(port) {
+    const host = this.listen.slice(0, Math.max(0, this.listen.lastIndexOf(':')));
+    return `${this.credentials ? 'https://' : ''}${EVERYWHERE.has(host) ? hostname() : host}:${port}`;
+  }
+
+  /** Calls have so long to end, then they are cut. */
+  async #leave(graceMs) {
+    for (const offer of this.#offers.values()) {
+      if (offer.id === undefined) continue;
+      await this.#say(offer, 'deregister');
+      offer.id = undefined;
+    }
     const server = this.#server;
     this.#server = null;
-    const timer = setTimeout(() => server.forceShutdown(), LEAVE_MS);
+    const timer = setTimeout(() => server.forceShutdown(), graceMs);
     await new Promise((resolve) => server.tryShutdown(resolve));
     clearTimeout(timer);
   }

@@ -82,7 +82,8 @@ class Runner:
         self.client = client
         self.name = name or instance_id()
         self.slots = slots
-        self.address = address
+        self._address = address
+        self.address = address  # by start(), where none is given
         self.local = False  # the server is away, and what ends is kept
         self._listen = listen
         self._ttl = ttl
@@ -136,17 +137,14 @@ class Runner:
             raise ValueError("the runner has no stage; give it one with @runner.stage(TYPE)")
         for offer in self._offers.values():
             offer.name = self.name if len(self._offers) == 1 else f"{self.name}/{offer.type}"
-        self._server, port = service.start(self, self._listen, self._credentials,
-                                           [o.slots for o in self._offers.values()])
-        if not self.address:
-            host = self._listen.rpartition(":")[0]
-            host = os.uname().nodename if host in ("0.0.0.0", "[::]", "") else host
-            self.address = f"{'https://' if self._credentials else ''}{host}:{port}"
+        self._server = service.start(self, self._listen, self._credentials,
+                                     [o.slots for o in self._offers.values()])
+        self.address = self._address or self._where(self._server.port)
         try:
             for offer in self._offers.values():
                 self._register(offer)
-        except WeftError:
-            self._server.stop(0)
+        except BaseException:
+            self._leave(0)
             raise
         self._beats.start()
         self._reporter.start()
@@ -191,10 +189,20 @@ class Runner:
         self._closed.set()
         self._reporter.close(patience)
         self._beats.join(timeout=patience)
+        self._leave(LEAVE_SECONDS)
+
+    def _where(self, port):
+        host = self._listen.rpartition(":")[0]
+        host = os.uname().nodename if host in ("0.0.0.0", "[::]", "") else host
+        return f"{'https://' if self._credentials else ''}{host}:{port}"
+
+    def _leave(self, grace):
         for offer in self._offers.values():
-            self._say(offer, "deregister")
-        self._server.stop(LEAVE_SECONDS).wait()
-        self._server = None
+            if offer.id is not None:
+                self._say(offer, "deregister")
+                offer.id = None
+        server, self._server = self._server, None
+        server.stop(grace).wait()
 
     def __enter__(self):
         return self.start()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """weft.v1.Runner over gRPC, for a Runner."""
+import collections
 import concurrent.futures
 import json
+import threading
 
 import grpc
 
@@ -20,9 +22,9 @@ OPTIONS = (
 
 
 def start(runner, listen, credentials, slots):
-    """A gRPC server that listens, and its port."""
+    """Listen; an Endpoint."""
     threads = sum(n or UNLIMITED for n in slots) + OTHER_CALLS
-    pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="weft_call")
+    pool = Threads(threads)
     server = grpc.server(pool, options=OPTIONS)
     service = Service(runner)
     handlers = {name: grpc.unary_unary_rpc_method_handler(method, kind.FromString, encode)
@@ -36,7 +38,72 @@ def start(runner, listen, credentials, slots):
     if not port:
         raise OSError(f"nobody can listen at {listen}")
     server.start()
-    return server, port
+    return Endpoint(server, pool, port)
+
+
+class Endpoint:
+    def __init__(self, server, pool, port):
+        self.port = port
+        self._server, self._pool = server, pool
+
+    def stop(self, grace):
+        """Calls have so many seconds to end, then they are cut. The event that it gives is set when
+        that is over."""
+        over = self._server.stop(grace)
+        self._pool.shutdown()
+        return over
+
+
+class Threads(concurrent.futures.Executor):
+    """At most so many threads, each begun when no other is idle. They are daemons: the standard
+    library waits for the threads of its pool when the program ends, for ever where a stage hangs."""
+
+    def __init__(self, limit):
+        self._limit = limit
+        self._jobs = collections.deque()
+        self._news = threading.Condition()
+        self._count = self._idle = 0
+        self._over = False
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = concurrent.futures.Future()
+        with self._news:
+            self._jobs.append((future, fn, args, kwargs))
+            if self._idle < len(self._jobs) and self._count < self._limit:
+                self._count += 1
+                threading.Thread(target=self._work, name="weft_call", daemon=True).start()
+            self._news.notify()
+        return future
+
+    def _next(self):
+        with self._news:
+            self._idle += 1
+            self._news.wait_for(lambda: self._jobs or self._over)
+            self._idle -= 1
+            if self._jobs:
+                return self._jobs.popleft()
+            self._count -= 1
+            return None
+
+    def _work(self):
+        while job := self._next():
+            self._do(*job)
+            del job  # or its request would be held until the next one comes
+
+    @staticmethod
+    def _do(future, fn, args, kwargs):
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # pylint: disable=broad-except
+                future.set_exception(error)
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """Each thread ends when there is nothing to do any more; nobody waits for that."""
+        del wait, cancel_futures
+        with self._news:
+            self._over = True
+            self._news.notify_all()
 
 
 def encode(reply):
