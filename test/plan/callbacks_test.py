@@ -63,8 +63,13 @@ def what_waits_is_pushed_as_soon_as_it_is_free_D_39():
         plan.write(stages=[stage(n, needs=[names[i - 1]] if i else (), mode=("sync", "async")[i % 2])
                            for i, n in enumerate(names)])
         plan.wait(**dict.fromkeys(names, "SUCCEEDED"))
+        begun = time.monotonic()
+        for _ in range(10):
+            plan.get()
+        trip = (time.monotonic() - begun) / 10
         pauses = sorted(r.at - ended[before] for r, before in zip(runner.requests[1:], names))
-        tap.equal(pauses[len(pauses) // 2] < 0.25, True, pauses)
+        # Who looked now and then would need longer, also where everything is slow.
+        tap.equal(pauses[len(pauses) // 2] < max(0.25, 20 * trip), True, (trip, pauses))
 
 
 @on_both_stores
