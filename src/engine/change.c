@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "engine/check.h"
 #include "engine/grant.h"
+#include "engine/plan.h"
 #include "engine/sets.h"
 
 static const struct str task_kinds[] = {
@@ -134,6 +135,10 @@ static void note_event(struct change *c, const struct task_row *row, enum task_s
 
     if (row->run == 0)
         return;
+    if (row->gate == GATE_CHECK)
+        more = str_printf(c->tx->arena, STR_FMT ",\"check\":\"" STR_FMT "\"", STR_ARG(more),
+                          STR_ARG(plan_check_state_text(
+                              plan_check_state(t->state, t->reason == TASK_REASON_PLANNING))));
     tx_event(c->tx, row->run, row->id, row->name, task_kinds[t->state],
              str_printf(c->tx->arena,
                         "{\"from\":\"" STR_FMT "\",\"reason\":\"" STR_FMT "\"" STR_FMT "}",
@@ -208,13 +213,20 @@ static void note_hold(struct change *c, struct task_row *row, enum task_state fr
 /* The number of an attempt that has not started is the one that it will have. */
 static void note_hold_event(struct change *c, const struct task_row *row, enum task_state from)
 {
-    if (row->run)
-        note_event(c, row, from,
-                   str_printf(c->tx->arena,
-                              ",\"attempt\":%" PRId64 ",\"token\":\"%" PRId64
-                              "\",\"worker\":\"%" PRId64 "\"",
-                              row->task.attempts + (row->task.state == TASK_LEASED), row->token,
-                              row->worker));
+    struct buf more;
+
+    if (!row->run)
+        return;
+    buf_init(&more, 6 * row->runner.n + 200); /* a control character takes six bytes in JSON */
+    buf_printf(&more,
+               ",\"attempt\":%" PRId64 ",\"token\":\"%" PRId64 "\",\"worker\":\"%" PRId64 "\"",
+               row->task.attempts + (row->task.state == TASK_LEASED), row->token, row->worker);
+    if (row->runner.n) {
+        buf_add(&more, STR(",\"runner\":"));
+        buf_json(&more, row->runner);
+    }
+    note_event(c, row, from, buf_str(&more));
+    buf_deinit(&more);
 }
 
 int change_take(struct change *c, struct task_row *row, int64_t token, int64_t worker,

@@ -238,7 +238,7 @@ static int follow(struct change *c, struct verdicts *v, const struct change_end 
                   size_t ends_n)
 {
     struct sets planned = v->planned;
-    int r = sets_run(&v->planned, c->tx, STMT_plan_planned, 1, NULL);
+    int r = plan_planned(c->tx, &v->planned);
 
     if (!r)
         r = plan_satisfied(c, v->some, v->some_n);

@@ -601,8 +601,10 @@ static void grant_one(struct round *o, struct change *c, struct placed *p, int64
 {
     bool async = p->demand->placement.mode == PLACEMENT_ASYNC;
     int64_t expires_at = o->tx->now + (async ? accept_us(o, p) : GRANT_KEEP_US);
-    int r = (async ? change_lease : change_take)(c, &p->row, token, runner_of(p)->id, expires_at);
+    int r;
 
+    p->row.runner = p->demand->runners.info[p->runner].name;
+    r = (async ? change_lease : change_take)(c, &p->row, token, runner_of(p)->id, expires_at);
     assert(r == 0); /* it is READY, and its run is locked */
     reply_lease(o, p, expires_at, ret);
 }

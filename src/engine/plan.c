@@ -119,7 +119,7 @@ static int plan_all(struct change *c, int64_t run)
     waits = planned;
     r = sets_run(&puts, tx, STMT_plan_group_put, 3, NULL);
     if (!r)
-        r = sets_run(&planned, tx, STMT_plan_planned, 1, NULL);
+        r = plan_planned(tx, &planned);
     if (!r)
         r = change_met(c, met, groups.n);
     if (!r)

@@ -53,6 +53,8 @@ struct plan_group {
 
 /* Where a check is in TurboCI's words. */
 enum plan_check_state { PLAN_PLANNING, PLAN_PLANNED, PLAN_WAITING, PLAN_FINAL };
+enum plan_check_state plan_check_state(enum task_state s, bool planning);
+struct str plan_check_state_text(enum plan_check_state s);
 
 /* What a write says of fields that it leaves out: a new task has the defaults, one that is there
  * stays as it is. What is there already, byte for byte, is no change, also where nothing could be

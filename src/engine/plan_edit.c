@@ -89,15 +89,23 @@ static void add_side(struct plan_edit *e, struct plan_side *side, bool met)
     *side = (struct plan_side){.id = *e->ids++, .made = true, .met = met};
 }
 
-static void add_event(struct plan_edit *e, const struct plan_node *n, const struct task *t)
+/* A task that was nothing before. */
+static void add_event(struct plan_edit *e, const struct plan_wish *w, const struct task *t)
 {
     static const struct str kinds[] = {
 #define TASK_KIND(name) [TASK_##name] = {"task_" #name, sizeof("task_" #name) - 1},
         TASK_STATES(TASK_KIND)};
+    struct arena *a = e->tx->arena;
+    const struct plan_node *n = w->node;
+    bool planning = t->reason == TASK_REASON_PLANNING;
+    struct str check = STR("");
 
-    tx_event(e->tx, e->run->id, n->id, str_copy(e->tx->arena, n->name), kinds[t->state],
-             str_printf(e->tx->arena, "{\"from\":\"%s\",\"reason\":\"%s\"}",
-                        t->state == TASK_BLOCKED ? "" : "BLOCKED", task_reason_text(t->reason).p));
+    if (w->check)
+        check = str_printf(a, ",\"check\":\"" STR_FMT "\"",
+                           STR_ARG(plan_check_state_text(plan_check_state(t->state, planning))));
+    tx_event(e->tx, e->run->id, n->id, str_copy(a, n->name), kinds[t->state],
+             str_printf(a, "{\"from\":\"\",\"reason\":\"%s\"" STR_FMT "}",
+                        task_reason_text(t->reason).p, STR_ARG(check)));
 }
 
 static void add_turn(struct plan_edit *e, int64_t task, const struct outlook *look)
@@ -141,7 +149,7 @@ static void make(struct plan_edit *e, const struct plan_wish *w)
              TEXT(text(w->needs)), TEXT(text(w->goals)));
     if (core.state == TASK_READY && w->gate == GATE_PUSHED)
         tx_push(tx);
-    add_event(e, n, &core);
+    add_event(e, w, &core);
     e->made_n++;
 }
 
@@ -303,7 +311,7 @@ static int write_rows(struct plan_edit *e)
     if (!r)
         r = sets_run(&e->extra_edits, e->tx, STMT_plan_task_put, 6, NULL);
     if (!r)
-        r = sets_run(&e->planned, e->tx, STMT_plan_planned, 1, NULL);
+        r = plan_planned(e->tx, &e->planned);
     if (!r && e->made_n)
         r = STORE_PUT(e->tx->store, STMT_run_grow, INT(e->run->id), INT(e->made_n));
     return r ? fault(r) : 0;

@@ -126,3 +126,16 @@ int plan_satisfied(struct change *c, const struct plan_some *groups, size_t n)
         r = cancel(c, &rest);
     return r ? fault(r) : 0;
 }
+
+int plan_planned(struct tx *tx, struct sets *tasks)
+{
+    struct rows rows = {0};
+    int r = sets_run(tasks, tx, STMT_plan_planned, 1, &rows);
+
+    for (size_t i = 0; !r && i < rows.n; i++)
+        tx_event(tx, row_int(&rows, i, 1), row_int(&rows, i, 0), row_text(&rows, i, 2),
+                 STR("task_BLOCKED"),
+                 STR("{\"from\":\"BLOCKED\",\"reason\":\"waiting_for_dependencies\","
+                     "\"check\":\"PLANNED\"}"));
+    return r ? fault(r) : 0;
+}

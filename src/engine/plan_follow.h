@@ -19,6 +19,10 @@ bool plan_needs_some(const struct group *g);
 /* Keep the names that met them, and cancel the rest where that was asked for. */
 int plan_satisfied(struct change *c, const struct plan_some *groups, size_t n);
 
+/* These checks (one cell each) are edited no more: those that wait for something still are PLANNED,
+ * of which there is an event. */
+int plan_planned(struct tx *tx, struct sets *tasks);
+
 /* ["a","b"] */
 struct str plan_json_names(struct arena *a, const struct str *names, size_t n);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/plan_view.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -20,13 +21,32 @@ static int by_id(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+static const struct str check_states[] = {
+    [PLAN_PLANNING] = {"PLANNING", 8},
+    [PLAN_PLANNED] = {"PLANNED",  7},
+    [PLAN_WAITING] = {"WAITING",  7},
+    [PLAN_FINAL] = {"FINAL",    5}
+};
+#define CHECK_STATES_N (sizeof(check_states) / sizeof(*check_states))
+
+struct str plan_check_state_text(enum plan_check_state s)
+{
+    assert(s < CHECK_STATES_N);
+    return check_states[s];
+}
+
+enum plan_check_state plan_check_state(enum task_state s, bool planning)
+{
+    if (task_final(s))
+        return PLAN_FINAL;
+    if (s != TASK_BLOCKED)
+        return PLAN_WAITING;
+    return planning ? PLAN_PLANNING : PLAN_PLANNED;
+}
+
 static enum plan_check_state check_state(const struct task_view *v)
 {
-    if (task_final(v->state))
-        return PLAN_FINAL;
-    if (v->state != TASK_BLOCKED)
-        return PLAN_WAITING;
-    return str_eq(v->reason, task_reason_text(TASK_REASON_PLANNING)) ? PLAN_PLANNING : PLAN_PLANNED;
+    return plan_check_state(v->state, str_eq(v->reason, task_reason_text(TASK_REASON_PLANNING)));
 }
 
 static int read_demand(struct tx *tx, struct str key, struct plan_view *p)
@@ -233,15 +253,9 @@ static int read_more(struct tx *tx, struct plan_page *page, const struct task_at
 
 static bool known_state(struct str s)
 {
-    static const struct str words[] = {
-        {"PLANNING", 8},
-        {"PLANNED",  7},
-        {"WAITING",  7},
-        {"FINAL",    5}
-    };
     enum task_state state;
 
-    return task_state_parse(s, &state) || str_index(s, words, 4, &(size_t){0});
+    return task_state_parse(s, &state) || str_index(s, check_states, CHECK_STATES_N, &(size_t){0});
 }
 
 static int check_query(struct tx *tx, const struct plan_query *req)

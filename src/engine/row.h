@@ -22,6 +22,7 @@ struct task_row {
     int64_t id, run, groups_open, token, worker, timeout_us, ready_at, leased_at, started_at;
     int64_t priority, turn, gate;
     struct str queue, name, key, unique_key;
+    struct str runner;     /* who takes it now, for its event; empty: an executor */
     struct str retry_text; /* read into task.retry by row_retry(), when an attempt ends */
     struct task task;
 };

@@ -185,10 +185,9 @@ static Weft__V1__CheckResult *result_show(struct arena *a, const struct check_re
 
 static Weft__V1__Check *check_show(struct arena *a, const struct plan_view *p)
 {
-    static const char *const states[] = {"PLANNING", "PLANNED", "WAITING", "FINAL"};
     Weft__V1__Check *m = API_NEW(a, Weft__V1__Check, check);
 
-    m->state = codec_text(a, str_of(states[p->check_state]));
+    m->state = codec_text(a, plan_check_state_text(p->check_state));
     m->kind = api_word(a, p->kind);
     API_SET_JSON(m, options, p->options);
     API_SET(m, results_total, p->results_n);
