@@ -50,8 +50,29 @@
     X(AGAIN, "again", "who asks again with a key gets an empty answer")                            \
     X(HEARD, "told", "a claim is told the end of its lease as the deadline of the attempt")        \
     X(SURPLUS, "join", "a new life keeps more leases than it has slots")
-#define BROKEN_ENUM(name, check, text) BROKEN_##name,
-enum broken_rule { BROKEN_RULES(BROKEN_ENUM) BROKEN_N };
+
+/* Those of plans, which are found beside their model (test/oracle/plan_broken_test.c). */
+#define BROKEN_PLAN_RULES(X)                                                                       \
+    X(UNBOUND, "a name that is written late lets nobody go")                                       \
+    X(HASTY, "a check is concluded while a stage is still assigned to it")                         \
+    X(CIRCLE, "tasks may wait for each other")                                                     \
+    X(VERSION, "the versions that a writer has read are not compared")                             \
+    X(REOPENED, "a check takes results after its last one")                                        \
+    X(REST, "what a group can do without goes on")                                                 \
+    X(ORPHAN, "a stage does not await those that it has added")                                    \
+    X(STARTED, "what has started is edited")                                                       \
+    X(MISSING, "a sealed run goes on waiting for names that nobody has written")                   \
+    X(UPFRONT, "a check that is being planned is skipped")                                         \
+    X(UNSEALED, "a sealed run takes more tasks")                                                   \
+    X(CONTENT, "of a failed stage, a check is concluded while the run still grows")                \
+    X(SUFFICED, "a group of successes names who failed among those that met it")
+
+#define BROKEN_ENUM(name, ...) BROKEN_##name,
+/* BROKEN_N: none. */
+enum broken_rule {
+    BROKEN_RULES(BROKEN_ENUM) BROKEN_N,
+    BROKEN_PLAN_RULES(BROKEN_ENUM) BROKEN_PLAN_N
+};
 
 #ifdef WEFT_BROKEN
 extern enum broken_rule broken_rule; /* BROKEN_N: none */

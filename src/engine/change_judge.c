@@ -142,7 +142,8 @@ static size_t first_dead(struct dead_group *dead, size_t n)
 /* A check that is being planned may still be given other dependencies. */
 static bool skippable(const struct task_row *row)
 {
-    return row->task.state == TASK_BLOCKED && row->task.reason != TASK_REASON_PLANNING;
+    return row->task.state == TASK_BLOCKED &&
+           (row->task.reason != TASK_REASON_PLANNING || BROKEN(UPFRONT));
 }
 
 int change_skip_dead(struct change *c, struct sets *tasks)

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/fault.h"
 #include "engine/change.h"
 #include "engine/lane.h"
@@ -114,7 +115,7 @@ int check_ask(struct tx *tx, struct check_names *names, int64_t run,
         if (!k)
             return tx_refuse(tx, CODE_TASK_NOT_FOUND, "run %" PRId64 " has no check \"%.*s\"", run,
                              ROW_SHOWN(u->check));
-        if (final)
+        if (final && !BROKEN(REOPENED))
             return tx_refuse(tx, CODE_CHECK_FINAL, "check \"%.*s\" is %s and takes no more results",
                              STR_ARG(u->check),
                              task_final(k->row.task.state) ? task_state_text(k->row.task.state).p
@@ -202,8 +203,8 @@ static bool concluded(const struct facts *f)
     if (f->final)
         return true;
     if (f->ended < f->stages)
-        return false;
-    return !f->growing || (f->stages > 0 && f->succeeded == f->stages);
+        return BROKEN(HASTY) && f->succeeded;
+    return !f->growing || (f->stages > 0 && (f->succeeded == f->stages || BROKEN(CONTENT)));
 }
 
 static int by_number(const void *a, const void *b)

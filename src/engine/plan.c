@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/broken.h"
 #include "base/fault.h"
 #include "engine/change.h"
 #include "engine/plan_edit.h"
@@ -164,7 +165,7 @@ int plan_seal(struct tx *tx, const int64_t *id, struct run_row *reply)
     change_init(&c, tx);
     r = plan_all(&c, *id);
     if (!r)
-        r = judge_missing(&c, *id);
+        r = BROKEN(MISSING) ? 0 : judge_missing(&c, *id);
     if (!r)
         r = look_at_all(&c, *id);
     if (!r)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/buf.h"
 #include "base/fault.h"
 
@@ -34,7 +35,7 @@ struct str plan_json_names(struct arena *a, const struct str *names, size_t n)
 
 static bool sufficed(const struct plan_some *g, enum task_state s)
 {
-    return g->rule == GROUP_ONE_DONE ? task_final(s) : s == TASK_SUCCEEDED;
+    return g->rule == GROUP_ONE_DONE || BROKEN(SUFFICED) ? task_final(s) : s == TASK_SUCCEEDED;
 }
 
 /* Tasks that are not needed any more. */
@@ -64,7 +65,7 @@ static int look(struct change *c, const struct plan_some *g, const struct rows *
                               ROW_SHOWN(row_text(rows, i, 3)));
         if (sufficed(g, s))
             list[n++] = row_text(rows, i, 2);
-        else if (g->cancel_rest && !task_final(s))
+        else if (g->cancel_rest && !task_final(s) && !BROKEN(REST))
             add_rest(c, rest, row_int(rows, i, 1));
     }
     SETS_ADD(names, c->tx->arena, INT(g->group), TEXT(plan_json_names(c->tx->arena, list, n)));

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "base/broken.h"
 #include "base/fault.h"
 #include "core/definition.h"
 #include "core/lease.h"
@@ -149,7 +150,7 @@ static int check_edit(struct plan_edit *e, struct plan_wish *w)
     if (w->check && t->reason != TASK_REASON_PLANNING)
         return tx_refuse(e->tx, CODE_TASK_STARTED,
                          "check \"%.*s\" is planned and can no longer be edited", STR_ARG(n->name));
-    if (!w->check && (!idle || t->attempts > 0))
+    if (!w->check && (!idle || t->attempts > 0) && !BROKEN(STARTED))
         return tx_refuse(e->tx, CODE_TASK_STARTED,
                          "stage \"%.*s\" is %s and can no longer be edited", STR_ARG(n->name),
                          task_state_text(t->state).p);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "base/broken.h"
 #include "core/definition.h"
 #include "engine/lane.h"
 
@@ -39,7 +40,7 @@ int row_task(struct tx *tx, const struct rows *rows, size_t i, struct task_row *
     if (!task_reason_parse(c[5].s, &ret->task.reason))
         return tx_damaged(tx, "task %" PRId64 " has the reason \"%.*s\", which there is not",
                           ret->id, ROW_SHOWN(c[5].s));
-    ret->task.awaits = task_held(ret->task.state) && ret->groups_open > 0;
+    ret->task.awaits = task_held(ret->task.state) && ret->groups_open > 0 && !BROKEN(ORPHAN);
     if (!task_sound(&ret->task))
         return tx_damaged(tx,
                           "task %" PRId64 " is %s (%s) with %" PRId64 " attempts, %" PRId64

@@ -12,6 +12,7 @@
 #define NODES_MAX  3 /* in a write */
 #define GROUPS_MAX 2
 #define FROM_MAX   3
+#define AFTERWARDS 5 /* steps after the run has ended */
 #define BEGINNING  (1000 * CLOCK_S)
 #define STEP_US    (10 * CLOCK_MS)
 /* Below what a runner has to accept a stage, and below the leases of sync calls. */
@@ -322,7 +323,7 @@ static enum code answer(struct bench *b, int r)
     } else {
         STORE_OK(b->w->store, tx_commit(&b->w->tx));
     }
-    b->refused[code]++;
+    b->answers[code]++;
     return code;
 }
 
@@ -563,7 +564,7 @@ static void do_complete(struct draw *d)
     DO(b->w, task_complete(&b->w->tx, &(struct task_complete){&res, 1}, &reply));
     say(d, " -> " STR_FMT, STR_ARG(code_text(reply.list[0])));
     expect_code(b, model_plan_complete(b->plan, b->w->now, &res), reply.list[0]);
-    b->refused[reply.list[0]]++;
+    b->answers[reply.list[0]]++;
     if (reply.list[0] != CODE_OK || !percent(d, 20))
         return;
     say(d, ", and again");
@@ -647,7 +648,7 @@ static const struct kind {
 };
 #define KINDS_N (sizeof(kinds) / sizeof(*kinds))
 
-void bench_begin(struct bench *b, uint64_t seed)
+static void begin_history(struct bench *b, uint64_t seed)
 {
     struct run_row run;
 
@@ -664,7 +665,7 @@ void bench_begin(struct bench *b, uint64_t seed)
     arena_reset(&b->w->arena);
 }
 
-void bench_end(struct bench *b)
+static void end_history(struct bench *b)
 {
     struct worker_lose_reply lost;
     struct run_row run;
@@ -677,7 +678,7 @@ void bench_end(struct bench *b)
     arena_reset(&b->w->arena);
 }
 
-bool bench_step(struct bench *b, uint64_t number)
+static bool step(struct bench *b, uint64_t number)
 {
     struct draw d = {.b = b, .a = &b->memory};
     uint64_t at;
@@ -687,7 +688,6 @@ bool bench_step(struct bench *b, uint64_t number)
     buf_init(&d.line, BENCH_TEXT_BYTES);
     for (at = below(&d, 100); k + 1 < KINDS_N && at >= kinds[k].weight; k++)
         at -= kinds[k].weight;
-    b->done[k]++;
     b->w->now += STEP_US;
     kinds[k].run(&d);
     if (!b->differs)
@@ -697,4 +697,26 @@ bool bench_step(struct bench *b, uint64_t number)
     buf_deinit(&d.line);
     arena_reset(&b->w->arena);
     return !b->differs;
+}
+
+void bench_numbers(uint64_t seed, uint64_t numbers[static BENCH_STEPS])
+{
+    struct prng prng;
+
+    prng_seed(&prng, seed);
+    for (size_t i = 0; i < BENCH_STEPS; i++)
+        numbers[i] = prng_next(&prng);
+}
+
+size_t bench_run(struct bench *b, uint64_t seed, const uint64_t *numbers, size_t n)
+{
+    size_t i = 0, ended = 0;
+
+    begin_history(b, seed);
+    while (i < n && ended < AFTERWARDS && step(b, numbers[i])) {
+        ended += run_final(b->plan->state);
+        i++;
+    }
+    end_history(b);
+    return b->differs ? i + 1 : n;
 }

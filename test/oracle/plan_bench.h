@@ -24,15 +24,14 @@ struct bench {
     bool said;    /* print what is done */
     bool differs; /* with: */
     struct buf *text;
-    uint64_t done[32]; /* requests that were done, by kind; refused ones by code: */
-    uint64_t refused[CODE_N];
+    uint64_t answers[CODE_N]; /* that were given */
 };
 
-/* What is there besides is forgotten: by whatever means, the engine has nothing open then. */
-void bench_begin(struct bench *b, uint64_t seed);
-void bench_end(struct bench *b);
-/* One request, and what came of it is compared. False: something differs. */
-bool bench_step(struct bench *b, uint64_t number);
+/* A history from its seed. How many of its numbers were run until something differed, or the run
+ * had ended. */
+#define BENCH_STEPS 100
+void bench_numbers(uint64_t seed, uint64_t numbers[static BENCH_STEPS]);
+size_t bench_run(struct bench *b, uint64_t seed, const uint64_t *numbers, size_t n);
 
 void bench_differ(struct bench *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* All nodes and the run. What the engine has told of versions and ids is taken over. */

@@ -17,38 +17,22 @@
 #include "base/buf.h"
 #include "plan_bench.h"
 
-#define STEPS           100
-#define AFTERWARDS      5  /* steps after the run has ended */
 #define HEALTHY_EVERY   20 /* histories */
 #define SQLITE_BUDGET   (8 * CLOCK_S)
 #define POSTGRES_BUDGET (4 * CLOCK_S)
 #define SHRINK_US       (60 * CLOCK_S)
 
-/* How many of the numbers were run: all, unless something differs. */
-static size_t run(struct bench *b, uint64_t seed, const uint64_t *numbers, size_t n)
-{
-    size_t i = 0, ended = 0;
-
-    bench_begin(b, seed);
-    while (i < n && ended < AFTERWARDS && bench_step(b, numbers[i])) {
-        ended += run_final(b->plan->state);
-        i++;
-    }
-    bench_end(b);
-    return b->differs ? i + 1 : n;
-}
-
 /* Leave out what the failure does not need, ever smaller pieces. */
 static size_t shrink(struct bench *b, uint64_t seed, uint64_t *numbers, size_t n)
 {
-    uint64_t less[STEPS];
+    uint64_t less[BENCH_STEPS];
     int64_t deadline = clock_monotonic() + SHRINK_US;
 
     for (size_t piece = n / 2; piece && clock_monotonic() < deadline; piece /= 2)
         for (size_t at = 0; at + piece <= n && clock_monotonic() < deadline;) {
             memcpy(less, numbers, at * sizeof(*less));
             memcpy(less + at, numbers + at + piece, (n - at - piece) * sizeof(*less));
-            run(b, seed, less, n - piece);
+            bench_run(b, seed, less, n - piece);
             if (!b->differs) {
                 at += piece;
                 continue;
@@ -61,19 +45,16 @@ static size_t shrink(struct bench *b, uint64_t seed, uint64_t *numbers, size_t n
 
 static void history(struct bench *b, uint64_t seed)
 {
-    uint64_t numbers[STEPS];
-    struct prng prng;
+    uint64_t numbers[BENCH_STEPS];
     size_t n;
 
-    prng_seed(&prng, seed);
-    for (size_t i = 0; i < STEPS; i++)
-        numbers[i] = prng_next(&prng);
-    n = run(b, seed, numbers, STEPS);
+    bench_numbers(seed, numbers);
+    n = bench_run(b, seed, numbers, BENCH_STEPS);
     if (!b->differs)
         return;
     n = shrink(b, seed, numbers, n);
     b->said = true;
-    run(b, seed, numbers, n);
+    bench_run(b, seed, numbers, n);
     fail_msg("WEFT_SEED=%" PRIu64 ": after the above, " STR_FMT, seed, STR_ARG(buf_str(b->text)));
 }
 
@@ -103,8 +84,8 @@ static void histories(void **state)
     }
     print_message("%" PRId64 " histories\n", n);
     for (int c = 0; c < CODE_N; c++)
-        if (b.refused[c])
-            print_message("  %" PRIu64 " %s\n", b.refused[c], code_text((enum code)c).p);
+        if (b.answers[c])
+            print_message("  %" PRIu64 " %s\n", b.answers[c], code_text((enum code)c).p);
     buf_deinit(&text);
     arena_deinit(&b.memory);
 }
