@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "engine/grant_args.h"
 #include "engine/grant_runner.h"
 #include "engine/sets.h"
 
@@ -24,8 +25,7 @@
 
 /* Where the statement that says so puts what follows the task row. */
 enum {
-    READY_PAYLOAD = ROW_TASK_COLUMNS,
-    READY_ACCEPT,
+    READY_ACCEPT = ROW_TASK_COLUMNS,
     READY_PROGRESS,
     READY_REFUSALS,
     READY_OUTCOME,
@@ -59,6 +59,7 @@ struct placed {
     struct demand *demand;
     size_t runner; /* among those of the demand */
     struct str candidates;
+    struct str args;
     bool dropped;
 };
 
@@ -77,7 +78,6 @@ struct round {
     struct rows ready;
     struct placed *placed;
     size_t placed_n;
-    size_t bytes;
     bool passed_over, waited;
     bool cut; /* more could have been given out */
     enum placement_verdict *verdicts;
@@ -431,8 +431,6 @@ static int place(struct round *o, struct demand *d, size_t at, bool *ret_placed)
         d->runners.place[p->runner].load++;
         d->runners.place[p->runner].granted = INT64_MAX / 2 + (int64_t)o->placed_n;
         d->runners.info[p->runner].given++;
-        d->served = p->row.run;
-        o->bytes += row_text(&o->ready, at, READY_PAYLOAD).n;
         o->placed_n++;
     }
     for (size_t i = 0; refusals && i < d->runners.n; i++)
@@ -454,8 +452,7 @@ static int place_demand(struct round *o, struct demand *d)
 
             if (t->dealt == t->n || room->left == 0)
                 continue;
-            if ((int64_t)o->placed_n == o->req->max ||
-                (o->placed_n && o->bytes > GRANT_BYTES_MAX)) {
+            if ((int64_t)o->placed_n == o->req->max) {
                 o->cut = true;
                 return 0;
             }
@@ -468,18 +465,13 @@ static int place_demand(struct round *o, struct demand *d)
     return r ? fault(r) : 0;
 }
 
-static int place_all(struct round *o, struct grant_turns *turns)
+static int place_all(struct round *o)
 {
     int r = 0;
 
     o->placed = ARENA_ARRAY(o->tx->arena, struct placed, (size_t)o->req->max + 1);
-    for (size_t i = 0; !r && i < o->demands_n; i++) {
-        struct demand *d = &o->demands[i];
-
-        r = place_demand(o, d);
-        if (d->served)
-            take_turn(turns, d->text, d->served);
-    }
+    for (size_t i = 0; !r && i < o->demands_n; i++)
+        r = place_demand(o, &o->demands[i]);
     return r ? fault(r) : 0;
 }
 
@@ -562,6 +554,42 @@ static int settle_runners(struct round *o)
     return 0;
 }
 
+/* The args of those that go, and of no others: they may be large. */
+static int read_args(struct round *o)
+{
+    int64_t *ids = ARENA_ARRAY(o->tx->arena, int64_t, o->placed_n);
+    struct str *args = ARENA_ARRAY(o->tx->arena, struct str, o->placed_n);
+    size_t n = 0, kept = 0, at = 0;
+    int r;
+
+    for (size_t i = 0; i < o->placed_n; i++)
+        if (!o->placed[i].dropped)
+            ids[n++] = o->placed[i].row.id;
+    r = grant_payloads(o->tx, ids, n, GRANT_BYTES_MAX, args, &kept);
+    for (size_t i = 0; !r && i < o->placed_n; i++) {
+        struct placed *p = &o->placed[i];
+
+        if (p->dropped)
+            continue;
+        if (at < kept)
+            p->args = args[at++];
+        else
+            p->dropped = o->cut = true;
+    }
+    return r ? fault(r) : 0;
+}
+
+/* Of each demand, the run that was served last. */
+static void take_turns(struct round *o, struct grant_turns *turns)
+{
+    for (size_t i = 0; i < o->placed_n; i++)
+        if (!o->placed[i].dropped)
+            o->placed[i].demand->served = o->placed[i].row.run;
+    for (size_t i = 0; i < o->demands_n; i++)
+        if (o->demands[i].served)
+            take_turn(turns, o->demands[i].text, o->demands[i].served);
+}
+
 static int64_t accept_us(const struct round *o, const struct placed *p)
 {
     int64_t us = row_int(&o->ready, p->at, READY_ACCEPT);
@@ -584,7 +612,7 @@ static void reply_lease(const struct round *o, struct placed *p, int64_t expires
         .name = p->row.name,
         .type = p->demand->placement.type,
         .mode = p->demand->placement.mode,
-        .args = row_text(&o->ready, p->at, READY_PAYLOAD),
+        .args = p->args,
         .runner = info->name,
         .address = info->address,
         .worker = p->row.worker,
@@ -664,61 +692,6 @@ static int grant_all(struct round *o, struct grant_leases *reply)
     return r ? fault(r) : 0;
 }
 
-/* A check of a stage; options that do not fit into a message are left out. */
-static void add_check(struct arena *a, const struct rows *rows, size_t i, size_t *bytes,
-                      struct grant_lease *l)
-{
-    struct str options = row_text(rows, i, 3);
-
-    if (!l->checks)
-        l->checks = ARENA_ARRAY(a, struct grant_check, rows->n - i);
-    if (*bytes + options.n > GRANT_REQUEST_BYTES_MAX)
-        options = STR("");
-    *bytes += options.n;
-    l->checks[l->checks_n++] = (struct grant_check){
-        .name = row_text(rows, i, 1),
-        .kind = row_text(rows, i, 2),
-        .options = options,
-        .goal = str_eq(row_text(rows, i, 4), STR("plan")) ? STR("PLANNED") : STR("FINAL"),
-    };
-}
-
-static int by_lease_task(const void *a, const void *b)
-{
-    const struct grant_lease *const *x = a, *const *y = b;
-
-    return ((*x)->lease.task > (*y)->lease.task) - ((*x)->lease.task < (*y)->lease.task);
-}
-
-/* The checks that each stage is assigned to. */
-static int read_checks(struct tx *tx, struct grant_leases *reply)
-{
-    struct grant_lease **by_task = ARENA_ARRAY(tx->arena, struct grant_lease *, reply->n);
-    struct sets sets = {0};
-    struct rows rows = {0};
-    size_t bytes = 0;
-    int r;
-
-    for (size_t i = 0; i < reply->n; i++)
-        by_task[i] = &reply->list[i];
-    if (reply->n)
-        qsort(by_task, reply->n, sizeof(struct grant_lease *), by_lease_task);
-    for (size_t i = 0; i < reply->n; i++)
-        SETS_ADD(&sets, tx->arena, INT(by_task[i]->lease.task));
-    r = sets_run(&sets, tx, STMT_grant_checks, 1, &rows);
-    if (r)
-        return fault(r);
-    /* They come by stage, as the stages do. */
-    for (size_t i = 0, at = 0; i < rows.n; i++) {
-        while (by_task[at]->lease.task != row_int(&rows, i, 0))
-            at++;
-        if (!by_task[at]->checks)
-            bytes = by_task[at]->args.n;
-        add_check(tx->arena, &rows, i, &bytes, by_task[at]);
-    }
-    return 0;
-}
-
 static int check(struct tx *tx, const struct grant_round *req)
 {
     if (req->max < 1 || req->max > GRANT_MAX)
@@ -744,9 +717,13 @@ static int place_stages(struct round *o, struct grant_turns *turns)
     if (!r)
         r = read_stages(o);
     if (!r)
-        r = place_all(o, turns);
+        r = place_all(o);
     if (!r)
         r = settle_runners(o);
+    if (!r)
+        r = read_args(o);
+    if (!r)
+        take_turns(o, turns);
     return r ? fault(r) : 0;
 }
 
@@ -767,7 +744,7 @@ int grant_round(struct tx *tx, const struct grant_round *req, struct grant_lease
     if (!r)
         r = grant_all(&o, reply);
     if (!r)
-        r = read_checks(tx, reply);
+        r = grant_checks(tx, reply);
     if (r)
         return fault(r);
     /* Who has waited for a run has read what was before that. */
