@@ -300,16 +300,57 @@ def pkg_config(env, *args):
     return shlex.split(out.stdout)
 
 
-def compile_example(env, out, flags):
-    source = os.path.join(server.SOURCE, "examples", "records", "worker.c")
+STATIC = ["-lcurl", "-ljansson", "-lnghttp2", "-lssl", "-lcrypto", "-lprotobuf-c", "-lsodium", "-luv",
+          "-lm", "-pthread"]
+
+
+def compile_example(env, out, flags, example="records/worker.c"):
+    source = os.path.join(server.SOURCE, "examples", example)
     command = [os.environ.get("CC", "cc"), "-Wall", "-Wextra", "-Werror", "-o", out, source, *flags]
     subprocess.run(command, env=env, check=True)
 
 
-@tap.case
-def the_example_is_built_against_the_installed_library_and_labels_as_the_others_do():
+def refuse_sanitizers():
     if exported(os.path.join(BUILD, "src", "libweft.so"), "-u", "-D") & {"__asan_init"}:
         raise tap.Skip("a library with sanitizers needs a program with them")
+
+
+@tap.case
+def the_runner_of_the_example_does_the_stages_of_its_plan():
+    refuse_sanitizers()
+    example = os.path.join(server.SOURCE, "examples", "runner")
+    with running() as s, tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        env = {**install(folder), "WEFT_SERVER": s.url}
+        program = os.path.join(folder, "count")
+        compile_example(env, program, pkg_config(env, "--cflags", "--libs", "weft", "jansson"),
+                        "runner/count.c")
+
+        def weft(*words):
+            return subprocess.run([server.WEFT, "runs", *words], env=env, check=True, text=True,
+                                  stdout=subprocess.PIPE, timeout=SECONDS_MAX).stdout
+
+        with subprocess.Popen([program], env=env) as p:
+            run = weft("create", "lines").strip()
+            weft("write", run, os.path.join(example, "plan.yaml"))
+            weft("seal", run)
+            told = weft("watch", run)
+            p.terminate()
+            tap.equal(p.wait(SECONDS_MAX), 0)
+        tap.contains(told, f"run {run} of lines SUCCEEDED")
+        tasks = s.client.call("POST", f"/v1/runs/{run}:query", {})["tasks"]
+        found = {t["name"]: t.get("output") for t in tasks if "check" not in t}
+        for name, file in (("gpl", "GPL-3"), ("apache", "Apache-2.0")):
+            with open(f"/usr/share/common-licenses/{file}", encoding="utf-8") as f:
+                tap.equal(found[name], {"lines": len(f.readlines())}, name)
+        (check,) = [t for t in tasks if "check" in t]
+        tap.equal((check["state"], len(check["check"]["results"])), ("SUCCEEDED", 2))
+        workers = s.client.call("GET", "/v1/workers").get("workers", [])
+        tap.equal([w["state"] for w in workers if w.get("type") == "count"], [])
+
+
+@tap.case
+def the_example_is_built_against_the_installed_library_and_labels_as_the_others_do():
+    refuse_sanitizers()
     sys.path.insert(0, os.path.join(server.SOURCE, "examples", "records"))
     import worker  # pylint: disable=import-outside-toplevel,import-error
 
@@ -318,9 +359,7 @@ def the_example_is_built_against_the_installed_library_and_labels_as_the_others_
         program, static = os.path.join(folder, "worker"), os.path.join(folder, "static")
         compile_example(env, program, pkg_config(env, "--cflags", "--libs", "weft", "jansson"))
         archive = os.path.join(env["LD_LIBRARY_PATH"], "libweft.a")
-        compile_example(env, static, [*pkg_config(env, "--cflags", "weft"), archive, "-lcurl",
-                                      "-ljansson", "-lnghttp2", "-lssl", "-lcrypto", "-lprotobuf-c",
-                                      "-lsodium", "-luv", "-lm", "-pthread"])
+        compile_example(env, static, [*pkg_config(env, "--cflags", "weft"), archive, *STATIC])
         s.client.put_queue("records", retry={"max_attempts": 1})
         fill = os.path.join(server.SOURCE, "examples", "records", "fill.py")
         records = [json.loads(line) for line in subprocess.run(

@@ -419,6 +419,13 @@ def what_does_not_end_in_time_is_told_to_stop_and_left_to_others():
 
 
 @tap.case
+def a_start_in_c_that_fails_takes_leave_of_what_it_had_registered():
+    with running([C], lambda weft: weft.refused.add("async_only")) as r:
+        tap.equal(r.process.wait(SECONDS_MAX), 1)
+        tap.equal(len(r.weft.of("deregister")), 2)
+
+
+@tap.case
 def a_stage_that_never_ends_does_not_keep_the_process():
     with running(PROGRAMS["python"], PATIENCE="0.2") as r:
         worker, args = r.worker(), {"until": r.path("never"), "deaf": True}

@@ -133,9 +133,9 @@ int weft_worker_new(struct weft *w, const struct weft_worker_options *o, struct 
     r = outbox_new(o->outbox, &k->outbox);
     if (r) {
         weft_worker_free(k);
-        return asker_refuse(ret_error, WEFT_INVALID, "outbox", "the outbox %s cannot be used: %s",
-                            o->outbox,
-                            r == OUTBOX_E_BUSY ? "another process has it" : strerror(-r));
+        asker_refuse(ret_error, WEFT_INVALID, "outbox", "the outbox %s cannot be used: %s",
+                     o->outbox, r == OUTBOX_E_BUSY ? "another process has it" : strerror(-r));
+        return WEFT_INVALID;
     }
     *ret = k;
     return WEFT_OK;

@@ -85,42 +85,6 @@ static void answer_report(struct call *c, struct str report)
         c->done(c);
 }
 
-/* ---- what is remembered ---- */
-
-static struct weft_finished *find_finished(const struct weft_runner *r, struct str token)
-{
-    uint64_t value;
-
-    return map_get(r->finished, token, &value) ? (struct weft_finished *)(uintptr_t)value : NULL;
-}
-
-static void forget_oldest(struct weft_runner *r)
-{
-    struct weft_finished *f = LIST_OF(r->finished_order.next, struct weft_finished, link);
-
-    list_del(&f->link);
-    map_del(r->finished, str_of(f->token.text));
-    r->finished_n--;
-    r->finished_bytes -= f->n;
-    free(f);
-}
-
-static void remember(struct weft_runner *r, const struct weft_stage *s, struct str report)
-{
-    struct weft_finished *f = memory_new(sizeof(*f) + report.n);
-
-    f->token = s->lease->token;
-    f->n = report.n;
-    if (report.n)
-        memcpy(f->report, report.p, report.n);
-    list_add(&r->finished_order, &f->link);
-    map_set(r->finished, str_of(f->token.text), (uintptr_t)f);
-    r->finished_n++;
-    r->finished_bytes += f->n;
-    while (r->finished_n > WEFT_FINISHED_MAX || r->finished_bytes > WEFT_FINISHED_BYTES_MAX)
-        forget_oldest(r);
-}
-
 /* ---- stages ---- */
 
 static struct weft_stage *find(const struct weft_runner *r, struct str token)
@@ -220,7 +184,7 @@ static void finish(struct weft_stage *s)
         tell(s);
     else
         let_go(s);
-    remember(r, s, buf_str(&report));
+    weft_finished_add(r->finished, str_of(s->lease->token.text), buf_str(&report));
     answer_all(s, buf_str(&report));
     buf_deinit(&report);
     end(s);
@@ -324,12 +288,13 @@ static void take(struct waiting *w)
 {
     struct weft_runner *r = w->offer->runner;
     struct str token = str_of(request_of(w)->token);
-    const struct weft_finished *f = find_finished(r, token);
     struct weft_stage *s = find(r, token);
+    struct str report;
+    bool ended = weft_finished_get(r->finished, token, &report);
 
-    if (f && w->sync) {
-        answer_report(w->call, (struct str){f->report, f->n});
-    } else if (f || (s && s->state == WEFT_STAGE_GOING && !w->sync)) {
+    if (ended && w->sync) {
+        answer_report(w->call, report);
+    } else if (ended || (s && s->state == WEFT_STAGE_GOING && !w->sync)) {
         answer_accept(w->call, true, (struct str){0});
     } else if (s) {
         w->stage = s;
@@ -563,10 +528,4 @@ void weft_calls_look(struct weft_runner *r)
         abandon(r);
     if (atomic_exchange(&r->ending, false))
         server_drain(r->server, LEAVE_US, on_drained, r);
-}
-
-void weft_calls_forget(struct weft_runner *r)
-{
-    while (r->finished_n)
-        forget_oldest(r);
 }

@@ -20,12 +20,9 @@
 #include "base/map.h"
 #include "client/weft_held.h"
 #include "net/server.h"
+#include "runner/weft_finished.h"
 #include "runner/weft_pool.h"
 #include "runner/weft_runner.h"
-
-/* What is known of stages that ended, so that a token which comes again runs once. */
-#define WEFT_FINISHED_MAX       1000u
-#define WEFT_FINISHED_BYTES_MAX ((size_t)64 << 20)
 
 enum { WEFT_METHODS_N = 4 };
 
@@ -44,14 +41,6 @@ struct weft_offer {
     struct list early; /* calls that may be for the registration which is not answered yet */
 };
 
-/* An end that is remembered. */
-struct weft_finished {
-    struct list link;
-    struct weft_id token;
-    size_t n;
-    char report[]; /* StageReport, encoded */
-};
-
 struct weft_runner {
     struct weft *client;
     char *name, *address;
@@ -66,12 +55,10 @@ struct weft_runner {
     struct call_service service;
     pthread_t thread; /* which turns the loop */
     /* The loop's: */
-    struct map *stages;   /* by token, those that go on */
-    struct list going;    /* likewise, those that have a thread */
-    struct list queued;   /* and those that wait for one */
-    struct map *finished; /* by token */
-    struct list finished_order;
-    size_t finished_n, finished_bytes;
+    struct map *stages; /* by token, those that go on */
+    struct list going;  /* likewise, those that have a thread */
+    struct list queued; /* and those that wait for one */
+    struct weft_finished *finished;
 
     atomic_bool stopping, ending;
     pthread_mutex_t lock; /* of all below */
@@ -118,7 +105,5 @@ WEFT_WITHIN void weft_stage_cancel(struct weft_stage *stage, const char *reason)
 WEFT_WITHIN void weft_calls_serve(struct weft_runner *r);
 /* On the loop, after a wake: stages that are done, calls that came early, what else is asked. */
 WEFT_WITHIN void weft_calls_look(struct weft_runner *r);
-/* Likewise, when the loop has ended. */
-WEFT_WITHIN void weft_calls_forget(struct weft_runner *r);
 
 #endif

@@ -104,6 +104,7 @@ static struct weft_runner *new_runner(struct weft *w, const struct weft_runner_o
         .done = on_pool,
         .context = r,
     };
+    pthread_condattr_t attr;
 
     r->client = w;
     r->name = o->name ? memory_text(o->name) : weft_worker_name_new();
@@ -114,12 +115,10 @@ static struct weft_runner *new_runner(struct weft *w, const struct weft_runner_o
     pthread_sigmask(SIG_SETMASK, NULL, &pool.mask);
     r->pool = weft_pool_new(&pool);
     r->stages = map_new();
-    r->finished = map_new();
+    r->finished = weft_finished_new();
     list_init(&r->going);
     list_init(&r->queued);
-    list_init(&r->finished_order);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&r->changed, &attr);
@@ -130,7 +129,6 @@ static struct weft_runner *new_runner(struct weft *w, const struct weft_runner_o
 /* Its loop does not run, and its threads have ended. */
 static void free_runner(struct weft_runner *r)
 {
-    weft_calls_forget(r);
     for (size_t i = 0; i < r->offers_n; i++) {
         weft_worker_free(r->offers[i].worker);
         free(r->offers[i].type);
@@ -138,7 +136,7 @@ static void free_runner(struct weft_runner *r)
     weft_pool_free(r->pool);
     tls_free(r->tls);
     map_free(r->stages);
-    map_free(r->finished);
+    weft_finished_free(r->finished);
     pthread_cond_destroy(&r->changed);
     pthread_mutex_destroy(&r->lock);
     free(r->offers);

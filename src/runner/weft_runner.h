@@ -28,7 +28,7 @@
  * told in that way, too. A stage that cannot begin because all threads are busy waits, and is
  * accepted when it begins: one whose call is over by then is not begun. A token that comes again is
  * not run again: the second call hears of the same end (of the last 1000, as far as their reports
- * have no more than 64 MiB).
+ * have no more than 32 MiB).
  */
 #ifndef WEFT_RUNNER_H
 #define WEFT_RUNNER_H
