@@ -160,6 +160,98 @@ static void scar_20_well_and_without_progress(void **state)
     end(&t);
 }
 
+static const struct ask_stage deploy = {.name = "deploy",
+                                        .type = "build",
+                                        .async = true,
+                                        .timeout_us = 10 * MINUTE,
+                                        .accept_us = 5 * CLOCK_S,
+                                        .attempts = 3};
+
+static struct sim_runner *runner(struct script *t, enum sim_fault always, int64_t work_us)
+{
+    return script_runner(t, &(struct sim_runner_options){.type = "build",
+                                                         .sync = true,
+                                                         .async = true,
+                                                         .slots = 4,
+                                                         .ttl_us = 10 * CLOCK_S,
+                                                         .work_us = work_us,
+                                                         .always = always});
+}
+
+/* A runner that is given a stage and never accepts it keeps it for the accept deadline, and no
+ * longer: another one does it. */
+static void scar_18_a_stage_that_is_not_accepted_goes_to_another(void **state)
+{
+    struct sim_runner *hangs, *well;
+    struct script t;
+
+    (void)state;
+    script_begin(&t, 2);
+    hangs = runner(&t, SIM_RUNNER_HANGS, CLOCK_S);
+    script_run(&t, CLOCK_S);
+    script_plan(&t, &deploy, 1);
+    script_run(&t, 3 * CLOCK_S);
+    well = runner(&t, 0, CLOCK_S);
+    script_run(&t, CLOCK_S);
+    check(&t);
+    assert_int_equal(sim_runner_begun(well), 0);
+    script_run(&t, 6 * CLOCK_S);
+    check(&t);
+    assert_int_equal(sim_runner_begun(hangs), 0);
+    assert_int_equal(sim_runner_done(well), 1);
+    assert_true(script_rest(&t));
+    end(&t);
+}
+
+/* A runner that promised progress, and says that it is well and nothing else: its stage goes to
+ * another. */
+static void scar_20_promised_progress_that_does_not_come(void **state)
+{
+    struct sim_runner *silent, *well;
+    struct ask_stage watched = deploy;
+    struct script t;
+
+    (void)state;
+    watched.progress_us = 2 * CLOCK_S;
+    script_begin(&t, 1);
+    silent = runner(&t, SIM_RUNNER_SILENT, 50 * MINUTE);
+    script_run(&t, CLOCK_S);
+    script_plan(&t, &watched, 1);
+    script_run(&t, 2 * CLOCK_S);
+    assert_int_equal(sim_runner_begun(silent), 1);
+    well = runner(&t, 0, 20 * CLOCK_S);
+    script_run(&t, MINUTE);
+    check(&t);
+    assert_int_equal(sim_runner_done(silent), 0);
+    assert_int_equal(sim_runner_done(well), 1);
+    assert_true(script_rest(&t));
+    end(&t);
+}
+
+/* Whatever is sent comes twice, and is done once. */
+static void scar_21_what_comes_twice_is_done_once(void **state)
+{
+    struct ask_stage stages[2] = {deploy, deploy};
+    struct sim_runner *r;
+    struct script t;
+
+    (void)state;
+    stages[1].name = "build";
+    stages[1].async = false;
+    stages[1].accept_us = 0;
+    script_begin(&t, 2);
+    t.sim->o.profile.per_million[SIM_NET_TWICE] = 1000000;
+    r = runner(&t, 0, CLOCK_S);
+    script_run(&t, CLOCK_S);
+    script_plan(&t, stages, 2);
+    script_run(&t, MINUTE);
+    check(&t);
+    assert_int_equal(sim_runner_begun(r), 2);
+    assert_int_equal(sim_runner_done(r), 2);
+    assert_true(script_rest(&t));
+    end(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,7 +259,10 @@ int main(void)
         cmocka_unit_test(scar_02_a_long_job_of_a_live_owner_is_done_once),
         cmocka_unit_test(scar_03_who_restarts_under_its_name_leaves_no_orphans),
         cmocka_unit_test(scar_05_the_clock_jumps),
+        cmocka_unit_test(scar_18_a_stage_that_is_not_accepted_goes_to_another),
         cmocka_unit_test(scar_20_well_and_without_progress),
+        cmocka_unit_test(scar_20_promised_progress_that_does_not_come),
+        cmocka_unit_test(scar_21_what_comes_twice_is_done_once),
     };
 
     log_setup(LOG_ERROR, LOG_PLAIN);

@@ -35,6 +35,27 @@ struct sim_worker *script_worker(struct script *t, const struct sim_worker_optio
     return w;
 }
 
+struct sim_runner *script_runner(struct script *t, const struct sim_runner_options *o)
+{
+    struct sim_runner *r = sim_runner_new(t->sim, o);
+
+    sim_runner_start(r);
+    return r;
+}
+
+void script_plan(struct script *t, const struct ask_stage *stages, size_t n)
+{
+    struct ask_write *w = ARENA_NEW(&t->sim->memory, struct ask_write);
+
+    w->stages = ARENA_ARRAY(&t->sim->memory, struct ask_stage, n);
+    for (size_t i = 0; i < n; i++)
+        w->stages[i] = stages[i];
+    w->stages_n = n;
+    if (!t->sim->planners[0])
+        sim_planner_new(t->sim, 0);
+    sim_planner_make(t->sim->planners[0], w);
+}
+
 void script_enqueue(struct script *t, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -64,13 +85,20 @@ void script_clock(struct script *t, int64_t by_us)
     sim_cluster_clock(t->sim, by_us);
 }
 
+static size_t open_n(const struct script *t)
+{
+    return model_open(t->sim->model) + model_plans_open(t->sim->model);
+}
+
 bool script_rest(struct script *t)
 {
     int64_t until = world_now(t->sim) + SIM_REST_US;
 
-    while (model_open(t->sim->model) && !t->result.check && world_now(t->sim) < until)
+    while (open_n(t) && !t->result.check && world_now(t->sim) < until) {
         script_run(t, CLOCK_S);
-    return model_open(t->sim->model) == 0;
+        script_look(t);
+    }
+    return open_n(t) == 0;
 }
 
 int64_t script_count(const struct script *t, enum task_state state)

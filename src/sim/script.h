@@ -19,6 +19,8 @@
 #define SIM_SCRIPT_H
 
 #include "sim/sim_actors.h"
+#include "sim/sim_planner.h"
+#include "sim/sim_runner.h"
 #include "sim/sim_server.h"
 
 struct script {
@@ -33,11 +35,15 @@ struct sim_worker *script_worker(struct script *t, const struct sim_worker_optio
 void script_enqueue(struct script *t, size_t n);
 /* Likewise, with these properties. */
 void script_enqueue_tasks(struct script *t, const struct ask_task *tasks, size_t n);
+/* It is started. */
+struct sim_runner *script_runner(struct script *t, const struct sim_runner_options *o);
+/* A plan of these stages, which is sealed at once. */
+void script_plan(struct script *t, const struct ask_stage *stages, size_t n);
 /* Let so much time pass. */
 void script_run(struct script *t, int64_t us);
 /* Set the wall clock. */
 void script_clock(struct script *t, int64_t by_us);
-/* Until all tasks have ended: true; or an hour has passed, or a check has failed. */
+/* Until all tasks and plans have ended: true; or an hour has passed, or a check has failed. */
 bool script_rest(struct script *t);
 /* How many tasks of q1 are in that state. */
 int64_t script_count(const struct script *t, enum task_state state);

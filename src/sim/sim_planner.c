@@ -16,6 +16,7 @@ struct plan {
     struct sim_planner *planner;
     int64_t id;
     int writes_left;
+    struct ask_write *only;         /* all that is written; NULL: it is drawn */
     int64_t checks_n, stages_n;     /* names that were given, … */
     int64_t checks_had, stages_had; /* … and that were before the write which is under way */
     struct ask_version known[VERSION_MAX];
@@ -215,7 +216,7 @@ static void goes_on(struct sim *s, void *what, int64_t number)
     struct ask *a;
 
     (void)number;
-    if (!s->calm && stream_chance(s, chance, 40000))
+    if (!s->calm && !p->only && stream_chance(s, chance, 40000))
         ask_send(ask(p, ASK_RUN_CANCEL));
     if (s->calm || p->writes_left == 0) {
         seal(p);
@@ -225,7 +226,7 @@ static void goes_on(struct sim *s, void *what, int64_t number)
     p->checks_had = p->checks_n;
     p->stages_had = p->stages_n;
     a = ask(p, ASK_PLAN_WRITE);
-    a->write = draw_write(p);
+    a->write = p->only ? p->only : draw_write(p);
     a->keyed = stream_chance(s, chance, 800000);
     ask_send(a);
 }
@@ -261,18 +262,23 @@ static void hear(struct ask *a, const struct answer *answer)
 
 /* ---- life ---- */
 
-static void begin(struct sim_planner *of)
+static void begin(struct sim_planner *of, int writes, struct ask_write *only)
 {
     struct plan *p = ARENA_NEW(&of->sim->memory, struct plan);
     struct ask *a;
 
     p->planner = of;
-    p->writes_left = (int)stream_between(of->sim, &of->chance, 1, WRITES_MAX);
-    of->plans_left--;
+    p->writes_left = writes;
+    p->only = only;
     a = ask(p, ASK_PLAN_CREATE);
     a->name = str_printf(&of->sim->memory, "%s-%" PRId64, of->name, ++of->plans_n).p;
     a->tries_max = 100000; /* what nobody knows of nobody seals */
     ask_send(a);
+}
+
+void sim_planner_make(struct sim_planner *p, struct ask_write *w)
+{
+    begin(p, 1, w);
 }
 
 static void drain_one(struct sim_planner *p)
@@ -298,8 +304,10 @@ static void next(struct sim *s, void *what, int64_t number)
     (void)number;
     if (s->calm)
         return;
-    if (p->plans_left > 0)
-        begin(p);
+    if (p->plans_left > 0) {
+        begin(p, (int)stream_between(s, &p->chance, 1, WRITES_MAX), NULL);
+        p->plans_left--;
+    }
     if (s->runners_n && stream_chance(s, &p->chance, 100000))
         drain_one(p);
     world_plan(s, stream_between(s, &p->chance, 1, pause_us), next, p, 0);

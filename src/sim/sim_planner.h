@@ -15,6 +15,9 @@ struct sim_planner *sim_planner_new(struct sim *s, size_t client);
 /* It begins plans now and then, until the calm. */
 void sim_planner_start(struct sim_planner *p);
 
+/* A plan that is created, written so, and sealed. */
+void sim_planner_make(struct sim_planner *p, struct ask_write *w);
+
 /* Stages that one adds while it runs, in the world's memory; they answer `check` (NULL: nothing).
  */
 struct ask_write *sim_planner_spawn(struct sim *s, struct stream *chance, struct lease_ref writer,
