@@ -49,7 +49,12 @@
     X(LEFT, "rest", "a worker goes on with leases that a late try of its claim took")              \
     X(AGAIN, "again", "who asks again with a key gets an empty answer")                            \
     X(HEARD, "told", "a claim is told the end of its lease as the deadline of the attempt")        \
-    X(SURPLUS, "join", "a new life keeps more leases than it has slots")
+    X(SURPLUS, "join", "a new life keeps more leases than it has slots")                           \
+    X(DOUBLE, "lease_single", "of two stages that may go the first is given to two runners")       \
+    X(CALLED, "called", "a server calls the runner that it knows best for what another got")       \
+    X(LOAD, "withheld", "each lease counts twice for the load of its runner")                      \
+    X(CALLBACK, "fence", "who tells the end of an attempt that was taken from it is thanked")      \
+    X(ACCEPTANCE, "reaper", "a stage that nobody accepts in time is left where it is")
 
 /* Those of plans, which are found beside their model (test/oracle/plan_broken_test.c). */
 #define BROKEN_PLAN_RULES(X)                                                                       \

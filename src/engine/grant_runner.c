@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "engine/grant.h"
@@ -64,6 +65,8 @@ static int read_runner(struct tx *tx, const struct cell *c, struct placement_run
 
     *ret = (struct placement_runner){
         .id = c[0].i, .type = c[2].s, .slots = c[6].i, .granted = c[10].i, .load = c[11].i};
+    if (BROKEN(LOAD))
+        ret->load *= 2;
     *ret_info = (struct grant_runner){.name = c[1].s, .address = c[3].s};
     if (!placement_modes_parse(c[4].s, &ret->modes) || !worker_state_parse(c[7].s, &state) ||
         !read_labels(tx->arena, c[5].s, &ret->labels))

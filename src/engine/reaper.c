@@ -112,6 +112,9 @@ static int expire(struct tx *tx, struct reaper_reply *reply)
     change_init(&c, tx);
     for (size_t i = 0; !r && i < rows.n; i++) {
         r = row_task(tx, &rows, i, &list[i]);
+        if (!r && list[i].gate == GRANT_GATE && list[i].task.state == TASK_LEASED &&
+            BROKEN(ACCEPTANCE))
+            continue;
         if (!r && list[i].gate == GRANT_GATE && list[i].task.state == TASK_LEASED)
             back[back_n++] =
                 (struct grant_back){&list[i], TASK_REASON_NOT_ACCEPTED,

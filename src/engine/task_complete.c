@@ -175,7 +175,8 @@ static enum code judge_ended(struct tx *tx, const struct found *attempts,
     case LEASE_CONFLICT:
         return BROKEN(CONFLICT) ? CODE_OK : CODE_COMPLETION_CONFLICT;
     default:
-        return CODE_LEASE_LOST;
+        return BROKEN(CALLBACK) && find_place(attempts, res->lease.token, &at) ? CODE_OK
+                                                                               : CODE_LEASE_LOST;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -209,6 +210,8 @@ static void begin(struct dispatch *d, const struct batcher_request *q, const str
         return;
     }
     f->runner = dispatch_runner_need(d, l->worker, l->address, &why);
+    if (BROKEN(CALLED) && f->runner)
+        f->runner = LIST_OF(d->runners.next, struct dispatch_runner, link);
     if (!f->runner) {
         refuse(f, TASK_REASON_UNREACHABLE,
                str_printf(&f->arena, "the address " STR_FMT " %s", STR_ARG(l->address), why));

@@ -9,6 +9,7 @@
 #include "engine/doctor.h"
 #include "engine/queue.h"
 #include "engine/run.h"
+#include "sim/check_plans.h"
 #include "sim/check_tasks.h"
 #include "sim/model.h"
 #include "sim/sim_actors.h"
@@ -84,37 +85,33 @@ static void check_runs(struct sim *s, struct check *c)
     }
 }
 
-/* Which of the plans are over. */
-static void check_plans(struct sim *s, struct check *c)
+static bool look(struct sim *s, struct check *c)
 {
-    for (size_t i = 0; i < model_plans(s->model); i++) {
-        struct run_get req = {0};
-        struct run_view view = {0};
+    arena_reset(&c->arena);
+    if (tx_begin(&c->tx) == 0)
+        return true;
+    world_fail(s, "store", "the store cannot be looked at: %s", fault_take());
+    return false;
+}
 
-        if (!model_plan_waits(s->model, i, &req.id))
-            continue;
-        if (run_get(&c->tx, &req, &view))
-            world_fail(s, "runs", "run %" PRId64 " cannot be read: %s", req.id, fault_take());
-        else if (run_final(view.run.state))
-            model_plan_ended(s->model, i);
-    }
+void check_round(struct sim *s, struct check *c, const struct grant_round *req,
+                 const struct grant_leases *found)
+{
+    if (s->result->check || !look(s, c))
+        return;
+    check_withheld(s, &c->tx, req, found);
+    tx_rollback(&c->tx);
 }
 
 void check_store(struct sim *s, struct check *c, bool all)
 {
-    int r;
-
-    arena_reset(&c->arena);
-    r = tx_begin(&c->tx);
-    if (r) {
-        world_fail(s, "store", "the store cannot be looked at: %s", fault_take());
+    if (!look(s, c))
         return;
-    }
     check_doctor(s, c);
     for (uint64_t i = 0; i < (uint64_t)s->o.profile.queues; i++)
         check_counts(s, c, str_of(sim_client_queue(s, i)));
     check_runs(s, c);
-    check_plans(s, c);
+    check_plans(s, &c->tx, all);
     check_tasks(s, &c->tx, all);
     tx_rollback(&c->tx);
 }

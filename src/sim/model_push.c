@@ -146,7 +146,7 @@ void model_called(struct model *m, const Weft__V1__RunStageRequest *call, const 
         str_int64(str_sub(text, dot + 1, text.n), &token);
     str_int64(str_of(call->worker), &worker);
     g = model_grant_of(m, token);
-    if (!g || g->pushed_to != worker)
+    if (!g || g->pushed_to != worker || !str_eq(str_of(call->runner), str_of(runner)))
         model_fail(m, "called", "%s was called for token %" PRId64 ", which it was not given",
                    runner, token);
     else if (g->called)

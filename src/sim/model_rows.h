@@ -82,6 +82,7 @@ struct m_worker {
     bool local;               /* within a server */
     struct str type, address; /* of a runner */
     unsigned modes;
+    bool labelled; /* with the one label that there is */
 };
 
 struct model {

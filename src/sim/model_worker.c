@@ -113,6 +113,7 @@ static void enroll(struct model *m, const struct model_op *op)
         .type = str_copy(&m->memory, req->worker.type),
         .address = str_copy(&m->memory, req->worker.address),
         .modes = req->worker.modes,
+        .labelled = req->worker.labels.n > 0,
     };
     if (hand_over(m, from, j->worker.worker.incarnation, j) != kept)
         model_fail(m, "join", "%zu leases went over to another life, and should have been %zu",

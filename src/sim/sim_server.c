@@ -15,6 +15,7 @@
 #include "serve/methods.h"
 #include "serve/rpc.h"
 #include "sim/model.h"
+#include "sim/sim_cluster.h"
 #include "sim/sim_local.h"
 
 /* A call that a server has. */
@@ -308,6 +309,10 @@ static void on_ran(void *context, struct batcher_request *const *list, size_t n,
         if (i + 1 == n || !list[i]->shared || list[i]->shared != list[i + 1]->shared)
             model_settle(v->sim->model);
     }
+    if (n == 1 && list[0]->name && strcmp(list[0]->name, DISPATCH_ASK_ROUND) == 0 &&
+        list[0]->answer.code == CODE_OK)
+        check_round(v->sim, ((struct sim_cluster *)v->sim)->check, list[0]->request,
+                    list[0]->reply);
 }
 
 /* Turns. */
