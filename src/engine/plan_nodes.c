@@ -11,6 +11,7 @@
 #include "engine/lane.h"
 
 #define CYCLE_NAMES_MAX 20u /* shown */
+#define WALK_FIRST      500 /* edges that are looked at in one direction before the other is tried */
 
 static int by_name(const void *a, const void *b)
 {
@@ -181,14 +182,12 @@ static uint32_t place_of(const int64_t *ids, size_t n, int64_t id)
     return (uint32_t)((const int64_t *)bsearch(&id, ids, n, sizeof(*ids), by_number) - ids);
 }
 
-/* Only what was there before and now waits for something more can lead back into the write; what
- * the write makes has no edges but its own. */
-static struct str old_heads(const struct plan_nodes *ns)
+/* Ids as JSON, without those that the write makes; empty: there are none. */
+static struct str old_ids(const struct plan_nodes *ns, int64_t *ids, size_t ids_n)
 {
     struct arena *a = ns->tx->arena;
-    int64_t *heads = ARENA_ARRAY(a, int64_t, ns->edges_n);
     int64_t *made = ARENA_ARRAY(a, int64_t, ns->n);
-    size_t heads_n, made_n = 0, n = 0;
+    size_t made_n = 0, n = 0;
     struct str text = {0};
     struct buf b;
 
@@ -196,19 +195,46 @@ static struct str old_heads(const struct plan_nodes *ns)
         if (ns->list[i].written && !ns->list[i].found)
             made[made_n++] = ns->list[i].id;
     made_n = unique(made, made_n);
-    for (size_t i = 0; i < ns->edges_n; i++)
-        heads[i] = ns->edges[i].to;
-    heads_n = unique(heads, ns->edges_n);
-    buf_init(&b, heads_n * 21 + 3);
+    ids_n = unique(ids, ids_n);
+    buf_init(&b, ids_n * 21 + 3);
     buf_byte(&b, '[');
-    for (size_t i = 0; i < heads_n; i++)
-        if (!made_n || !bsearch(&heads[i], made, made_n, sizeof(*made), by_number))
-            buf_printf(&b, "%s%" PRId64, n++ ? "," : "", heads[i]);
+    for (size_t i = 0; i < ids_n; i++)
+        if (!made_n || !bsearch(&ids[i], made, made_n, sizeof(*made), by_number))
+            buf_printf(&b, "%s%" PRId64, n++ ? "," : "", ids[i]);
     buf_byte(&b, ']');
     if (n)
         text = str_copy(a, buf_str(&b));
     buf_deinit(&b);
     return text;
+}
+
+/* What a cycle may need of the edges that were there before. It enters them where something old
+ * waits for more than it did (a head), and leaves them where something waits for what is old (a
+ * tail): all that waits for the heads is enough to see it, and so is all that the tails wait for.
+ * Which of the two is less is not known before, so that both are tried as far as a little goes. */
+static int old_edges(const struct plan_nodes *ns, struct rows *ret)
+{
+    int64_t *ids = ARENA_ARRAY(ns->tx->arena, int64_t, ns->edges_n);
+    struct str heads, tails;
+    int r;
+
+    for (size_t i = 0; i < ns->edges_n; i++)
+        ids[i] = ns->edges[i].to;
+    heads = old_ids(ns, ids, ns->edges_n);
+    for (size_t i = 0; i < ns->edges_n; i++)
+        ids[i] = ns->edges[i].from;
+    tails = old_ids(ns, ids, ns->edges_n);
+    *ret = (struct rows){0};
+    if (!heads.n || !tails.n)
+        return 0;
+    r = STORE_DO(ns->tx->store, STMT_plan_reach, ns->tx->arena, ret, TEXT(heads), INT(WALK_FIRST));
+    if (!r && ret->n == WALK_FIRST)
+        r = STORE_DO(ns->tx->store, STMT_plan_above, ns->tx->arena, ret, TEXT(tails),
+                     INT(WALK_FIRST));
+    if (!r && ret->n == WALK_FIRST)
+        r = STORE_DO(ns->tx->store, STMT_plan_reach, ns->tx->arena, ret, TEXT(heads),
+                     INT(INT64_MAX));
+    return r ? fault(r) : 0;
 }
 
 static int refuse(struct plan_nodes *ns, const int64_t *ids, const uint32_t *cycle, uint32_t n)
@@ -244,16 +270,13 @@ static int refuse(struct plan_nodes *ns, const int64_t *ids, const uint32_t *cyc
 int plan_nodes_cycle(struct plan_nodes *ns)
 {
     struct arena *a = ns->tx->arena;
-    struct str heads = old_heads(ns);
-    struct rows old = {0};
+    struct rows old;
     struct graph_edge *edges;
     uint32_t *order, order_n;
     int64_t *ids;
     size_t n;
-    int r = 0;
+    int r = old_edges(ns, &old);
 
-    if (heads.n)
-        r = STORE_DO(ns->tx->store, STMT_plan_reach, a, &old, TEXT(heads));
     if (r)
         return fault(r);
     ids = ARENA_ARRAY(a, int64_t, 2 * (ns->edges_n + old.n));

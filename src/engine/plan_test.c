@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "engine/plan_testing.h"
 
+#define WIDE 600 /* more edges than a write looks at in one direction at first */
+
 static void the_same_request_is_the_same_run(void **state)
 {
     struct world *w = world(state);
@@ -188,6 +190,56 @@ static void cycles(void **state)
     DO(w, plan_write(&w->tx, &both, &reply));
     answers = plans_stage(w, "c", "k", "k");
     REFUSED(w, plans_try(w, run, &answers), CODE_CYCLE);
+    world_healthy(w);
+}
+
+/* Many stages that wait for `from`, and one that waits for all of them. */
+static void write_wide(struct world *w, int64_t run, const char *from, const char *prefix,
+                       const char *last)
+{
+    struct plan_stage stages[WIDE + 1];
+    struct str names[WIDE];
+    const struct plan_group all = {.rule = GROUP_ALL_SUCCESS, .from = names, .from_n = WIDE};
+
+    for (int i = 0; i < WIDE; i++) {
+        names[i] = str_printf(&w->arena, "%s%d", prefix, i);
+        stages[i] = plans_stage(w, names[i].p, from, "");
+    }
+    stages[WIDE] = plans_stage(w, last, "", "");
+    stages[WIDE].groups = &all;
+    stages[WIDE].groups_n = 1;
+    plans_write(w, run, NULL, 0, stages, WIDE + 1);
+}
+
+/* Whichever side of a write is the large one, or both are. */
+static void cycles_in_a_large_plan(void **state)
+{
+    static const struct {
+        const char *after;
+        bool cycle;
+    } rows[] = {
+        {"free", false},
+        {"s7",   true },
+        {"end",  true },
+        {"wide", false},
+    };
+    struct world *w = world(state);
+    int64_t run = plans_create(w);
+    struct plan_check k = plans_check(w, "k", "");
+
+    plans_write(w, run, &k, 1, NULL, 0);
+    plans_write_stage(w, run, plans_stage(w, "free", "", ""));
+    write_wide(w, run, "k", "s", "end");
+    write_wide(w, run, "free", "t", "wide");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        const char *name = str_printf(&w->arena, "to %s", rows[i].after).p;
+        struct plan_stage s = plans_stage(w, name, rows[i].after, "k");
+
+        if (rows[i].cycle)
+            REFUSED(w, plans_try(w, run, &s), CODE_CYCLE);
+        else
+            plans_write_stage(w, run, s);
+    }
     world_healthy(w);
 }
 
@@ -414,6 +466,7 @@ int main(void)
         ENGINE_TESTS(late_binding),
         ENGINE_TESTS(editing),
         ENGINE_TESTS(cycles),
+        ENGINE_TESTS(cycles_in_a_large_plan),
         ENGINE_TESTS(edges_that_leave_make_no_cycle),
         ENGINE_TESTS(a_demand_has_a_size),
         ENGINE_TEST(two_writers_make_no_cycle, postgres, postgres),
