@@ -330,8 +330,10 @@ static int by_value(const void *a, const void *b)
 
 static double percent_ms(int64_t *us, int64_t n, int64_t percent)
 {
+    const int64_t at = n * percent / 100;
+
     qsort(us, (size_t)n, sizeof(*us), by_value);
-    return (double)us[n * percent / 100] / CLOCK_MS;
+    return (double)us[at] / CLOCK_MS;
 }
 
 static void on_tick(uv_timer_t *timer)

@@ -116,9 +116,11 @@ static void add_check(struct arena *a, const struct rows *rows, size_t i,
                       const struct options *options, size_t *bytes, struct grant_lease *l)
 {
     const struct option key = {.check = row_int(rows, i, 1)};
-    const struct option *o = bsearch(&key, options->list, options->n, sizeof(key), by_check);
+    const struct option *o;
     struct str json;
 
+    assert(options->list);
+    o = bsearch(&key, options->list, options->n, sizeof(key), by_check);
     assert(o);
     json = o->json;
     if (!l->checks)
