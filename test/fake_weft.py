@@ -49,8 +49,11 @@ class Worker:
         self.told = told
         self.id = f"w{number}"
         self.channel = grpc.insecure_channel(told["address"])
-        self.calls = {name: self.channel.unary_unary(f"/weft.v1.Runner/{name}",
-                                                     kinds[0].SerializeToString, kinds[1].FromString)
+        self.use(self.channel)
+
+    def use(self, channel):
+        self.calls = {name: channel.unary_unary(f"/weft.v1.Runner/{name}",
+                                                kinds[0].SerializeToString, kinds[1].FromString)
                       for name, kinds in METHODS.items()}
 
     def request(self, token, args=None, checks=(), **fields):

@@ -2,7 +2,7 @@
 /*
  * The runner that sdk_runner_test.py plays with, in C: its stages do what their args say.
  *
- *     sdk_runner [THREADS [PATIENCE_MS]]
+ *     sdk_runner [THREADS [PATIENCE_MS [CERTIFICATE KEY]]]
  */
 #include <err.h>
 #include <fcntl.h>
@@ -161,6 +161,8 @@ int main(int argc, char **argv)
         .metadata_n = 12,
         .version = "1.2",
         .patience_ms = argc > 2 ? (int64_t)strtoul(argv[2], NULL, 10) : 0,
+        .cert_file = argc > 4 ? argv[3] : NULL,
+        .key_file = argc > 4 ? argv[4] : NULL,
         .log = say,
     };
     struct weft_error error;

@@ -4,6 +4,7 @@
 import contextlib
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -416,6 +417,25 @@ def what_does_not_end_in_time_is_told_to_stop_and_left_to_others():
         refused(sync.result, grpc.StatusCode.UNAVAILABLE)
         tap.equal(r.process.wait(SECONDS_MAX), 0)
         tap.equal((r.weft.ends(), len(r.weft.of("deregister"))), ({}, 3))
+
+
+@tap.case
+def a_runner_in_c_with_a_certificate_speaks_tls():
+    if not shutil.which("openssl"):
+        raise tap.Skip("there is no openssl")
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        key, certificate = (os.path.join(folder, name) for name in ("key.pem", "cert.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                        "-days", "2", "-subj", "/CN=runner", "-addext", "subjectAltName=IP:127.0.0.1"],
+                       check=True, capture_output=True)
+        with open(certificate, "rb") as f, running([C, "0", "0", certificate, key]) as r:
+            worker = r.worker()
+            tap.equal(worker.told["address"].startswith("https://127.0.0.1:"), True)
+            with grpc.secure_channel(worker.told["address"].removeprefix("https://"),
+                                     grpc.ssl_channel_credentials(f.read())) as channel:
+                worker.use(channel)
+                tap.equal(worker.run("7.1").outcome, "succeeded")
 
 
 @tap.case

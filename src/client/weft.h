@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * weft: the C library for clients and workers of a weft server.
+ * weft: the C library for clients and workers of a weft server. Runners, which are called by it,
+ * have weft_runner.h beside.
  *
  *     struct weft *w;
  *     struct weft_worker *worker;

@@ -175,6 +175,7 @@ static void finish(struct weft_stage *s)
 
     s->offer->busy--;
     if (s->abandoned) {
+        answer_all(s, (struct str){0}); /* who asked for its token meanwhile */
         end(s);
         return;
     }

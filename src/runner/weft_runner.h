@@ -120,7 +120,7 @@ int weft_runner_drain(struct weft_runner *runner, int64_t patience_ms,
 
 /* Drain, tell the ends (within the same patience, or a second), and take leave. What has not ended
  * by then is told to stop, its end is not told, and the server gives it to others; yet its function
- * must return before this one does. NULL is allowed. */
+ * must return before this one does. Not called by a function of a stage. NULL is allowed. */
 void weft_runner_close(struct weft_runner *runner, int64_t patience_ms);
 
 /* ---- One stage, for its function alone; other threads may ask weft_stage_cancelled() ---- */

@@ -8,6 +8,7 @@
 #include "runner/weft_going.h"
 
 #define DETAILS_BYTES_MAX (64u << 10)
+#define CHECK_BYTES       512u /* of a result of a check, beside what was said */
 
 /* ---- what it is given ---- */
 
@@ -365,7 +366,8 @@ int weft_stage_check(struct weft_stage *stage, const struct weft_check_result *r
     if (!name.n || name.n > WEFT_NAME_BYTES_MAX || !str_utf8(name, NULL))
         return refuse(stage, "invalid_argument", "the name of a check has 1 to 200 bytes",
                       ret_error);
-    if (count(stage, "what the stage says", name.n + str_of(result->text).n, ret_error))
+    if (count(stage, "what the stage says", CHECK_BYTES + name.n + str_of(result->text).n,
+              ret_error))
         return WEFT_INVALID;
     m = CODEC_NEW(&stage->arena, Weft__V1__CheckUpdate, weft__v1__check_update);
     if (result->data &&
