@@ -404,7 +404,9 @@ static void judge_versions(const struct model_plan *p, const struct plan_write *
     for (size_t i = 0; i < req->expect_n; i++) {
         const struct model_plan_node *n = model_plan_node(p, req->expect[i].name);
 
-        if (req->expect[i].version != (n ? n->version : 0))
+        if (p->blind && n && req->expect[i].version >= n->version)
+            ret->may[CODE_VERSION_CONFLICT] = true;
+        else if (req->expect[i].version != (n ? n->version : 0))
             refuse(ret, CODE_VERSION_CONFLICT);
     }
 }
@@ -461,13 +463,13 @@ static void apply(struct model_plan *p, const struct plan_write *req,
     model_plan_settle(p);
 }
 
-void model_plan_write(struct model_plan *p, const struct plan_write *req,
+void model_plan_write(struct model_plan *p, const struct plan_write *req, enum code answer,
                       struct model_plan_refusal *ret)
 {
     struct model_plan copy = model_plan_copy(p);
 
     *ret = (struct model_plan_refusal){0};
     apply(&copy, req, ret);
-    if (!ret->any)
+    if (!ret->any && answer == CODE_OK)
         *p = copy;
 }

@@ -14,6 +14,7 @@
 #ifndef SIM_MODEL_PLAN_H
 #define SIM_MODEL_PLAN_H
 
+#include "base/buf.h"
 #include "core/run.h"
 #include "engine/plan.h"
 
@@ -59,6 +60,7 @@ struct model_plan_node {
     int64_t attempts, charged; /* started; of these those that the policy counts */
     int64_t token, worker;     /* while it is held */
     int64_t due_at, deadline_at;
+    bool put_off; /* it was refused, and may be DELAYED for a while */
     bool cancel;
     struct model_plan_attempt *ended;
     size_t ended_n, ended_cap;
@@ -70,11 +72,12 @@ struct model_plan {
     enum run_state state;
     bool growing;
     bool judged; /* it was sealed: names that nobody wrote never will be */
+    bool blind;  /* versions may have grown since they were told */
     struct model_plan_node *nodes;
     size_t nodes_n;
 };
 
-/* Why a request may be refused; it must be where there is any reason. */
+/* Why a request may be refused; it must be where there is `any` reason that is known for sure. */
 struct model_plan_refusal {
     bool any, may[CODE_N];
 };
@@ -84,8 +87,8 @@ struct model_plan *model_plan_new(struct arena *memory, int64_t run);
 struct model_plan_node *model_plan_node(const struct model_plan *p, struct str name);
 struct model_plan_node *model_plan_by_id(const struct model_plan *p, int64_t id);
 
-/* The requests. What is refused changes nothing. */
-void model_plan_write(struct model_plan *p, const struct plan_write *req,
+/* The requests. What is refused changes nothing; a write that was answered so is that. */
+void model_plan_write(struct model_plan *p, const struct plan_write *req, enum code answer,
                       struct model_plan_refusal *ret);
 void model_plan_seal(struct model_plan *p);
 enum code model_plan_cancel(struct model_plan *p);
@@ -95,16 +98,21 @@ bool model_plan_lease(struct model_plan_node *n, int64_t now, int64_t token, int
 bool model_plan_start(struct model_plan_node *n);
 /* The stage that a claim gets next; NULL: none is left. */
 struct model_plan_node *model_plan_next(const struct model_plan *p);
-/* A holder tells how its attempt ended. */
-enum code model_plan_complete(struct model_plan *p, int64_t now, const struct task_result *res);
-/* A runner did not take it; it goes on at `due_at`, or at once (0). */
-void model_plan_refuse(struct model_plan *p, struct model_plan_node *n, int64_t due_at);
-/* The engine ends it: LOST or TIMED_OUT. What follows comes with model_plan_settle(), so that
+/* A holder tells how its attempt ended. What follows comes with model_plan_settle(), so that
  * several ends may come at once. */
+enum code model_plan_complete(struct model_plan *p, int64_t now, const struct task_result *res);
+/* A runner did not take it; it goes on at `due_at`, at once (0), or nobody knows when (-1). */
+void model_plan_refuse(struct model_plan *p, struct model_plan_node *n, int64_t due_at);
+/* The engine ends it: LOST or TIMED_OUT. */
 void model_plan_end(struct model_plan *p, int64_t now, struct model_plan_node *n, enum outcome o);
 /* The time that it waited for has come. */
 void model_plan_due(struct model_plan_node *n);
 void model_plan_settle(struct model_plan *p);
+
+/* The plan as the store shows it, the whole of it. Where something differs, it is said in `out`.
+ * Versions and ids are taken over, and what they show. */
+void model_plan_look(struct model_plan *p, struct arena *scratch, const struct task_details *list,
+                     size_t n, const struct run_row *run, struct buf *out);
 
 /* Views. */
 enum model_plan_verdict model_plan_judge(const struct model_plan *p,

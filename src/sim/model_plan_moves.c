@@ -19,6 +19,7 @@ static void to(struct model_plan_node *n, enum task_state state, enum task_reaso
 {
     n->state = state;
     n->reason = reason;
+    n->put_off = false;
     if (held(n))
         return;
     n->token = n->worker = n->deadline_at = 0;
@@ -373,11 +374,12 @@ static void give_back(struct model_plan_node *n, int64_t due_at)
         n->charged--;
     if (n->cancel) {
         to(n, TASK_CANCELLED, TASK_REASON_CANCELLED);
-    } else if (due_at) {
+    } else if (due_at > 0) {
         to(n, TASK_DELAYED, TASK_REASON_REFUSALS);
         n->due_at = due_at;
     } else {
         to_ready(n);
+        n->put_off = due_at < 0;
     }
 }
 
@@ -489,7 +491,6 @@ static enum code complete(struct model_plan *p, int64_t now, struct model_plan_n
     spawned = model_plan_spawned(p, n->name);
     if (n->state == TASK_AWAITING && spawned.total == spawned.done)
         to(n, TASK_SUCCEEDED, TASK_REASON_NONE);
-    model_plan_settle(p);
     return CODE_OK;
 }
 

@@ -72,6 +72,31 @@ static struct str name_before(struct draw *d, struct str name)
     return percent(d, 35) ? name_of(d, "k", below(d, (n + 1) / 2)) : name_of(d, "s", below(d, n));
 }
 
+static void differ(struct bench *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void differ(struct bench *b, const char *format, ...)
+{
+    va_list args;
+
+    if (b->differs)
+        return;
+    b->differs = true;
+    va_start(args, format);
+    buf_vprintf(b->text, format, args);
+    va_end(args);
+}
+
+static void compare(struct bench *b)
+{
+    struct plan_query q = {.run = b->plan->run, .max = PLAN_PAGE_MAX};
+    struct plan_page page;
+    struct run_row run;
+
+    DO(b->w, plan_query(&b->w->tx, &q, &page));
+    DO(b->w, run_read(&b->w->tx, b->plan->run, &run));
+    model_plan_look(b->plan, &b->w->arena, page.list, page.n, &run, b->text);
+    b->differs |= b->text->n > 0;
+}
+
 /* What a write asks for. */
 
 static const char *const rules[] = {"all_success", "all_done", "one_success", "one_done",
@@ -317,7 +342,7 @@ static enum code answer(struct bench *b, int r)
         code = b->w->tx.problem.code;
         tx_rollback(&b->w->tx);
     } else if (r) {
-        bench_differ(b, "fault %d: " STR_FMT, r, STR_ARG(store_error(b->w->store)));
+        differ(b, "fault %d: " STR_FMT, r, STR_ARG(store_error(b->w->store)));
         tx_rollback(&b->w->tx);
         code = CODE_INTERNAL;
     } else {
@@ -337,8 +362,8 @@ static void begin(struct bench *b)
 static void expect_code(struct bench *b, enum code expected, enum code given)
 {
     if (expected != given)
-        bench_differ(b, "the answer should be " STR_FMT ", and is " STR_FMT,
-                     STR_ARG(code_text(expected)), STR_ARG(code_text(given)));
+        differ(b, "the answer should be " STR_FMT ", and is " STR_FMT, STR_ARG(code_text(expected)),
+               STR_ARG(code_text(given)));
 }
 
 static void expect_refusal(struct bench *b, const struct model_plan_refusal *expected,
@@ -346,8 +371,8 @@ static void expect_refusal(struct bench *b, const struct model_plan_refusal *exp
 {
     if (given != CODE_OK ? expected->may[given] : !expected->any)
         return;
-    bench_differ(b, "the answer is " STR_FMT ", and should be %s", STR_ARG(code_text(given)),
-                 expected->any ? "" : "OK");
+    differ(b, "the answer is " STR_FMT ", and should be %s", STR_ARG(code_text(given)),
+           expected->any ? "" : "OK");
     for (int c = 0; c < CODE_N; c++)
         if (expected->may[c])
             buf_printf(b->text, " " STR_FMT, STR_ARG(code_text((enum code)c)));
@@ -360,8 +385,8 @@ static void compare_written(struct bench *b, const struct task_view *list, size_
         struct model_plan_node *node = model_plan_node(b->plan, list[i].name);
 
         if (!node || node->state != list[i].state)
-            bench_differ(b, STR_FMT ": the reply says %s", STR_ARG(list[i].name),
-                         task_state_text(list[i].state).p);
+            differ(b, STR_FMT ": the reply says %s", STR_ARG(list[i].name),
+                   task_state_text(list[i].state).p);
     }
 }
 
@@ -373,7 +398,7 @@ static void do_write(struct draw *d)
     struct plan_written reply;
     enum code code = CALL(b, plan_write(&b->w->tx, &req, &reply));
 
-    model_plan_write(b->plan, &req, &refusal);
+    model_plan_write(b->plan, &req, code, &refusal);
     expect_refusal(b, &refusal, code);
     say(d, " -> " STR_FMT, STR_ARG(code_text(code)));
     if (code != CODE_OK || b->differs)
@@ -424,8 +449,8 @@ static void do_claim(struct draw *d)
         struct model_plan_node *node = model_plan_next(b->plan);
 
         if (!node || node->id != reply.list[n].task) {
-            bench_differ(b, "the claim gives " STR_FMT ", and should give " STR_FMT,
-                         STR_ARG(reply.list[n].name), STR_ARG(node ? node->name : STR("none")));
+            differ(b, "the claim gives " STR_FMT ", and should give " STR_FMT,
+                   STR_ARG(reply.list[n].name), STR_ARG(node ? node->name : STR("none")));
             return;
         }
         say(d, " " STR_FMT, STR_ARG(node->name));
@@ -433,7 +458,7 @@ static void do_claim(struct draw *d)
         model_plan_start(node);
     }
     if (n < req.max && model_plan_next(b->plan))
-        bench_differ(b, "the claim gives %" PRId64 ", and more are READY", n);
+        differ(b, "the claim gives %" PRId64 ", and more are READY", n);
 }
 
 static int64_t load(const struct bench *b, int64_t worker)
@@ -450,8 +475,8 @@ static void take_grant(struct draw *d, const struct grant_lease *l)
     struct model_plan_node *n = model_plan_by_id(d->b->plan, l->lease.task);
 
     if (!n || !n->type.n || !model_plan_lease(n, d->b->w->now, l->lease.token, d->b->runner)) {
-        bench_differ(d->b, "the round gives " STR_FMT ", which is not READY for a runner",
-                     STR_ARG(l->name));
+        differ(d->b, "the round gives " STR_FMT ", which is not READY for a runner",
+               STR_ARG(l->name));
         return;
     }
     say(d, " " STR_FMT, STR_ARG(n->name));
@@ -472,12 +497,12 @@ static void do_grant(struct draw *d)
         take_grant(d, &reply.list[i]);
     now = load(b, b->runner);
     if (b->slots && now > b->slots)
-        bench_differ(b, "the runner has %" PRId64 " leases", now);
+        differ(b, "the runner has %" PRId64 " leases", now);
     if ((int64_t)reply.n == req.max || (b->slots && now == b->slots))
         return;
     for (size_t i = 0; i < b->plan->nodes_n; i++)
         if (b->plan->nodes[i].state == TASK_READY && b->plan->nodes[i].type.n)
-            bench_differ(b, "the round leaves " STR_FMT " behind", STR_ARG(b->plan->nodes[i].name));
+            differ(b, "the round leaves " STR_FMT " behind", STR_ARG(b->plan->nodes[i].name));
 }
 
 static void do_accept(struct draw *d)
@@ -564,6 +589,7 @@ static void do_complete(struct draw *d)
     DO(b->w, task_complete(&b->w->tx, &(struct task_complete){&res, 1}, &reply));
     say(d, " -> " STR_FMT, STR_ARG(code_text(reply.list[0])));
     expect_code(b, model_plan_complete(b->plan, b->w->now, &res), reply.list[0]);
+    model_plan_settle(b->plan);
     b->answers[reply.list[0]]++;
     if (reply.list[0] != CODE_OK || !percent(d, 20))
         return;
@@ -691,7 +717,7 @@ static bool step(struct bench *b, uint64_t number)
     b->w->now += STEP_US;
     kinds[k].run(&d);
     if (!b->differs)
-        bench_compare(b);
+        compare(b);
     if (b->said && d.line.n)
         fprintf(stderr, "  " STR_FMT "\n", STR_ARG(buf_str(&d.line)));
     buf_deinit(&d.line);

@@ -33,8 +33,4 @@ struct bench {
 void bench_numbers(uint64_t seed, uint64_t numbers[static BENCH_STEPS]);
 size_t bench_run(struct bench *b, uint64_t seed, const uint64_t *numbers, size_t n);
 
-void bench_differ(struct bench *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* All nodes and the run. What the engine has told of versions and ids is taken over. */
-void bench_compare(struct bench *b);
-
 #endif

@@ -1,47 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan as the engine shows it, beside the model's. */
+/* A plan as the store shows it, beside the model's. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "plan_bench.h"
+#include "sim/model_plan.h"
 
-void bench_differ(struct bench *b, const char *format, ...)
-{
-    va_list args;
-
-    if (b->differs)
-        return;
-    b->differs = true;
-    va_start(args, format);
-    buf_vprintf(b->text, format, args);
-    va_end(args);
-}
-
+/* Two readings of one node. */
 struct pair {
-    struct bench *b;
+    struct look *look;
     const struct model_plan_node *n;
     const struct task_details *d;
 };
 
+struct look {
+    struct model_plan *plan;
+    struct arena *scratch;
+    struct buf *out;
+};
+
+/* The first difference is the one that counts. */
+static void differ(struct look *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void differ(struct look *l, const char *format, ...)
+{
+    va_list args;
+
+    if (l->out->n)
+        return;
+    va_start(args, format);
+    buf_vprintf(l->out, format, args);
+    va_end(args);
+}
+
 static void number(const struct pair *p, const char *what, int64_t expected, int64_t given)
 {
     if (expected != given)
-        bench_differ(p->b, STR_FMT ": %s should be %" PRId64 ", and is %" PRId64,
-                     STR_ARG(p->n->name), what, expected, given);
+        differ(p->look, STR_FMT ": %s should be %" PRId64 ", and is %" PRId64, STR_ARG(p->n->name),
+               what, expected, given);
 }
 
 static void text(const struct pair *p, const char *what, struct str expected, struct str given)
 {
     if (!str_eq(expected, given))
-        bench_differ(p->b, STR_FMT ": %s should be \"" STR_FMT "\", and is \"" STR_FMT "\"",
-                     STR_ARG(p->n->name), what, STR_ARG(expected), STR_ARG(given));
+        differ(p->look, STR_FMT ": %s should be \"" STR_FMT "\", and is \"" STR_FMT "\"",
+               STR_ARG(p->n->name), what, STR_ARG(expected), STR_ARG(given));
 }
 
 static void compare_satisfied(const struct pair *p, const struct model_plan_group *g,
                               struct str given)
 {
-    struct arena *a = &p->b->w->arena;
+    struct arena *a = p->look->scratch;
     size_t names = 0;
 
     for (size_t i = 0; i < given.n; i++)
@@ -51,8 +59,8 @@ static void compare_satisfied(const struct pair *p, const struct model_plan_grou
         struct str quoted = str_printf(a, "\"" STR_FMT "\"", STR_ARG(g->satisfied[i]));
 
         if (!memmem(given.p, given.n, quoted.p, quoted.n))
-            bench_differ(p->b, STR_FMT ": \"" STR_FMT "\" met a group, and is not in " STR_FMT,
-                         STR_ARG(p->n->name), STR_ARG(g->satisfied[i]), STR_ARG(given));
+            differ(p->look, STR_FMT ": \"" STR_FMT "\" met a group, and is not in " STR_FMT,
+                   STR_ARG(p->n->name), STR_ARG(g->satisfied[i]), STR_ARG(given));
     }
 }
 
@@ -60,7 +68,7 @@ static void compare_group(const struct pair *p, const struct model_plan_group *g
                           const struct task_group *given)
 {
     static const char *const verdicts[] = {"WAITING", "MET", "IMPOSSIBLE"};
-    const struct model_plan *plan = p->b->plan;
+    const struct model_plan *plan = p->look->plan;
     struct model_plan_count c = {0};
 
     for (size_t i = 0; i < g->asked.from_n; i++) {
@@ -90,17 +98,17 @@ static void compare_side(const struct pair *p, const char *what, enum group_role
                                               p->d->groups[i].succeeded};
     if (given.total != expected.total || given.done != expected.done ||
         given.succeeded != expected.succeeded)
-        bench_differ(p->b,
-                     STR_FMT ": of %s %" PRId64 "/%" PRId64 "/%" PRId64
-                             " are there/ended/successful, and %" PRId64 "/%" PRId64 "/%" PRId64
-                             " are told",
-                     STR_ARG(p->n->name), what, expected.total, expected.done, expected.succeeded,
-                     given.total, given.done, given.succeeded);
+        differ(p->look,
+               STR_FMT ": of %s %" PRId64 "/%" PRId64 "/%" PRId64
+                       " are there/ended/successful, and %" PRId64 "/%" PRId64 "/%" PRId64
+                       " are told",
+               STR_ARG(p->n->name), what, expected.total, expected.done, expected.succeeded,
+               given.total, given.done, given.succeeded);
 }
 
 static void compare_groups(const struct pair *p)
 {
-    const struct model_plan *plan = p->b->plan;
+    const struct model_plan *plan = p->look->plan;
     size_t at = 0;
 
     for (size_t i = 0; i < p->d->groups_n; i++)
@@ -155,11 +163,11 @@ static void compare_content(const struct pair *p)
 }
 
 /* What who reads it may build upon: it changes with the version, and the version with it. */
-static struct str shown(struct bench *b, const struct task_details *d)
+static struct str shown(struct look *l, const struct task_details *d)
 {
     const struct plan_view *v = d->task.plan;
 
-    return str_printf(&b->memory,
+    return str_printf(l->plan->memory,
                       "%d " STR_FMT " %d %" PRId64 " %" PRId64 " %" PRId64 " %zu " STR_FMT
                       " " STR_FMT " " STR_FMT " " STR_FMT " %d %" PRId64 " " STR_FMT,
                       (int)d->task.state, STR_ARG(d->task.reason), d->task.cancel, d->task.priority,
@@ -170,32 +178,34 @@ static struct str shown(struct bench *b, const struct task_details *d)
 
 static void compare_version(const struct pair *p, struct model_plan_node *n)
 {
-    struct str now = shown(p->b, p->d);
+    struct str now = shown(p->look, p->d);
     int64_t version = p->d->task.version;
 
     if (n->version && version < n->version)
-        bench_differ(p->b, STR_FMT ": its version went from %" PRId64 " to %" PRId64,
-                     STR_ARG(n->name), n->version, version);
+        differ(p->look, STR_FMT ": its version went from %" PRId64 " to %" PRId64, STR_ARG(n->name),
+               n->version, version);
     if (n->version && version == n->version && !str_eq(now, n->shown))
-        bench_differ(p->b,
-                     STR_FMT ": it has changed from \"" STR_FMT "\" to \"" STR_FMT
-                             "\", and its version has not",
-                     STR_ARG(n->name), STR_ARG(n->shown), STR_ARG(now));
+        differ(p->look,
+               STR_FMT ": it has changed from \"" STR_FMT "\" to \"" STR_FMT
+                       "\", and its version has not",
+               STR_ARG(n->name), STR_ARG(n->shown), STR_ARG(now));
     n->version = version;
     n->shown = now;
 }
 
-static void compare_node(struct bench *b, struct model_plan_node *n, const struct task_details *d)
+static void compare_node(struct look *l, struct model_plan_node *n, const struct task_details *d)
 {
-    const struct pair p = {b, n, d};
+    const struct pair p = {l, n, d};
     const struct task_view *t = &d->task;
 
     if (!t->plan || t->plan->check != n->check) {
-        bench_differ(b, STR_FMT " is of another kind", STR_ARG(n->name));
+        differ(l, STR_FMT " is of another kind", STR_ARG(n->name));
         return;
     }
-    text(&p, "state", task_state_text(n->state), task_state_text(t->state));
-    text(&p, "reason", task_reason_text(n->reason), t->reason);
+    if (!n->put_off || t->state != TASK_DELAYED) {
+        text(&p, "state", task_state_text(n->state), task_state_text(t->state));
+        text(&p, "reason", task_reason_text(n->reason), t->reason);
+    }
     number(&p, "attempts", (int64_t)n->ended_n + (n->state == TASK_LEASED || n->token),
            (int64_t)t->attempts_n);
     number(&p, "the cancel flag", n->cancel, t->cancel);
@@ -209,40 +219,36 @@ static void compare_node(struct bench *b, struct model_plan_node *n, const struc
     compare_version(&p, n);
 }
 
-static void compare_run(struct bench *b, const struct run_row *run)
+static void compare_run(struct look *l, const struct run_row *run)
 {
     int64_t counts[TASK_STATE_N] = {0};
 
-    if (run->state != b->plan->state || run->growing != b->plan->growing)
-        bench_differ(b, "the run should be %s%s, and is %s%s", run_state_text(b->plan->state).p,
-                     b->plan->growing ? " and grow" : "", run_state_text(run->state).p,
-                     run->growing ? " and grows" : "");
-    for (size_t i = 0; i < b->plan->nodes_n; i++)
-        counts[b->plan->nodes[i].state]++;
+    if (run->state != l->plan->state || run->growing != l->plan->growing)
+        differ(l, "the run should be %s%s, and is %s%s", run_state_text(l->plan->state).p,
+               l->plan->growing ? " and grow" : "", run_state_text(run->state).p,
+               run->growing ? " and grows" : "");
+    for (size_t i = 0; i < l->plan->nodes_n; i++)
+        counts[l->plan->nodes[i].state]++;
     for (int i = 0; i < TASK_STATE_N; i++)
         if (counts[i] != run->counts[i])
-            bench_differ(b, "the run counts %" PRId64 " %s tasks, and has %" PRId64, run->counts[i],
-                         task_state_text((enum task_state)i).p, counts[i]);
+            differ(l, "the run counts %" PRId64 " %s tasks, and has %" PRId64, run->counts[i],
+                   task_state_text((enum task_state)i).p, counts[i]);
 }
 
-void bench_compare(struct bench *b)
+void model_plan_look(struct model_plan *p, struct arena *scratch, const struct task_details *list,
+                     size_t n, const struct run_row *run, struct buf *out)
 {
-    struct plan_query q = {.run = b->plan->run, .max = PLAN_PAGE_MAX};
-    struct plan_page page;
-    struct run_row run;
+    struct look l = {p, scratch, out};
 
-    DO(b->w, plan_query(&b->w->tx, &q, &page));
-    DO(b->w, run_read(&b->w->tx, b->plan->run, &run));
-    if (page.n != b->plan->nodes_n)
-        bench_differ(b, "%zu nodes are there, and should be %zu", page.n, b->plan->nodes_n);
-    for (size_t i = 0; i < page.n && !b->differs; i++) {
-        struct model_plan_node *n = model_plan_node(b->plan, page.list[i].task.name);
+    if (n != p->nodes_n)
+        differ(&l, "%zu nodes are there, and should be %zu", n, p->nodes_n);
+    for (size_t i = 0; i < n && !out->n; i++) {
+        struct model_plan_node *node = model_plan_node(p, list[i].task.name);
 
-        if (n)
-            compare_node(b, n, &page.list[i]);
+        if (node)
+            compare_node(&l, node, &list[i]);
         else
-            bench_differ(b, STR_FMT " is there, and was not written",
-                         STR_ARG(page.list[i].task.name));
+            differ(&l, STR_FMT " is there, and was not written", STR_ARG(list[i].task.name));
     }
-    compare_run(b, &run);
+    compare_run(&l, run);
 }
