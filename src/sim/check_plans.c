@@ -97,6 +97,25 @@ static void check_tasks_of(struct sim *s, struct tx *tx, int64_t run, bool over)
     } while (page.next);
 }
 
+/* The whole beside the model of it. */
+static void check_graph(struct sim *s, struct tx *tx, size_t number, int64_t id)
+{
+    const struct plan_query query = {.run = id, .max = PLAN_PAGE_MAX};
+    struct plan_page page;
+    struct run_row run;
+    char room[SIM_FAILURE_BYTES];
+    struct buf text;
+
+    if (plan_query(tx, &query, &page) || run_read(tx, id, &run)) {
+        world_fail(s, "graph", "run %" PRId64 " cannot be read: %s", id, fault_take());
+        return;
+    }
+    buf_fixed(&text, room, sizeof(room));
+    model_plan_look(model_plan_of(s->model, number), tx->arena, page.list, page.n, &run, &text);
+    if (text.n)
+        world_fail(s, "graph", "run %" PRId64 ": " STR_FMT, id, STR_ARG(buf_str(&text)));
+}
+
 void check_plans(struct sim *s, struct tx *tx, bool all)
 {
     for (size_t i = 0; i < model_plans(s->model) && !s->result->check; i++) {
@@ -110,6 +129,7 @@ void check_plans(struct sim *s, struct tx *tx, bool all)
             return;
         }
         check_tasks_of(s, tx, req.id, run_final(view.run.state));
+        check_graph(s, tx, i, req.id);
         if (run_final(view.run.state))
             model_plan_ended(s->model, i);
     }

@@ -155,8 +155,9 @@ static part *const parts[MODEL_KINDS_N] = {
     [MODEL_PUSH_ACCEPT] = model_push_op,
     [MODEL_PUSH_REFUSE] = model_push_op,
     [MODEL_PUSH_KEEP] = model_push_op,
-    [ASK_PLAN_CREATE] = model_open_op,
-    [ASK_PLAN_SEAL] = model_open_op,
+    [ASK_PLAN_CREATE] = model_graph_op,
+    [ASK_PLAN_WRITE] = model_graph_op,
+    [ASK_PLAN_SEAL] = model_graph_op,
     [MODEL_REAPER] = reap,
     [ASK_REGISTER] = model_worker_op,
     [ASK_BEAT] = model_worker_op,
@@ -184,6 +185,7 @@ void model_ran(struct model *m, int64_t now, const struct model_op *op)
 void model_settle(struct model *m)
 {
     model_lane_settle(m);
+    model_graph_settle(m);
 }
 
 /* Views. */

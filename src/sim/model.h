@@ -79,5 +79,6 @@ size_t model_plans_open(const struct model *m);
 /* Whether that one has not been seen to end. */
 bool model_plan_waits(const struct model *m, size_t number, int64_t *ret_run);
 void model_plan_ended(struct model *m, size_t number);
+struct model_plan *model_plan_of(const struct model *m, size_t number);
 
 #endif

@@ -91,7 +91,9 @@ void model_end(struct model *m, struct m_task *t, enum outcome o, bool told, uin
     }
     t->token = t->worker = t->expires_at = t->deadline_at = 0;
     t->cancel = false;
-    if (t->node && !t->push)
+    if (t->push && !told)
+        model_graph_ended(m, t, o);
+    else if (t->node && !t->push)
         model_node_ended(m, t);
 }
 
@@ -185,6 +187,7 @@ static void complete(struct model *m, const struct model_op *op)
         const struct task_result *t = &req->list[i];
 
         end_one(m, t->lease, t->outcome, content_of(t), codes->list[i]);
+        model_graph_told(m, t, codes->list[i]);
     }
 }
 
@@ -196,8 +199,13 @@ static void release(struct model *m, const struct model_op *op)
 
     if (!model_code(m, op, CODE_OK))
         return;
-    for (size_t i = 0; i < req->n && !m->sim->result->check; i++)
+    for (size_t i = 0; i < req->n && !m->sim->result->check; i++) {
+        const struct task_result t = {
+            .lease = req->list[i], .outcome = OUTCOME_REJECTED, .exit_code = -1};
+
         end_one(m, req->list[i], OUTCOME_REJECTED, nothing, codes->list[i]);
+        model_graph_told(m, &t, codes->list[i]);
+    }
 }
 
 static void renew(struct model *m, const struct model_op *op)

@@ -103,8 +103,9 @@ struct model_plan_node *model_plan_next(const struct model_plan *p);
 enum code model_plan_complete(struct model_plan *p, int64_t now, const struct task_result *res);
 /* A runner did not take it; it goes on at `due_at`, at once (0), or nobody knows when (-1). */
 void model_plan_refuse(struct model_plan *p, struct model_plan_node *n, int64_t due_at);
-/* The engine ends it: LOST or TIMED_OUT. */
-void model_plan_end(struct model_plan *p, int64_t now, struct model_plan_node *n, enum outcome o);
+/* The engine ends it: LOST or TIMED_OUT, for that reason (NONE: the outcome's own). */
+void model_plan_end(struct model_plan *p, int64_t now, struct model_plan_node *n, enum outcome o,
+                    enum task_reason reason);
 /* The time that it waited for has come. */
 void model_plan_due(struct model_plan_node *n);
 void model_plan_settle(struct model_plan *p);

@@ -349,7 +349,8 @@ static int64_t backoff(const struct model_plan_node *n)
     return wait > (double)n->retry.cap_us ? n->retry.cap_us : (int64_t)wait;
 }
 
-static void fail(struct model_plan_node *n, int64_t now, enum outcome o, bool final)
+static void fail(struct model_plan_node *n, int64_t now, enum outcome o, enum task_reason reason,
+                 bool final)
 {
     int64_t wait = backoff(n);
 
@@ -357,7 +358,8 @@ static void fail(struct model_plan_node *n, int64_t now, enum outcome o, bool fi
         to(n, TASK_CANCELLED, TASK_REASON_CANCELLED);
     } else if (final || n->charged >= n->retry.max_attempts || !(n->retry.outcomes >> o & 1)) {
         to(n, TASK_FAILED,
-           o == OUTCOME_FAILED      ? TASK_REASON_WORKER_ERROR
+           reason == TASK_REASON_NO_PROGRESS || reason == TASK_REASON_BAD_REPORT ? reason
+           : o == OUTCOME_FAILED    ? TASK_REASON_WORKER_ERROR
            : o == OUTCOME_TIMED_OUT ? TASK_REASON_TIMED_OUT
                                     : TASK_REASON_LOST);
     } else if (wait) {
@@ -389,13 +391,14 @@ void model_plan_refuse(struct model_plan *p, struct model_plan_node *n, int64_t 
     give_back(n, due_at);
 }
 
-void model_plan_end(struct model_plan *p, int64_t now, struct model_plan_node *n, enum outcome o)
+void model_plan_end(struct model_plan *p, int64_t now, struct model_plan_node *n, enum outcome o,
+                    enum task_reason reason)
 {
     keep(p, n, STR(""));
     if (n->state == TASK_LEASED)
         give_back(n, 0);
     else
-        fail(n, now, o, false);
+        fail(n, now, o, reason, false);
 }
 
 void model_plan_due(struct model_plan_node *n)
@@ -465,7 +468,7 @@ static void move_end(struct model_plan_node *n, int64_t now, const struct task_r
         give_back(n, res->put_off_us ? now + res->put_off_us : 0);
         break;
     default:
-        fail(n, now, res->outcome, res->final);
+        fail(n, now, res->outcome, res->reason, res->final);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The model's leases of stages that runners are called for, from the grant to the end. What the
- * graph of a plan does meanwhile is not its business. */
+ * graph of the plan does with them is the business of model_graph.c. */
 #include <inttypes.h>
 
 #include "core/placement.h"
@@ -12,14 +12,6 @@ struct m_task *model_push_of(const struct model *m, int64_t task)
     for (size_t i = m->pushed_n; i-- > 0;)
         if (m->pushed[i]->id == task)
             return m->pushed[i];
-    return NULL;
-}
-
-static struct m_open *open_of(const struct model *m, int64_t run)
-{
-    for (size_t i = 0; i < m->opens_n; i++)
-        if (m->opens[i].run == run)
-            return &m->opens[i];
     return NULL;
 }
 
@@ -93,6 +85,7 @@ static void grant(struct model *m, const struct grant_round *req, const struct g
         return;
     }
     check_placed(m, req, l);
+    model_graph_grant(m, l);
     ARENA_ROOM(&m->memory, m->grants, m->grants_n, m->grants_cap, 128);
     m->grants[m->grants_n++] =
         (struct m_grant){.token = l->lease.token, .task = t->id, .pushed_to = l->worker};
@@ -108,6 +101,7 @@ static void grant(struct model *m, const struct grant_round *req, const struct g
     t->deadline_at = l->deadline_at;
     t->expires_at = async ? l->accept_by : m->now + GRANT_KEEP_US;
     t->push->async = async;
+    t->push->expired = false;
     t->push->progress_us = l->progress_us;
     world_say(m->sim, "    task %" PRId64 " \"" STR_FMT "\" of run %" PRId64 " -> " STR_FMT, t->id,
               STR_ARG(l->name), l->run, STR_ARG(l->runner));
@@ -185,6 +179,7 @@ static void accept(struct model *m, const struct model_op *op)
         t->state = TASK_RUNNING;
         t->attempts++;
         t->expires_at = progress_by(m, t);
+        model_graph_start(m, t->id);
     }
 }
 
@@ -297,65 +292,9 @@ int64_t model_push_expired(struct model *m)
         if (!t->token || !t->expires_at || t->expires_at > m->now)
             continue;
         model_check_late(m, "the lease of stage", t->id, t->expires_at);
+        t->push->expired = true;
         model_end(m, t, t->state == TASK_LEASED ? OUTCOME_REJECTED : OUTCOME_LOST, false, 0);
         n++;
     }
     return n;
-}
-
-/* ---- the runs ---- */
-
-void model_open_op(struct model *m, const struct model_op *op)
-{
-    const struct run_row *run = op->reply;
-    struct m_open *o;
-
-    if (op->code != CODE_OK)
-        return;
-    o = open_of(m, run->id);
-    if (!o) {
-        ARENA_ROOM(&m->memory, m->opens, m->opens_n, m->opens_cap, 16);
-        o = &m->opens[m->opens_n++];
-        *o = (struct m_open){.run = run->id};
-    }
-    o->sealed |= op->kind == ASK_PLAN_SEAL;
-}
-
-bool model_push_cancel(struct model *m, const struct model_op *op)
-{
-    int64_t run = *(const int64_t *)op->request;
-    struct m_open *o = open_of(m, run);
-
-    if (!o || op->code != CODE_OK)
-        return o;
-    o->sealed = true;
-    for (size_t i = 0; i < m->pushed_n; i++)
-        if (m->pushed[i]->push->run == run && m->pushed[i]->token)
-            m->pushed[i]->cancel = true;
-    return true;
-}
-
-size_t model_plans(const struct model *m)
-{
-    return m->opens_n;
-}
-
-size_t model_plans_open(const struct model *m)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < m->opens_n; i++)
-        n += !m->opens[i].over;
-    return n;
-}
-
-bool model_plan_waits(const struct model *m, size_t number, int64_t *ret_run)
-{
-    *ret_run = m->opens[number].run;
-    return !m->opens[number].over;
-}
-
-void model_plan_ended(struct model *m, size_t number)
-{
-    m->opens[number].over = true;
 }

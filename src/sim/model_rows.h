@@ -10,6 +10,7 @@
 #include "engine/lane.h"
 #include "engine/lease.h"
 #include "sim/model.h"
+#include "sim/model_plan.h"
 
 struct m_queue {
     struct str name;
@@ -45,12 +46,15 @@ struct m_push {
     int64_t run;
     bool async;
     int64_t progress_us; /* promised with the lease; 0: not */
+    bool expired;        /* it was not renewed in time */
 };
 
 /* A run with an open graph. */
 struct m_open {
     int64_t run;
     bool sealed, over;
+    struct model_plan *plan;
+    bool moved; /* something of it has ended, and what follows is still to come */
 };
 
 enum m_grant_state { GRANT_LIVE, GRANT_TOLD, GRANT_TAKEN };
@@ -188,6 +192,17 @@ void model_push_renewed(struct model *m, struct m_task *t, const struct lease_re
 /* The reaper comes to attempts past their deadline, and to leases past their end. */
 int64_t model_push_late(struct model *m);
 int64_t model_push_expired(struct model *m);
+/* The graphs of plans. A runner gets a stage, and starts it, … */
+void model_graph_grant(struct model *m, const struct grant_lease *l);
+void model_graph_start(struct model *m, int64_t task);
+/* … and tells how it ended; … */
+void model_graph_told(struct model *m, const struct task_result *t, enum code code);
+/* … or the engine ended it. */
+void model_graph_ended(struct model *m, const struct m_task *t, enum outcome o);
+/* The time of stages that wait to be tried again has come. */
+void model_graph_due(struct model *m);
+/* What has ended is counted, and what follows follows. */
+void model_graph_settle(struct model *m);
 /* The run is cancelled. False: it is no plan. */
 bool model_push_cancel(struct model *m, const struct model_op *op);
 /* In the calm nothing waits longer for the reaper than its period. */
@@ -198,7 +213,7 @@ void model_queue_op(struct model *m, const struct model_op *op);
 void model_claim(struct model *m, const struct model_op *op);
 void model_lease_op(struct model *m, const struct model_op *op);
 void model_push_op(struct model *m, const struct model_op *op);
-void model_open_op(struct model *m, const struct model_op *op);
+void model_graph_op(struct model *m, const struct model_op *op);
 void model_run_op(struct model *m, const struct model_op *op);
 void model_worker_op(struct model *m, const struct model_op *op);
 void model_reaper(struct model *m, const struct reaper_reply *r);

@@ -280,14 +280,19 @@ void model_reaper(struct model *m, const struct reaper_reply *r)
 {
     int64_t promoted = promote(m), n;
 
+    model_graph_due(m);
+    model_graph_settle(m);
+
     /* Of stages that wait to be tried again only their leases are known here. */
     compare(m, "delayed tasks became ready", m->opens_n ? promoted : r->promoted, promoted);
     n = take_back(m, deadline, OUTCOME_TIMED_OUT);
     n += model_push_late(m);
     compare(m, "attempts timed out", r->timed_out, n);
+    model_graph_settle(m);
     n = take_back(m, expiry, OUTCOME_LOST);
     n += model_push_expired(m);
     compare(m, "leases expired", r->expired, n);
+    model_graph_settle(m);
     compare(m, "workers were lost", r->lost, watch_workers(m));
     model_told_due(m, NULL, r->next_due_at);
 }

@@ -628,7 +628,7 @@ static void do_lose(struct draw *d)
     *(runner ? &b->runner : &b->worker) = join(b, runner);
     for (size_t i = 0; i < b->plan->nodes_n; i++)
         if (b->plan->nodes[i].token && b->plan->nodes[i].worker == lost)
-            model_plan_end(b->plan, b->w->now, &b->plan->nodes[i], OUTCOME_LOST);
+            model_plan_end(b->plan, b->w->now, &b->plan->nodes[i], OUTCOME_LOST, TASK_REASON_NONE);
     model_plan_settle(b->plan);
 }
 
@@ -649,7 +649,7 @@ static void do_wait(struct draw *d)
         if (n->state == TASK_DELAYED && n->due_at <= b->w->now)
             model_plan_due(n);
         else if (n->state == TASK_RUNNING && n->deadline_at <= b->w->now)
-            model_plan_end(b->plan, b->w->now, n, OUTCOME_TIMED_OUT);
+            model_plan_end(b->plan, b->w->now, n, OUTCOME_TIMED_OUT, TASK_REASON_NONE);
         else if (n->state == TASK_LEASED && n->deadline_at <= b->w->now)
             model_plan_refuse(b->plan, n, due_at(b, n));
     }
