@@ -533,7 +533,7 @@ static void it_may_end_before_it_is_accepted(void **state)
         {OUTCOME_FAILED,    "F", 1},
         {OUTCOME_LOST,      "R", 1}, /* the call broke: it may have been begun */
         {OUTCOME_REJECTED,  "R", 0},
-        {OUTCOME_CANCELLED, "C", 0},
+        {OUTCOME_CANCELLED, "R", 0}, /* at the accept deadline it is told to stop */
     };
     struct world *w = world(state);
 
@@ -601,6 +601,41 @@ static void past_its_deadline_it_timed_out(void **state)
     assert_int_equal(last_attempt(w, run, "s1").outcome, OUTCOME_TIMED_OUT);
     assert_int_equal(busy(w, a), 0);
     assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_LEASE_LOST);
+    world_healthy(w);
+}
+
+/* Runners say `cancelled` of whatever they were told to stop, also where it was nobody's wish that
+ * the stage should end. */
+static void what_nobody_cancelled_is_tried_again(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t after;
+        enum outcome outcome;
+        const char *reason, *states;
+    } rows[] = {
+        {"its call broke",        1 * S,  OUTCOME_LOST,      "worker_lost", "R"},
+        {"its deadline has come", 20 * S, OUTCOME_TIMED_OUT, "timed_out",   "F"},
+    };
+    struct world *w = world(state);
+
+    w->now = T;
+    RUNNER(w, "a");
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        int64_t run = PLAN(w, .n = 1, .timeout_us = 20 * S);
+        struct grant_lease l = one(w);
+        struct task_attempt t;
+        struct run_row row;
+
+        w->now += rows[i].after;
+        assert_int_equal(complete(w, l.lease, OUTCOME_CANCELLED), CODE_OK);
+        assert_int_equal(complete(w, l.lease, OUTCOME_CANCELLED), CODE_OK);
+        t = last_attempt(w, run, "s1");
+        CHECK_ROW(rows[i].name, t.number == 1 && t.outcome == rows[i].outcome);
+        CHECK_TEXT(t.reason, rows[i].reason);
+        assert_string_equal(world_states(w, run), rows[i].states);
+        DO(w, run_cancel(&w->tx, &run, &row));
+    }
     world_healthy(w);
 }
 
@@ -1079,6 +1114,7 @@ int main(void)
         FILE_AND_POSTGRES(it_may_end_before_it_is_accepted),
         FILE_AND_POSTGRES(a_sync_call_is_lost_with_its_server),
         FILE_AND_POSTGRES(past_its_deadline_it_timed_out),
+        FILE_AND_POSTGRES(what_nobody_cancelled_is_tried_again),
         FILE_AND_POSTGRES(progress_that_was_promised),
         FILE_AND_POSTGRES(runs_take_turns),
         FILE_AND_POSTGRES(one_slot_goes_round),

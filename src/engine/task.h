@@ -107,8 +107,10 @@ struct task_complete {
 
 /* One answer per result, in order: OK (also for the same completion again), LEASE_LOST where the
  * lease was taken back or never given, COMPLETION_CONFLICT where it was ended with another content.
- * Where its check updates cannot be taken the attempt goes on: CHECK_FINAL, TASK_NOT_FOUND (no such
- * check in the run), TOO_LARGE (more results than a check has), INVALID (its task is of no plan).
+ * A stage that runners are called for and that nobody cancelled is not CANCELLED by its runner's
+ * word: its attempt is REJECTED, TIMED_OUT or LOST, and its check updates are left out. Where its
+ * check updates cannot be taken the attempt goes on: CHECK_FINAL, TASK_NOT_FOUND (no such check in
+ * the run), TOO_LARGE (more results than a check has), INVALID (its task is of no plan).
  */
 struct task_codes {
     enum code *list;

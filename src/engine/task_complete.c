@@ -13,6 +13,7 @@
 #include "core/lease.h"
 #include "engine/block.h"
 #include "engine/change.h"
+#include "engine/grant.h"
 #include "engine/sets.h"
 #include "engine/task.h"
 
@@ -236,11 +237,36 @@ static int find_checks(struct tx *tx, const struct found *locked, const struct t
     return check_find(tx, wanted, wanted_n, ret);
 }
 
+/* A runner stops what it is told to stop, and that is told, too, by who waits for it no more: the
+ * accept deadline passed, or the attempt's, or the call broke. Where nobody asked for the stage to
+ * end, it ends as it would have without the runner's word; so that it does not matter who is first.
+ */
+static struct task_result stopped(const struct change *c, const struct task_row *row,
+                                  const struct task_result *told)
+{
+    struct task_result r = *told;
+
+    if (row->gate != GRANT_GATE || told->outcome != OUTCOME_CANCELLED || row->task.cancel)
+        return r;
+    r.checks_n = 0; /* another attempt answers */
+    if (row->task.state == TASK_LEASED) {
+        r.outcome = OUTCOME_REJECTED;
+        r.reason = TASK_REASON_NOT_ACCEPTED;
+    } else if (row->timeout_us && c->tx->now >= row->started_at + row->timeout_us) {
+        r.outcome = OUTCOME_TIMED_OUT;
+        r.reason = TASK_REASON_TIMED_OUT;
+    } else {
+        r.outcome = OUTCOME_LOST;
+        r.reason = TASK_REASON_LOST;
+    }
+    return r;
+}
+
 /* Where what it tells of checks cannot be taken, the attempt goes on. */
 static int end_live(struct change *c, struct check_names *names, struct task_row *row,
                     struct told *t)
 {
-    const struct task_result *res = t->result;
+    const struct task_result ended = stopped(c, row, t->result), *res = &ended;
     struct check_teller teller = {.run = row->run, .token = row->token};
     struct tx_problem problem;
     int r = tx_refuse_one(c->tx, check_ask(c->tx, names, row->run, res->checks, res->checks_n),
@@ -255,7 +281,7 @@ static int end_live(struct change *c, struct check_names *names, struct task_row
     if (res->checks_n)
         teller.owner =
             str_printf(c->tx->arena, STR_FMT ":%" PRId64, STR_ARG(row->name), row->task.attempts);
-    if (change_end_attempt(c, row, task_event_of(res->outcome), res, digest_of(c->tx, res)))
+    if (change_end_attempt(c, row, task_event_of(res->outcome), res, digest_of(c->tx, t->result)))
         *t->code = CODE_TASK_STATE;
     else
         check_note(c, names, &teller, res->checks, res->checks_n);

@@ -472,10 +472,23 @@ static void move_end(struct model_plan_node *n, int64_t now, const struct task_r
     }
 }
 
+/* A pushed stage that was stopped though nobody asked for its end was let go by whoever waited. */
+static struct task_result stopped(const struct model_plan_node *n, const struct task_result *told)
+{
+    struct task_result r = *told;
+
+    if (n->type.n && told->outcome == OUTCOME_CANCELLED && !n->cancel) {
+        r.outcome = n->state == TASK_LEASED ? OUTCOME_REJECTED : OUTCOME_LOST;
+        r.checks_n = 0;
+    }
+    return r;
+}
+
 /* All of it, or nothing. */
 static enum code complete(struct model_plan *p, int64_t now, struct model_plan_node *n,
-                          const struct task_result *res, struct str told)
+                          const struct task_result *given, struct str told)
 {
+    const struct task_result ended = stopped(n, given), *res = &ended;
     struct model_plan_count spawned;
     int64_t token = n->token;
     struct str owner;
