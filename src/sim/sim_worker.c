@@ -436,9 +436,11 @@ static void hear_end(struct sim_worker *w, const struct ask *a, const struct ans
     for (size_t i = 0; i < a->leases_n; i++) {
         struct job *j = job_of(w, a->leases[i].token);
 
-        mine |= j != NULL;
-        if (j)
-            *j = (struct job){0};
+        /* A lie may have guessed the token of what it was given meanwhile. */
+        if (!j || j->lease.task != a->leases[i].task)
+            continue;
+        mine = true;
+        *j = (struct job){0};
     }
     if (!mine)
         return; /* it was said a second time, or was a lie */
