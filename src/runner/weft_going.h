@@ -2,7 +2,7 @@
 /*
  * weft_going: a runner, its types and the stages that go on, for the files that make it up:
  * weft_stage.c is what a function sees of its stage, weft_calls.c what the server calls,
- * weft_runner.c begins and ends it all.
+ * weft_runner.c begins and ends it all (weft_runner_serve.c for a whole program).
  *
  *     call --take--> [QUEUED --a thread is free-->] GOING --the function returns--> ENDED
  *                       +--nobody waits any more--> dropped

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runner/weft_runner.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -13,15 +10,14 @@
 #include "net/tls.h"
 #include "runner/weft_going.h"
 
-#define LISTEN_DEFAULT      "127.0.0.1:0"
-#define SLOTS_DEFAULT       10
-#define SLOTS_MAX           100000
-#define THREADS_DEFAULT     1000
-#define THREADS_MAX         100000
-#define METADATA_BYTES_MAX  (64u << 10)
-#define PATIENCE_MS_DEFAULT 60000
-#define REPORT_MS_MIN       1000        /* for the last ends, whatever is left of the patience */
-#define BODY_BYTES_MAX      (64u << 20) /* of a call: as much as the server can send */
+#define LISTEN_DEFAULT     "127.0.0.1:0"
+#define SLOTS_DEFAULT      10
+#define SLOTS_MAX          100000
+#define THREADS_DEFAULT    1000
+#define THREADS_MAX        100000
+#define METADATA_BYTES_MAX (64u << 10)
+#define REPORT_MS_MIN      1000        /* for the last ends, whatever is left of the patience */
+#define BODY_BYTES_MAX     (64u << 20) /* of a call: as much as the server can send */
 
 /* ---- what it is made of ---- */
 
@@ -456,55 +452,4 @@ void weft_runner_close(struct weft_runner *runner, int64_t patience_ms)
     weft_pool_join(r->pool);
     close_loop(r);
     free_runner(r);
-}
-
-/* ---- a whole program ---- */
-
-static atomic_int serving = -1; /* an eventfd, for the handler of the signals */
-
-static void on_signal(int number)
-{
-    static const uint64_t one = 1;
-    int before = errno;
-    ssize_t n = write(atomic_load(&serving), &one, sizeof(one));
-
-    (void)number;
-    (void)n; /* whoever waits for the first is awake */
-    errno = before;
-}
-
-static void wait_for_signal(int fd)
-{
-    uint64_t n;
-
-    while (read(fd, &n, sizeof(n)) < 0 && errno == EINTR)
-        ;
-}
-
-int weft_runner_serve(struct weft *w, const struct weft_runner_options *options,
-                      const struct weft_stage_type *types, size_t types_n,
-                      struct weft_error *ret_error)
-{
-    int64_t patience_ms =
-        options && options->patience_ms ? options->patience_ms : PATIENCE_MS_DEFAULT;
-    struct sigaction ours = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, term, interrupt;
-    struct weft_runner *r;
-    int fd = eventfd(0, EFD_CLOEXEC), none = -1, result;
-
-    if (fd < 0 || !atomic_compare_exchange_strong(&serving, &none, fd)) {
-        close(fd);
-        return asker_refuse(ret_error, WEFT_INVALID, "serving", "a runner is being served already");
-    }
-    sigaction(SIGTERM, &ours, &term);
-    sigaction(SIGINT, &ours, &interrupt);
-    result = weft_runner_start(w, options, types, types_n, &r, ret_error);
-    if (!result)
-        wait_for_signal(fd);
-    sigaction(SIGTERM, &term, NULL);
-    sigaction(SIGINT, &interrupt, NULL);
-    if (!result)
-        weft_runner_close(r, patience_ms);
-    atomic_store(&serving, -1);
-    close(fd);
-    return result;
 }
