@@ -35,7 +35,10 @@ struct api_house {
     struct guardian_self self;
     struct str instance; /* the server's own name; empty: it has none */
     int64_t begun_us;    /* monotonic: when the server started; 0: it is within a command */
-    size_t long_max;     /* calls at once that are no single transaction; 0: METHODS_LONG_MAX */
+    /* Runners that this server's dispatcher leaves alone, in the arena; NULL: it has none. */
+    size_t (*left_alone)(void *context, struct arena *a, const int64_t **ret);
+    void *left_alone_context;
+    size_t long_max; /* calls at once that are no single transaction; 0: METHODS_LONG_MAX */
 };
 
 /* The context of one call: where memory comes from, and why the call is refused. */

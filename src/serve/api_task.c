@@ -153,14 +153,33 @@ struct why {
     struct grant_why grants;
 };
 
+struct why_asked {
+    struct task_which which;
+    const int64_t *left_alone; /* runners that this server does not call now */
+    size_t left_alone_n;
+};
+
+static int why_decode(struct api *api, const void *message, void *request)
+{
+    struct why_asked *asked = request;
+
+    if (api->house->left_alone)
+        asked->left_alone_n =
+            api->house->left_alone(api->house->left_alone_context, api->arena, &asked->left_alone);
+    return which_decode(api, message, &asked->which);
+}
+
 static int call_why(struct tx *tx, const void *request, void *reply)
 {
+    const struct why_asked *asked = request;
     struct why *w = reply;
-    int r = task_get(tx, request, &w->details);
+    int r = task_get(tx, &asked->which, &w->details);
     const struct plan_view *plan = r ? NULL : w->details.task.plan;
 
     if (plan && plan->type.n)
-        r = grant_why(tx, &(struct grant_which){.task = w->details.task.id}, &w->grants);
+        r = grant_why(
+            tx, &(struct grant_which){w->details.task.id, asked->left_alone, asked->left_alone_n},
+            &w->grants);
     return r;
 }
 
@@ -213,8 +232,8 @@ static ProtobufCMessage *why_encode(struct arena *a, const void *request, const 
 }
 
 const struct api_action api_task_why = {
-    .decode = which_decode,
-    .request_size = sizeof(struct task_which),
+    .decode = why_decode,
+    .request_size = sizeof(struct why_asked),
     .function = call_why,
     .reply_size = sizeof(struct why),
     .encode = why_encode,

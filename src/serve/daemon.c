@@ -525,6 +525,14 @@ static void stop_duties(struct daemon *d)
     d->seat = hub_seat_free(d->seat);
 }
 
+/* The dispatcher is started behind the methods, and ends behind the last call. */
+static size_t left_alone(void *context, struct arena *a, const int64_t **ret)
+{
+    struct daemon *d = context;
+
+    return d->dispatcher ? dispatcher_left_alone(d->dispatcher, a, ret) : 0;
+}
+
 static int start_methods(struct daemon *d, struct client_problem *ret_problem)
 {
     int r;
@@ -539,6 +547,8 @@ static int start_methods(struct daemon *d, struct client_problem *ret_problem)
         .instance = str_printf(&d->arena, STR_FMT "-%08x", STR_ARG(d->self.host),
                                (uint32_t)d->self.pid_start * 2654435761u ^ (uint32_t)d->self.pid),
         .begun_us = clock_monotonic(),
+        .left_alone = left_alone,
+        .left_alone_context = d,
     };
     r = methods_new(&d->loop, &d->house, &d->methods);
     if (r)

@@ -318,8 +318,7 @@ static void ask_round(struct dispatch *d)
         return;
     }
     d->wants_round = false;
-    d->round_asked.excluded_n =
-        dispatch_runner_excluded(d, &d->round.arena, &d->round_asked.excluded);
+    d->round_asked.excluded_n = dispatch_left_alone(d, &d->round.arena, &d->round_asked.excluded);
     d->round_asked.max = (int64_t)(room < GRANT_MAX ? room : GRANT_MAX);
     dispatch_count(d, DISPATCH_ROUNDS, 1);
     /* This look takes all news of before, those of cancels among them. */
@@ -715,6 +714,7 @@ void dispatch_new(const struct dispatch_options *options, struct dispatch **ret)
     d->o = *options;
     d->by_worker = map_new();
     d->by_token = map_new();
+    pthread_mutex_init(&d->alone_lock, NULL);
     list_init(&d->runners);
     list_init(&d->flights);
     list_init(&d->accepted);
@@ -752,6 +752,8 @@ static void handle_closed(struct dispatch *d)
     arena_deinit(&d->cancels.arena);
     free(d->told.list);
     free(d->telling.list);
+    free(d->alone);
+    pthread_mutex_destroy(&d->alone_lock);
     d->over(d->over_context);
     free(d);
 }

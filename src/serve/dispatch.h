@@ -91,7 +91,11 @@ enum dispatch_count {
 struct dispatch_stats {
     int64_t n[DISPATCH_COUNT_N];
 };
-/* Any thread. */
+/* Any thread, as what follows. */
 void dispatch_stats(const struct dispatch *d, struct dispatch_stats *ret);
+
+/* Incarnations that this server calls not now, since calls to them failed; in the arena, at most
+ * GRANT_EXCLUDED_MAX. */
+size_t dispatch_left_alone(struct dispatch *d, struct arena *a, const int64_t **ret);
 
 #endif

@@ -47,13 +47,35 @@ struct dispatch_runner *dispatch_runner_need(struct dispatch *d, int64_t worker,
     return r;
 }
 
+/* One that is left alone stands in a list that other threads look at. */
+static void leave_alone(struct dispatch_runner *r, bool alone)
+{
+    struct dispatch *d = r->dispatch;
+    size_t at = 0;
+
+    dispatch_count(d, DISPATCH_BREAKERS_OPEN, alone ? 1 : -1);
+    pthread_mutex_lock(&d->alone_lock);
+    if (alone && d->alone_n == d->alone_cap) {
+        d->alone_cap = d->alone_cap ? 2 * d->alone_cap : 8;
+        d->alone = memory_grow(d->alone, d->alone_cap * sizeof(*d->alone));
+    }
+    if (alone) {
+        d->alone[d->alone_n++] = r->worker;
+    } else {
+        while (d->alone[at] != r->worker)
+            at++;
+        d->alone[at] = d->alone[--d->alone_n];
+    }
+    pthread_mutex_unlock(&d->alone_lock);
+}
+
 static void runner_free(struct dispatch_runner *r)
 {
     struct dispatch *d = r->dispatch;
     uint64_t key = key_of(r->worker);
 
     if (r->breaker.state != BREAKER_CLOSED)
-        dispatch_count(d, DISPATCH_BREAKERS_OPEN, -1);
+        leave_alone(r, false);
     dispatch_count(d, DISPATCH_RUNNERS, -1);
     d->o.wire.leave(r->peer);
     map_del(d->by_worker, map_key(&key));
@@ -84,7 +106,7 @@ void dispatch_runner_told(struct dispatch_runner *r, bool healthy)
             dispatch_want(d, breaker_next_at(&r->breaker, &policy));
         return;
     }
-    dispatch_count(d, DISPATCH_BREAKERS_OPEN, is_closed ? -1 : 1);
+    leave_alone(r, !is_closed);
     log_say(is_closed ? LOG_INFO : LOG_WARNING, is_closed ? "runner_answers" : "runner_left_alone",
             LOG_NUMBER("worker", r->worker));
     if (is_closed)
@@ -93,15 +115,17 @@ void dispatch_runner_told(struct dispatch_runner *r, bool healthy)
         dispatch_want(d, breaker_next_at(&r->breaker, &policy));
 }
 
-size_t dispatch_runner_excluded(struct dispatch *d, struct arena *a, const int64_t **ret)
+size_t dispatch_left_alone(struct dispatch *d, struct arena *a, const int64_t **ret)
 {
     int64_t *list;
-    size_t n = 0;
+    size_t n;
 
-    *ret = list = ARENA_ARRAY(a, int64_t, map_count(d->by_worker));
-    LIST_EACH(it, &d->runners)
-    if (runner_of(it)->breaker.state != BREAKER_CLOSED && n < GRANT_EXCLUDED_MAX)
-        list[n++] = runner_of(it)->worker;
+    pthread_mutex_lock(&d->alone_lock);
+    n = d->alone_n < GRANT_EXCLUDED_MAX ? d->alone_n : GRANT_EXCLUDED_MAX;
+    *ret = list = ARENA_ARRAY(a, int64_t, n);
+    for (size_t i = 0; i < n; i++)
+        list[i] = d->alone[i];
+    pthread_mutex_unlock(&d->alone_lock);
     return n;
 }
 

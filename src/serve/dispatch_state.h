@@ -5,6 +5,7 @@
 #ifndef SERVE_DISPATCH_STATE_H
 #define SERVE_DISPATCH_STATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/map.h"
@@ -88,6 +89,9 @@ struct dispatch {
 
     struct map *by_worker; /* dispatch_runner */
     struct list runners;
+    pthread_mutex_t alone_lock;
+    int64_t *alone; /* incarnations whose breaker is not closed */
+    size_t alone_n, alone_cap;
     struct map *by_token; /* dispatch_flight */
     struct list flights;
     size_t flights_n, errands_n;
@@ -133,8 +137,6 @@ struct dispatch_runner *dispatch_runner_need(struct dispatch *d, int64_t worker,
 /* How a call to it came out. */
 void dispatch_runner_told(struct dispatch_runner *r, bool healthy);
 void dispatch_runner_cancel(struct dispatch_runner *r, struct lease_ref lease, const char *reason);
-/* Those that are not to be given anything, in the arena. */
-size_t dispatch_runner_excluded(struct dispatch *d, struct arena *a, const int64_t **ret);
 /* Pings that are due; forget who was not used for long. Returns when to look again. */
 int64_t dispatch_runner_look(struct dispatch *d, int64_t now_us);
 void dispatch_runner_free_all(struct dispatch *d);

@@ -864,6 +864,8 @@ static void a_runner_that_fails_again_and_again_is_left_alone(void **state)
 {
     struct fixture *f = begin(state);
     int64_t runs[DISPATCH_FAILURES + 1];
+    const int64_t *alone;
+    struct arena a = {0};
 
     runner(f, "alpha", "10.0.0.1:1");
     for (size_t i = 0; i < DISPATCH_FAILURES; i++) {
@@ -872,6 +874,8 @@ static void a_runner_that_fails_again_and_again_is_left_alone(void **state)
         until(f, runs[i], "FAILED");
     }
     assert_int_equal(counted(f, DISPATCH_BREAKERS_OPEN), 1);
+    assert_int_equal(dispatch_left_alone(f->dispatch, &a, &alone), 1);
+    arena_deinit(&a);
     runs[DISPATCH_FAILURES] = stage(f, BUILD);
     runner(f, "beta", "10.0.0.2:1");
     assert_string_equal(f->called[await(f, DISPATCH_CALL_RUN)]->address, "10.0.0.2:1");

@@ -23,7 +23,7 @@ struct dispatcher {
     _Atomic int64_t grace_us; /* -1: no drain was asked for */
     atomic_bool reload, freed;
     bool draining, dispatch_over, caller_over;
-    pthread_mutex_t lock; /* of `dispatch`, for its counts, and of `last` */
+    pthread_mutex_t lock; /* of `dispatch`, for what others ask, and of `last` */
     struct dispatch_stats last;
 };
 
@@ -173,6 +173,17 @@ void dispatcher_stats(struct dispatcher *d, struct dispatch_stats *ret)
         dispatch_stats(d->dispatch, &d->last);
     *ret = d->last;
     pthread_mutex_unlock(&d->lock);
+}
+
+size_t dispatcher_left_alone(struct dispatcher *d, struct arena *a, const int64_t **ret)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&d->lock);
+    if (d->dispatch)
+        n = dispatch_left_alone(d->dispatch, a, ret);
+    pthread_mutex_unlock(&d->lock);
+    return n;
 }
 
 struct dispatcher *dispatcher_free(struct dispatcher *d)

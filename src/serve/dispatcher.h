@@ -36,6 +36,7 @@ void dispatcher_drain(struct dispatcher *d, int64_t grace_us);
 /* The files are read again; the log says where one cannot be used. */
 void dispatcher_reload(struct dispatcher *d);
 void dispatcher_stats(struct dispatcher *d, struct dispatch_stats *ret);
+size_t dispatcher_left_alone(struct dispatcher *d, struct arena *a, const int64_t **ret);
 
 /* The batchers may have been stopped, and must not have been freed. NULL is fine. */
 struct dispatcher *dispatcher_free(struct dispatcher *d);

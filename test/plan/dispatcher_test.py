@@ -83,6 +83,21 @@ def every_decision_is_told_with_what_was_said_of_each_runner():
 
 
 @tap.case
+def a_runner_that_is_left_alone_is_told_of():
+    with World() as w:
+        nobody = {"name": "nobody", "type": "work", "address": "127.0.0.1:9", "modes": ["sync"]}
+        w.client.call("POST", "/v1/workers:register", nobody)
+        plan = w.plan()
+        plan.write(stages=[stage(f"s{n}") for n in range(5)])
+
+        def said():
+            return {c["runner"]: c["verdict"] for c in plan.why("s0").get("candidates", [])} == {"nobody": "breaker_open"}
+
+        until(said, lambda: plan.why("s0"))
+        until(lambda: "1 are left alone for a while" in plan.why("s0")["text"], lambda: plan.why("s0"))
+
+
+@tap.case
 def a_stage_of_another_mode_blocks_nobody_behind_it_D_18():
     with World() as w:
         runner, plan = w.runner(modes=("sync",), slots=1), w.plan()
