@@ -160,7 +160,8 @@ static int check_edit(struct plan_edit *e, struct plan_wish *w)
                          STR_ARG(n->name));
     if (!str_eq(w->goals, n->goals))
         return tx_refuse(e->tx, CODE_TASK_STARTED,
-                         "the assignments of \"%.*s\" stay as they were written first",
+                         "the assignments of \"%.*s\" stay as they were written first; write "
+                         "another stage for other checks",
                          STR_ARG(n->name));
     return 0;
 }

@@ -28,6 +28,9 @@ def progress_is_kept_in_order_D_35_D_36(store):
         tap.equal([(p["percent"], p["message"], p["details"]) for p in told], TOLD)
         times = [p["at"] for p in told]
         tap.equal(times, sorted(times))
+        events = w.client.call("GET", "/v1/events", query={"run": plan.id, "max": 10000})["events"]
+        tap.equal([(e["data"]["percent"], e["data"]["message"]) for e in events if e["kind"] == "task_PROGRESS"],
+                  [told[:2] for told in TOLD])
 
 
 @on_both_stores

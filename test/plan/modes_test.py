@@ -52,20 +52,26 @@ def an_async_stage_is_accepted_runs_and_calls_back_D_22():
 
 @tap.case
 def progress_can_be_seen_while_it_runs_D_23():
-    told = []
+    go_on = threading.Event()
 
     def work(ctx):
         ctx.progress(30, "a third", {"files": 7})
-        told.append(ctx.token)
+        go_on.wait(SECONDS_MAX)
+        ctx.progress(60, "two thirds")
         ctx.cancelled.wait(SECONDS_MAX)
         raise weft.Failed(ctx.reason)
 
     with World() as w:
         runner, plan = w.runner(on_run_async=work), w.plan()
         plan.write(stages=[stage("one", mode="async")])
-        until(lambda: told, "progress")
-        (attempt,) = plan.whole("one")["attempts"]
-        tap.equal((attempt["percent"], attempt["message"]), (30, "a third"))
+
+        def seen(percent, message):
+            (attempt,) = plan.whole("one").get("attempts", []) or [{}]
+            return (attempt.get("percent"), attempt.get("message")) == (percent, message) and attempt["progress"][-1]["at"]
+
+        first = until(lambda: seen(30, "a third"), "progress")
+        go_on.set()
+        tap.equal(until(lambda: seen(60, "two thirds"), "more progress") > first, True)
         plan.cancel()
         plan.wait(one="CANCELLED")
         tap.equal(len(runner.names()), 1)

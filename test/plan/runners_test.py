@@ -27,6 +27,7 @@ def the_same_name_again_takes_the_place_of_the_first_D_07():
         second = w.workers()["builder"]
         tap.equal((len(w.workers()), second["id"] != first["id"]), (1, True))
         tap.equal((second["joined_at"] > first["joined_at"], second["address"]), (True, again.address))
+        tap.equal((second["beat_at"] > first["beat_at"], second["ttl"]), (True, first["ttl"]))  # it expires later
 
 
 @tap.case

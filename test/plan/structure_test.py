@@ -167,6 +167,38 @@ def a_check_is_planned_before_it_is_answered():
 
 
 @tap.case
+def what_waits_is_edited_and_what_has_started_stays_A_77():
+    with World() as w:
+        runner, plan = w.runner(script=["stall"]), w.plan()
+        plan.write(checks=["builds"], stages=[stage("one", checks=["builds"]), stage("two", needs=["one"])])
+        plan.wait(one="RUNNING")
+        # Tasks and edges are added to what waits, and its arguments are others.
+        plan.write(stages=[stage("two", needs=["one", "three"], args={"n": 2}), stage("three", needs=["one"])])
+        refused(plan.write, "cycle", stages=[stage("three", needs=["two"])])
+        refused(plan.write, "task_started", stages=[stage("one", checks=["builds"], args={"n": 1})])
+        error = refused(plan.write, "task_started", stages=[stage("two", checks=["builds"], needs=["one", "three"])])
+        tap.contains(str(error), "write another stage")
+        tap.equal(plan.states("one", "two", "three"), {"one": "RUNNING", "two": "BLOCKED", "three": "BLOCKED"})
+        runner.release()
+        plan.wait(two="SUCCEEDED")
+        tap.equal([(r.name, r.args) for r in runner.requests], [("one", None), ("three", None), ("two", {"n": 2})])
+
+
+@tap.case
+def what_ended_in_a_plan_stays():
+    with World() as w:
+        w.runner(script=["fail_final"])
+        plan = w.plan()
+        plan.write(stages=[stage("one")])
+        task = plan.wait(one="FAILED")["one"]
+        plan.seal()
+        plan.wait_end("FAILED")
+        for path in (f"/v1/runs/{plan.id}:retry", f"/v1/tasks/{task['id']}:requeue"):
+            error = refused(w.client.call, "invalid_argument", "POST", path, {})
+            tap.contains(str(error), "write what is to be done again as new stages")
+
+
+@tap.case
 def a_plan_that_is_written_twice_is_one():
     with World() as w:
         plan = w.plan(request_id="build 7")
