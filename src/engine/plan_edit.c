@@ -157,7 +157,7 @@ static bool changed(const struct plan_wish *w)
 {
     const struct plan_node *n = w->node;
 
-    return !str_eq(w->kind, n->kind) || !str_eq(w->payload, n->payload) ||
+    return !str_eq(w->kind, n->kind) || (w->payload.n && !n->same_payload) ||
            !str_eq(w->key, n->row.key) || !str_eq(w->retry, n->row.retry_text) || w->regroups ||
            w->gate != n->row.gate || w->timeout_us != n->row.timeout_us ||
            w->accept_us != n->accept_us || w->progress_us != n->progress_us ||
@@ -193,9 +193,9 @@ static void edit(struct plan_edit *e, const struct plan_wish *w)
         SETS_ADD(&e->planned, a, INT(n->id));
     }
     if (changed(w) || look.open != n->row.groups_open) {
-        SETS_ADD(&e->edits, a, INT(n->id), TEXT(text(w->payload)), TEXT(text(w->key)), INT(w->gate),
-                 TEXT(text(w->retry)), INT(w->timeout_us), INT(w->priority), INT(look.open),
-                 TEXT(task_reason_text(reason_after(w))));
+        SETS_ADD(&e->edits, a, INT(n->id), w->payload.n ? TEXT(w->payload) : NIL,
+                 TEXT(text(w->key)), INT(w->gate), TEXT(text(w->retry)), INT(w->timeout_us),
+                 INT(w->priority), INT(look.open), TEXT(task_reason_text(reason_after(w))));
         SETS_ADD(&e->extra_edits, a, INT(n->id), TEXT(text(w->kind)), INT(w->accept_us),
                  INT(w->progress_us), TEXT(text(w->needs)), TEXT(text(w->goals)));
         e->edited = true;

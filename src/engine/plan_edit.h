@@ -14,8 +14,9 @@
 struct plan_wish {
     struct plan_node *node;
     bool check;
+    struct str payload; /* empty: as it is */
     /* All of these are the node's own where they were left out. */
-    struct str kind, payload, key, retry, needs, goals;
+    struct str kind, key, retry, needs, goals;
     int64_t gate, timeout_us, accept_us, progress_us, priority;
     bool planning, planned; /* of a check, as asked for */
     bool regroups;          /* its dependencies are others */

@@ -41,6 +41,14 @@ static void add_name(struct plan_nodes *ns, struct str name)
     ns->list[ns->n++].name = name;
 }
 
+/* What is no text is not asked for, and refused later. */
+static void add_written(struct plan_nodes *ns, struct str name, struct str payload)
+{
+    bool bad = !str_utf8(payload, NULL) || str_find(payload, '\0', NULL);
+
+    ns->list[ns->n++] = (struct plan_node){.name = name, .given = bad ? STR("") : payload};
+}
+
 static void add_groups(struct plan_nodes *ns, const struct plan_group *groups, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -59,11 +67,12 @@ static void gather(struct plan_nodes *ns, const struct plan_write *req)
              req->stages[i].assignments_n;
     ns->list = ARENA_ARRAY(ns->tx->arena, struct plan_node, n);
     for (size_t i = 0; i < req->checks_n; i++) {
-        add_name(ns, req->checks[i].name);
+        add_written(ns, req->checks[i].name, req->checks[i].options);
         add_groups(ns, req->checks[i].groups, req->checks[i].groups_n);
     }
     for (size_t i = 0; i < req->stages_n; i++) {
-        add_name(ns, req->stages[i].name);
+        add_written(ns, req->stages[i].name,
+                    req->stages[i].args.n ? req->stages[i].args : STR("null"));
         add_groups(ns, req->stages[i].groups, req->stages[i].groups_n);
         for (size_t j = 0; j < req->stages[i].assignments_n; j++)
             add_name(ns, req->stages[i].assignments[j].check);
@@ -75,6 +84,8 @@ static void gather(struct plan_nodes *ns, const struct plan_write *req)
     for (size_t i = 0; i < ns->n; i++)
         if (i == 0 || by_name(&ns->list[i], &ns->list[kept - 1]))
             ns->list[kept++] = ns->list[i];
+        else if (ns->list[i].given.n)
+            ns->list[kept - 1].given = ns->list[i].given;
     ns->n = kept;
 }
 
@@ -89,8 +100,9 @@ int plan_nodes_read(struct plan_nodes *ns, const struct plan_write *req)
         if (!str_utf8(ns->list[i].name, NULL) || str_find(ns->list[i].name, '\0', NULL))
             return tx_refuse(ns->tx, CODE_INVALID, "a name is not UTF-8 without NUL");
     for (size_t i = 0; i < ns->n; i++)
-        SETS_ADD(&sets, ns->tx->arena, INT(ns->run), TEXT(ns->list[i].name));
-    r = sets_run(&sets, ns->tx, STMT_plan_named, 2, &rows);
+        SETS_ADD(&sets, ns->tx->arena, INT(ns->run), TEXT(ns->list[i].name),
+                 TEXT(ns->list[i].given.n ? ns->list[i].given : STR("")));
+    r = sets_run(&sets, ns->tx, STMT_plan_named, 3, &rows);
     for (size_t i = 0; !r && i < rows.n; i++) {
         const struct cell *c = rows.cells + i * rows.columns + ROW_TASK_COLUMNS;
         struct plan_node *node = plan_node_of(ns, row_text(&rows, i, 3));
@@ -108,7 +120,7 @@ int plan_nodes_read(struct plan_nodes *ns, const struct plan_write *req)
         node->accept_us = c[6].i;
         node->progress_us = c[7].i;
         node->version = c[8].i;
-        node->payload = c[9].s;
+        node->same_payload = c[9].i;
     }
     return r ? fault(r) : 0;
 }

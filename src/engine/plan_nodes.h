@@ -27,10 +27,12 @@ struct plan_node {
     bool check;
     struct task_row row; /* where it was found, like all below */
     int64_t version;
-    struct str kind, needs, goals, payload;
+    struct str kind, needs, goals;
+    bool same_payload; /* args or options are those that the write gives it */
     int64_t accept_us, progress_us;
     struct plan_side plan, final;
-    uint64_t mark; /* the list that named it last */
+    struct str given; /* args or options that the write gives it; empty: none */
+    uint64_t mark;    /* the list that named it last */
 };
 
 /* `to` waits for `from`. */

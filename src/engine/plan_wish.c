@@ -128,7 +128,7 @@ static bool same(const struct plan_wish *w)
 {
     const struct plan_node *n = w->node;
 
-    return str_eq(w->kind, n->kind) && str_eq(w->payload, n->payload) &&
+    return str_eq(w->kind, n->kind) && (!w->payload.n || n->same_payload) &&
            str_eq(w->key, n->row.key) && str_eq(w->retry, n->row.retry_text) &&
            str_eq(w->needs, n->needs) && str_eq(w->goals, n->goals) && w->gate == n->row.gate &&
            w->timeout_us == n->row.timeout_us && w->accept_us == n->accept_us &&
@@ -190,9 +190,7 @@ int plan_wish_check(struct plan_edit *e, const struct plan_check *c, struct plan
         .node = node,
         .check = true,
         .kind = c->has_kind || !node->found ? c->kind : node->kind,
-        .payload = c->options.n  ? c->options
-                   : node->found ? node->payload
-                                 : STR("null"),
+        .payload = c->options.n || node->found ? c->options : STR("null"),
         .needs = c->has_groups || !node->found ? digest_groups(e->tx, c->groups, c->groups_n)
                                                : node->needs,
         .gate = GATE_CHECK,
