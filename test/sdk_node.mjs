@@ -4,7 +4,7 @@
 
 import { createInterface } from 'node:readline/promises';
 
-import { Breaker, Client, Refused, Retry, Task, Unavailable, instanceId, runFlow } from '../sdk/node/lib/index.js';
+import { Breaker, Client, Context, Refused, Retry, Task, Unavailable, instanceId, runFlow } from '../sdk/node/lib/index.js';
 
 const caught = async (work) => {
   try {
@@ -44,6 +44,24 @@ const scenarios = {
   },
 
   names: () => new Set(Array.from({ length: 100 }, instanceId)).size,
+
+  /** A deadline in 30 days: no timer may be asked for more than it can do, or fire for good before. */
+  deadline() {
+    const asked = [];
+    const real = globalThis.setTimeout;
+    globalThis.setTimeout = (work, ms) => {
+      asked.push({ work, ms });
+      return { unref: () => 0 };
+    };
+    const context = new Context({ deadline: { seconds: Date.now() / 1000 + 30 * 86400 } }, 'async');
+    const states = [asked[0].ms <= 0x7fffffff];
+    asked[0].work();
+    states.push(context.signal.aborted, asked.length);
+    context.deadline = Date.now() / 1000;
+    asked[1].work();
+    globalThis.setTimeout = real;
+    return states.concat(context.signal.aborted, asked.length);
+  },
 
   async bad() {
     const client = new Client('http://127.0.0.1:9');

@@ -57,6 +57,11 @@ def bad_arguments_are_refused_before_anything_is_sent():
 
 
 @tap.case
+def a_deadline_far_away_stops_nothing_before():
+    tap.equal(play("deadline"), [True, False, 2, True, 2])
+
+
+@tap.case
 def a_server_that_is_not_there_is_told():
     tap.equal(play("away", f"http://127.0.0.1:{server.free_port()}"), [True, "unavailable", "unhealthy"])
 

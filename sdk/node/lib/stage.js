@@ -79,10 +79,13 @@ export class Context {
     this.callback = request.callback ?? '';
     /** Aborted when it is cancelled, past its deadline, or somebody else has it: end soon. */
     this.signal = this.#abort.signal;
-    if (this.deadline !== null) {
-      const late = () => this.cancel('its deadline has passed');
-      this.#timer = setTimeout(late, Math.min(TIMER_MS_MAX, this.left() * 1000)).unref();
-    }
+    if (this.deadline !== null) this.#waitForDeadline();
+  }
+
+  /** A timer takes 24 days at most, and may be a moment early. */
+  #waitForDeadline() {
+    const late = () => (this.left() > 0 ? this.#waitForDeadline() : this.cancel('its deadline has passed'));
+    this.#timer = setTimeout(late, Math.min(TIMER_MS_MAX, this.left() * 1000)).unref();
   }
 
   /** Seconds until the deadline; Infinity where there is none. */
