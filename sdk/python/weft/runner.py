@@ -19,14 +19,14 @@ import json
 import os
 import signal
 import threading
-import time
 
 from weft.client import duration, instance_id, unique
-from weft.errors import Refused, Unavailable, WeftError
+from weft.errors import WeftError
 from weft.outbox import Outbox, Reporter
+from weft.pulse import Pulse
 from weft.retry import Retry
 from weft.stage import Context
-from weft.worker import OVER, Flag
+from weft.worker import Flag
 
 MODES = ("sync", "async")
 # Ends are remembered, so that a token which comes again runs once: so many, and so much of them.
@@ -35,7 +35,6 @@ FINISHED_BYTES_MAX = 32 << 20
 JOIN_SECONDS_MAX = 10.0  # a call may be here before the answer to the registration that it names
 LEAVE_SECONDS = 1.0  # for answers that are on their way
 SAY_SECONDS_MAX = 5.0  # to a server that may be away
-LOOK_SECONDS = 0.5  # between two looks at deadlines
 
 
 class Refusal(Exception):
@@ -84,7 +83,6 @@ class Runner:
         self.slots = slots
         self._address = address
         self.address = address  # by start(), where none is given
-        self.local = False  # the server is away, and what ends is kept
         self._listen = listen
         self._ttl = ttl
         self._labels = labels or {}
@@ -100,12 +98,17 @@ class Runner:
         self._finished = collections.OrderedDict()  # likewise, the oldest first
         self._finished_bytes = 0
         self._stopping = Flag()
-        self._closed = threading.Event()
         self._outbox = Outbox()
         self._reporter = Reporter(client, self._outbox, self._told, self._log)
-        self._beats = threading.Thread(target=self._beat_for_ever, name="weft_beat", daemon=True)
-        self._every = ttl / 5
+        self._pulse = Pulse(client, ttl, self._log, members=self._offers.values,
+                            stop=lambda _, tokens: self._stop(tokens, "the stage is cancelled"),
+                            over=self._over, back=self._reporter.wake, look=self._stop_late_ones)
         self._server = None
+
+    @property
+    def local(self):
+        """The server is away, and what ends is kept."""
+        return self._pulse.away
 
     # What it does.
 
@@ -146,7 +149,7 @@ class Runner:
         except BaseException:
             self._leave(0)
             raise
-        self._beats.start()
+        self._pulse.start()
         self._reporter.start()
         return self
 
@@ -186,9 +189,9 @@ class Runner:
             with self._lock:
                 left = list(self._going)
             self._stop(left, "the runner leaves")
-        self._closed.set()
+        self._pulse.close()
         self._reporter.close(patience)
-        self._beats.join(timeout=patience)
+        self._pulse.close(patience)
         self._leave(LEAVE_SECONDS)
 
     def _where(self, port):
@@ -232,45 +235,15 @@ class Runner:
                 "tokens": list(dict.fromkeys(tokens + self._outbox.tokens())),
             }, once=unique())
             offer.id = reply["worker"]["id"]
-        every = reply.get("heartbeat_every", "")
-        if every.endswith("s"):
-            self._every = min(self._every, float(every[:-1]))
+        self._pulse.registered(reply)
         # The outbox has tokens of all types; what goes on is this one's, or not in the list.
         self._stop(set(reply.get("lost", [])) & set(tokens), "it was given to another runner")
 
     # Heartbeats.
 
-    def _beat_for_ever(self):
-        due = time.monotonic() + self._every
-        while not self._closed.wait(min(self._every, LOOK_SECONDS)):
-            self._stop_late_ones()
-            if time.monotonic() < due:
-                continue
-            due = time.monotonic() + self._every
-            for offer in self._offers.values():
-                try:
-                    self._beat(offer)
-                    if self.local:
-                        self._log("the server is back")
-                        self._reporter.wake()
-                    self.local = False
-                except Unavailable as error:
-                    if not self.local:
-                        self._log(f"the server is away, working on without it: {error}")
-                    self.local = True
-                except Exception as error:  # pylint: disable=broad-except
-                    # Without heartbeats every stage would be lost.
-                    self._log(f"the heartbeat failed: {error!r}")
-
-    def _beat(self, offer):
-        try:
-            reply = self.client.call("POST", f"/v1/workers/{offer.id}:heartbeat", {}, probe=True,
-                                     retry=Retry(attempts=1), timeout=max(1.0, self._ttl / 5))
-            self._stop(reply.get("stop", []), "the stage is cancelled")
-        except Refused as error:
-            self._log(f"the heartbeat was refused: {error}")
-            if error.code in OVER and not self._stopping.is_set():
-                self._register(offer)
+    def _over(self, offer, _):
+        if not self._stopping.is_set():
+            self._register(offer)
 
     def _stop_late_ones(self):
         with self._lock:

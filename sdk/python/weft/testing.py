@@ -130,7 +130,7 @@ class TestRunner(Runner):
         The event that it gives is set when its connections are closed."""
         self.dead = True
         self._stopping.set()
-        self._closed.set()
+        self._pulse.close()
         gone = self._server.stop(grace)
         self._reporter.close(0)
         return gone

@@ -14,12 +14,12 @@ import traceback
 from weft.client import duration, instance_id, unique
 from weft.errors import Refused, Unavailable, WeftError
 from weft.outbox import MESSAGE_BYTES_MAX, Outbox, Reporter, cut
+from weft.pulse import OVER, Pulse
 from weft.retry import Retry
 
 # Ended leases that are kept while the server is away; beyond them the worker stops claiming.
 OUTBOX_MAX = 100000
 ROOM_SECONDS = 1.0  # between two looks whether there is a free slot
-OVER = ("worker_lost", "worker_not_found")
 NO_QUEUE = "queue_not_found"
 
 
@@ -156,7 +156,6 @@ class Worker:
         self.name = name or instance_id()
         self.slots = slots
         self.id = None  # of the incarnation
-        self.local = False  # the server is away, and what ends is kept
         self._ttl = ttl
         self._labels = labels or {}
         self._metadata = metadata or {}
@@ -172,16 +171,22 @@ class Worker:
         self._empty = threading.Condition(self._lock)
         self._stopping = Flag()
         self._joining = threading.Lock()  # one thread registers at a time, and no claim begins
-        self._closed = threading.Event()
-        self._beats = threading.Thread(target=self._beat_for_ever, name="weft_beat", daemon=True)
-        self._every = ttl / 5
+        self._pulse = Pulse(client, ttl, self._log, members=lambda: [self], stop=self._asked_to_stop,
+                            over=lambda _, was: self._register_again(was), back=self._reporter.wake)
+        self._started = False
+
+    @property
+    def local(self):
+        """The server is away, and what ends is kept."""
+        return self._pulse.away
 
     # Life.
 
     def start(self):
         self._register()
-        self._beats.start()
+        self._pulse.start()
         self._reporter.start()
+        self._started = True
         return self
 
     def stop(self):
@@ -197,10 +202,10 @@ class Worker:
             self._give_back(lease)
         with self._empty:
             self._empty.wait_for(lambda: not self._held, timeout=patience)
-        self._closed.set()
-        if self._beats.ident:
+        self._pulse.close()
+        if self._started:
             self._reporter.close(patience)
-            self._beats.join(timeout=patience)
+        self._pulse.close(patience)
         try:
             once = Retry(attempts=1)
             self.client.call("POST", f"/v1/workers/{self.id}:deregister", retry=once)
@@ -234,45 +239,14 @@ class Worker:
         }, once=unique())
         self.id = reply["worker"]["id"]
         self._asked = {}
-        every = reply.get("heartbeat_every", "")
-        if every.endswith("s"):
-            self._every = float(every[:-1])
+        self._pulse.registered(reply)
         self._forget(reply.get("lost", []))
 
     # Heartbeats.
 
-    def _beat_for_ever(self):
-        once = Retry(attempts=1)
-        while not self._closed.wait(self._every):
-            try:
-                self._beat(once)
-                if self.local:
-                    self._log("the server is back")
-                    self._reporter.wake()
-                self.local = False
-            except Unavailable as error:
-                if not self.local:
-                    self._log(f"the server is away, working on without it: {error}")
-                self.local = True
-            except Exception as error:  # pylint: disable=broad-except
-                # Without heartbeats every lease would be lost.
-                self._log(f"the heartbeat failed: {error!r}")
-
-    def _beat(self, retry):
-        was = self.id
-        try:
-            self._beat_as(was, retry)
-        except Refused as error:
-            self._log(f"the heartbeat was refused: {error}")
-            if error.code in OVER:
-                self._register_again(was)
-
-    def _beat_as(self, worker, retry):
-        path = f"/v1/workers/{worker}:heartbeat"
-        reply = self.client.call("POST", path, {}, retry=retry, probe=True,
-                                 timeout=max(1.0, self._ttl / 5))
+    def _asked_to_stop(self, _, tokens):
         with self._lock:
-            leases = [self._held[t] for t in reply.get("stop", []) if t in self._held]
+            leases = [self._held[t] for t in tokens if t in self._held]
         for lease in leases:
             lease.stop.set()
 
@@ -426,7 +400,7 @@ class Worker:
             if not leases and until_empty and self.id == was:
                 return
             if not leases and wait <= 0:
-                self._stopping.wait(self._every)
+                self._stopping.wait(self._pulse.every)
             for lease in leases:
                 self._handle(lease, handle)
 
