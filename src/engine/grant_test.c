@@ -556,6 +556,34 @@ static void it_may_end_before_it_is_accepted(void **state)
 }
 
 /* A sync call is kept by the server that makes it, and lost with it. */
+/* Nor does who adds stages wait for that. */
+static void it_may_write_before_it_is_accepted(void **state)
+{
+    const struct plan_stage child = {.name = STR("child"), .type = STR("build")};
+    struct world *w = world(state);
+    struct plan_write req = {.stages = &child, .stages_n = 1};
+    struct plan_written written;
+    struct task_codes codes;
+    struct grant_lease l;
+
+    w->now = T;
+    RUNNER(w, "a", .modes = PLACEMENT_ASYNC);
+    req.run = PLAN(w, .n = 1, .demand = ASYNC, .progress_us = 20 * S);
+    l = one(w);
+    req.writer = l.lease;
+    DO(w, plan_write(&w->tx, &req, &written));
+    assert_int_equal(world_task(w, req.run, "s1").task.state, TASK_RUNNING);
+    assert_int_equal(world_task(w, req.run, "s1").task.attempts[0].number, 1);
+    DO(w, grant_accept(&w->tx, &(struct grant_refs){&l.lease, 1}, &codes));
+    assert_int_equal(codes.list[0], CODE_OK);
+    world_healthy(w);
+    w->now += 15 * S; /* past the accept deadline, and not past what was promised */
+    assert_int_equal(world_reap(w).expired, 0);
+    w->now += 26 * S;
+    assert_int_equal(world_reap(w).expired, 1);
+    world_healthy(w);
+}
+
 static void a_sync_call_is_lost_with_its_server(void **state)
 {
     struct world *w = world(state);
@@ -1112,6 +1140,7 @@ int main(void)
         FILE_AND_POSTGRES(an_async_stage_is_accepted),
         FILE_AND_POSTGRES(the_accept_deadline_gives_it_back),
         FILE_AND_POSTGRES(it_may_end_before_it_is_accepted),
+        FILE_AND_POSTGRES(it_may_write_before_it_is_accepted),
         FILE_AND_POSTGRES(a_sync_call_is_lost_with_its_server),
         FILE_AND_POSTGRES(past_its_deadline_it_timed_out),
         FILE_AND_POSTGRES(what_nobody_cancelled_is_tried_again),

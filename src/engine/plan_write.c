@@ -5,6 +5,7 @@
 #include "base/broken.h"
 #include "base/buf.h"
 #include "base/fault.h"
+#include "engine/grant_runner.h"
 #include "engine/lane.h"
 #include "engine/plan_edit.h"
 #include "engine/plan_view.h"
@@ -55,6 +56,22 @@ int plan_lock(struct tx *tx, int64_t id, struct run_row *ret)
     return 0;
 }
 
+/* Who writes has begun: a runner may write before the news of its accepting the stage is written.
+ */
+static int begin_writer(struct plan_edit *e)
+{
+    struct grant_plan plan;
+    int r;
+
+    if (e->writer.task.state != TASK_LEASED)
+        return 0;
+    r = grant_plans(e->tx, &e->writer.id, 1, &plan);
+    if (r)
+        return fault(r);
+    change_start(&e->change, &e->writer, grant_progress_by(e->tx->now, plan.progress_us));
+    return 0;
+}
+
 static int find_writer(struct plan_edit *e)
 {
     const struct lease_ref *w = &e->req->writer;
@@ -73,9 +90,9 @@ static int find_writer(struct plan_edit *e)
     if (rows.n && e->writer.run != e->run->id)
         return tx_refuse(e->tx, CODE_PERMISSION_DENIED,
                          "the token of the writer is not of run %" PRId64, e->run->id);
-    if (rows.n == 0 || e->writer.token != w->token || e->writer.task.state != TASK_RUNNING)
+    if (rows.n == 0 || e->writer.token != w->token || !task_held(e->writer.task.state))
         return tx_refuse(e->tx, CODE_LEASE_LOST, "the attempt that writes has ended");
-    return 0;
+    return begin_writer(e);
 }
 
 static int check_expectations(struct plan_edit *e)

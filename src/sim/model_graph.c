@@ -166,6 +166,7 @@ static void write_plan(struct model *m, const struct model_op *op)
     check_refusal(m, op, o->run, &refusal);
     if (op->code != CODE_OK || m->sim->result->check)
         return;
+    model_push_wrote(m, req->writer);
     take_over(m, o, reply->checks, req->checks_n);
     take_over(m, o, reply->stages, req->stages_n);
 }

@@ -389,7 +389,7 @@ static struct str judge_writer(const struct model_plan *p, const struct plan_wri
 
     if (req->writer.token == 0)
         return STR("");
-    if (!n || n->state != TASK_RUNNING || n->token != req->writer.token) {
+    if (!n || !task_held(n->state) || n->token != req->writer.token) {
         refuse(ret, CODE_LEASE_LOST);
         if (!n)
             refuse(ret, CODE_PERMISSION_DENIED); /* it may be of another run */
@@ -458,6 +458,8 @@ static void apply(struct model_plan *p, const struct plan_write *req,
         refuse(ret, CODE_CYCLE);
         return;
     }
+    if (writer.n) /* who writes has begun */
+        model_plan_start(model_plan_node(p, writer));
     model_plan_move(p);
     tell(p, req, writer, ret);
     model_plan_settle(p);

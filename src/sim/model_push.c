@@ -166,6 +166,13 @@ static int64_t progress_by(const struct model *m, const struct m_task *t)
     return t->push->progress_us ? m->now + 2 * t->push->progress_us : 0;
 }
 
+static void start(const struct model *m, struct m_task *t)
+{
+    t->state = TASK_RUNNING;
+    t->attempts++;
+    t->expires_at = progress_by(m, t);
+}
+
 static void accept(struct model *m, const struct model_op *op)
 {
     const struct grant_refs *req = op->request;
@@ -176,11 +183,20 @@ static void accept(struct model *m, const struct model_op *op)
 
         if (!check_code(m, "accepted", req->list[i], codes->list[i], t) || t->state == TASK_RUNNING)
             continue;
-        t->state = TASK_RUNNING;
-        t->attempts++;
-        t->expires_at = progress_by(m, t);
+        start(m, t);
         model_graph_start(m, t->id);
     }
+}
+
+void model_push_wrote(struct model *m, struct lease_ref writer)
+{
+    struct m_task *t = live(m, writer);
+
+    if (writer.token && !t)
+        model_fail(m, "fence", "token %" PRId64 " of task %" PRId64 " wrote, and it is not live",
+                   writer.token, writer.task);
+    else if (t && t->state == TASK_LEASED)
+        start(m, t);
 }
 
 static void refuse(struct model *m, const struct model_op *op)

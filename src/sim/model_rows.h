@@ -189,6 +189,8 @@ int64_t model_push_load(const struct model *m, int64_t incarnation);
 bool model_push_stops(const struct model *m, int64_t incarnation, const struct lease_ref *list,
                       size_t n);
 void model_push_renewed(struct model *m, struct m_task *t, const struct lease_renewed *told);
+/* Stages were written under this lease (token 0: under none): who writes has begun. */
+void model_push_wrote(struct model *m, struct lease_ref writer);
 /* The reaper comes to attempts past their deadline, and to leases past their end. */
 int64_t model_push_late(struct model *m);
 int64_t model_push_expired(struct model *m);
