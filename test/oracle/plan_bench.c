@@ -11,6 +11,7 @@
 #define CHECKS     5
 #define NODES_MAX  3 /* in a write */
 #define GROUPS_MAX 2
+#define ENDS_MAX   4 /* in a completion */
 #define FROM_MAX   3
 #define AFTERWARDS 5 /* steps after the run has ended */
 #define BEGINNING  (1000 * CLOCK_S)
@@ -287,6 +288,11 @@ static void draw_writer(struct draw *d, struct plan_write *req)
 {
     const struct model_plan_node *n = draw_node(d, is_held);
 
+    if (percent(d, 2)) {
+        req->writer = d->b->stranger;
+        say(d, " by a stage of another run");
+        return;
+    }
     if (!n || !percent(d, 35))
         return;
     req->writer = (struct lease_ref){n->id, n->token + percent(d, 5)};
@@ -598,6 +604,32 @@ static void do_complete(struct draw *d)
     expect_code(b, model_plan_complete(b->plan, b->w->now, &res), reply.list[0]);
 }
 
+/* Several ends at once: what follows is judged from all of them. */
+static void do_complete_many(struct draw *d)
+{
+    struct bench *b = d->b;
+    struct task_result results[ENDS_MAX] = {0};
+    struct task_complete req = {.list = results};
+    struct task_codes reply;
+
+    say(d, "complete at once");
+    for (size_t i = 0; i < b->plan->nodes_n && req.n < ENDS_MAX; i++) {
+        const struct model_plan_node *n = &b->plan->nodes[i];
+
+        if (!n->token || percent(d, 20))
+            continue;
+        say(d, " " STR_FMT, STR_ARG(n->name));
+        results[req.n].lease = (struct lease_ref){n->id, n->token};
+        draw_end(d, &results[req.n++]);
+    }
+    if (req.n == 0)
+        return;
+    DO(b->w, task_complete(&b->w->tx, &req, &reply));
+    for (size_t i = 0; i < req.n; i++)
+        expect_code(b, model_plan_complete(b->plan, b->w->now, &results[i]), reply.list[i]);
+    model_plan_settle(b->plan);
+}
+
 static int64_t join(struct bench *b, bool runner)
 {
     struct worker_joined j;
@@ -661,18 +693,37 @@ static const struct kind {
     uint64_t weight;
     void (*run)(struct draw *d);
 } kinds[] = {
-    {"write",    38, do_write   },
-    {"claim",    9,  do_claim   },
-    {"grant",    9,  do_grant   },
-    {"accept",   6,  do_accept  },
-    {"refuse",   2,  do_refuse  },
-    {"complete", 26, do_complete},
-    {"lose",     2,  do_lose    },
-    {"wait",     4,  do_wait    },
-    {"seal",     3,  do_seal    },
-    {"cancel",   1,  do_cancel  },
+    {"write",         38, do_write        },
+    {"claim",         9,  do_claim        },
+    {"grant",         9,  do_grant        },
+    {"accept",        6,  do_accept       },
+    {"refuse",        2,  do_refuse       },
+    {"complete",      21, do_complete     },
+    {"complete_many", 5,  do_complete_many},
+    {"lose",          2,  do_lose         },
+    {"wait",          4,  do_wait         },
+    {"seal",          3,  do_seal         },
+    {"cancel",        1,  do_cancel       },
 };
 #define KINDS_N (sizeof(kinds) / sizeof(*kinds))
+
+/* Of another run, which ends with what it holds. */
+static void begin_stranger(struct bench *b)
+{
+    const struct plan_stage stage = {.name = STR("s1")};
+    struct plan_write req = {.stages = &stage, .stages_n = 1};
+    struct task_claim claim = {.worker = b->worker, .max = 1};
+    struct plan_written written;
+    struct task_leases leases;
+    struct run_row run;
+
+    DO(b->w, plan_create(&b->w->tx, &(struct plan_create){0}, &run));
+    claim.run = req.run = run.id;
+    DO(b->w, plan_write(&b->w->tx, &req, &written));
+    DO(b->w, plan_claim(&b->w->tx, &claim, &leases));
+    DO(b->w, run_cancel(&b->w->tx, &run.id, &run));
+    b->stranger = (struct lease_ref){leases.list[0].task, leases.list[0].token};
+}
 
 static void begin_history(struct bench *b, uint64_t seed)
 {
@@ -686,6 +737,7 @@ static void begin_history(struct bench *b, uint64_t seed)
     b->text->n = 0;
     b->worker = join(b, false);
     b->runner = join(b, true);
+    begin_stranger(b);
     DO(b->w, plan_create(&b->w->tx, &(struct plan_create){0}, &run));
     b->plan = model_plan_new(&b->memory, run.id);
     arena_reset(&b->w->arena);

@@ -18,8 +18,9 @@ struct bench {
     struct world *w;
     struct arena memory; /* of the history */
     struct model_plan *plan;
-    int64_t worker, runner; /* incarnations: who claims, and who is called */
-    int64_t slots;          /* of the runner; 0: no limit */
+    int64_t worker, runner;    /* incarnations: who claims, and who is called */
+    struct lease_ref stranger; /* of another run */
+    int64_t slots;             /* of the runner; 0: no limit */
     int64_t waited_us;
     bool said;    /* print what is done */
     bool differs; /* with: */
