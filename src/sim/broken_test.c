@@ -19,7 +19,8 @@
 #include "sim/minimize.h"
 #include "sim/sim.h"
 
-#define SEEDS_MAX 2000
+#define SEEDS_MAX      2000
+#define PLAN_SEEDS_MAX 100
 
 enum broken_rule broken_rule = BROKEN_N;
 
@@ -77,6 +78,30 @@ static void each_broken_rule_is_found(void **state)
     }
     broken_rule = BROKEN_N;
     assert_int_equal(missed, 0);
+}
+
+/* What plans mean has rules of its own (test/oracle/plan_broken_test.c finds them all): here it is
+ * seen that their model hears of what is committed, and looks. */
+static void the_graphs_of_plans_are_checked(void **state)
+{
+    static const enum broken_rule of_plans[] = {BROKEN_UNBOUND, BROKEN_HASTY};
+    const struct sim_profile *plans = sim_profile("plans");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(of_plans) / sizeof(*of_plans); i++) {
+        struct sim_result r = {0};
+        uint64_t seed = 0;
+
+        broken_rule = of_plans[i];
+        while ((!r.check || strcmp(r.check, "graph") != 0) && ++seed <= PLAN_SEEDS_MAX) {
+            sim_result_clear(&r);
+            sim_run(&(struct sim_options){.seed = seed, .profile = *plans}, &r);
+        }
+        assert_true(seed <= PLAN_SEEDS_MAX);
+        print_message("found after %" PRIu64 " seeds: %s\n", seed, r.text);
+        sim_result_clear(&r);
+    }
+    broken_rule = BROKEN_N;
 }
 
 static void nothing_is_found_where_nothing_is_broken(void **state)
@@ -181,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_broken_rule_is_found),
+        cmocka_unit_test(the_graphs_of_plans_are_checked),
         cmocka_unit_test(nothing_is_found_where_nothing_is_broken),
         cmocka_unit_test(a_failure_is_made_short),
         cmocka_unit_test(a_failure_of_a_run_needs_few_tasks),
