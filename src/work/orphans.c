@@ -106,7 +106,9 @@ static bool dead(pid_t pid)
     return waitpid(pid, NULL, WNOHANG | __WALL) == pid;
 }
 
-/* A child that we may not have seen before. */
+/* A child that we may not have seen before. One that has died since the children were listed may
+ * have left others, who are in no list yet: so it stands for them, and is waited for by the next
+ * look, before that one lists. */
 static void look_at(struct orphans *o, pid_t pid)
 {
     struct orphan orphan = {.pid = pid};
@@ -114,7 +116,7 @@ static void look_at(struct orphans *o, pid_t pid)
     if (orphans_excepted(o, pid) || known(o, pid))
         return;
     orphan.session = getsid(pid);
-    if (orphan.session < 0 || orphan.session == o->session || dead(pid))
+    if (orphan.session < 0 || orphan.session == o->session)
         return;
     /* Where no descriptor is left, nobody is told of its death, and the next look finds it. */
     orphan.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -37,7 +37,7 @@ bool orphans_excepted(const struct orphans *o, pid_t pid);
 void orphans_look(struct orphans *o, void (*found)(void *context, const struct orphan *orphan),
                   void *context);
 
-/* Those that lived at the last look. */
+/* Those that lived at the last look, or died in the middle of it. None: nobody was left then. */
 unsigned orphans_count(const struct orphans *o);
 const struct orphan *orphans_at(const struct orphans *o, unsigned i);
 
