@@ -50,8 +50,8 @@ int check_find(struct tx *tx, const struct check_wanted *wanted, size_t n, struc
     qsort(order, n, sizeof(*order), by_wanted);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || by_wanted(&order[i], &order[i - 1]))
-            SETS_ADD(&sets, tx->arena, INT(order[i].run), TEXT(order[i].name));
-    r = sets_run(&sets, tx, STMT_plan_named, 2, &rows);
+            SETS_ADD(&sets, tx->arena, INT(order[i].run), TEXT(order[i].name), TEXT(STR("")));
+    r = sets_run(&sets, tx, STMT_plan_named, 3, &rows);
     if (r)
         return fault(r);
     ret->list = ARENA_ARRAY(tx->arena, struct check_known, rows.n);
