@@ -230,6 +230,44 @@ static void what_an_earlier_attempt_added_is_awaited(void **state)
     world_healthy(w);
 }
 
+/* D-38. One completion, and several in one request, tell of several checks. */
+static void ends_tell_of_several_checks(void **state)
+{
+    static const char *const names[] = {"k", "l", "m"};
+    static const struct check_update first[] = {
+        {.check = {"l", 1}, .finalize = true},
+        {.check = {"k", 1}, .finalize = true}
+    };
+    static const struct check_update second[] = {
+        {.check = {"m", 1}, .finalize = true}
+    };
+    struct world *w = world(state);
+    int64_t run = create(w);
+    struct task_result results[2] = {
+        {.checks = first,  .checks_n = 2},
+        {.checks = second, .checks_n = 1}
+    };
+    struct task_codes codes;
+
+    for (size_t i = 0; i < 3; i++)
+        DO(w, write_check(w, run, &(struct plan_check){.name = str_of(names[i])}));
+    write_stage(w, run, &(struct plan_stage){.name = STR("a")});
+    write_stage(w, run, &(struct plan_stage){.name = STR("b")});
+    for (size_t i = 0; i < 2; i++) {
+        struct task_lease l = claim(w, run);
+
+        results[i].lease = (struct lease_ref){l.task, l.token};
+        results[i].outcome = OUTCOME_SUCCEEDED;
+        results[i].exit_code = -1;
+    }
+    DO(w, task_complete(&w->tx, &(struct task_complete){results, 2}, &codes));
+    assert_int_equal(codes.list[0], CODE_OK);
+    assert_int_equal(codes.list[1], CODE_OK);
+    for (size_t i = 0; i < 3; i++)
+        CHECK_STATE(w, run, names[i], "SUCCEEDED");
+    world_healthy(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +277,7 @@ int main(void)
         ENGINE_TESTS(an_edit_changes_whom_a_stage_waits_for),
         ENGINE_TESTS(asking_for_an_end_is_a_change),
         ENGINE_TESTS(what_an_earlier_attempt_added_is_awaited),
+        ENGINE_TESTS(ends_tell_of_several_checks),
     };
 
     return ENGINE_MAIN(tests);
