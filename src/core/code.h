@@ -31,6 +31,10 @@
     X(STORE_NOT_FOUND, "store_not_found", 3, 404, 5)                                               \
     X(LOG_NOT_FOUND, "log_not_found", 3, 404, 5)                                                   \
     X(SERVICE_NOT_FOUND, "service_not_found", 3, 404, 5)                                           \
+    X(POOL_NOT_FOUND, "pool_not_found", 3, 404, 5)                                                 \
+    X(SESSION_NOT_FOUND, "session_not_found", 3, 404, 5)                                           \
+    X(SESSION_LOST, "session_lost", 4, 409, 9)                                                     \
+    X(SESSION_MISMATCH, "session_mismatch", 4, 409, 9)                                             \
     X(LEASE_LOST, "lease_lost", 4, 409, 9)                                                         \
     X(COMPLETION_CONFLICT, "completion_conflict", 4, 409, 9)                                       \
     X(WORKER_LOST, "worker_lost", 4, 409, 9)                                                       \
@@ -48,6 +52,10 @@
     X(QUEUE_CHANGED, "queue_changed", 4, 412, 10)                                                  \
     X(IDEMPOTENCY_CONFLICT, "idempotency_conflict", 4, 409, 10)                                    \
     X(QUEUE_FULL, "queue_full", 4, 429, 8)                                                         \
+    X(POOL_FULL, "pool_full", 7, 429, 8)                                                           \
+    X(POOL_TIMEOUT, "pool_timeout", 5, 503, 8)                                                     \
+    X(CALL_TIMEOUT, "call_timeout", 5, 504, 4)                                                     \
+    X(WORKER_INIT_FAILED, "worker_init_failed", 7, 503, 14)                                        \
     X(RESOURCE_EXHAUSTED, "resource_exhausted", 7, 429, 8)                                         \
     X(RATE_LIMITED, "rate_limited", 7, 429, 8)                                                     \
     X(TIMEOUT, "timeout", 5, 504, 4)                                                               \
