@@ -417,6 +417,7 @@ int launch_job(struct arena *a, const struct launch *l, const struct launch_base
 
     if (lease->deadline_at)
         clock_text(lease->deadline_at, deadline);
+    *ret = (struct job){0};
     ret->output_path = str_printf(a, "%s/%" PRId64 ".output", b->scratch, lease->token).p;
     ret->progress_path = str_printf(a, "%s/%" PRId64 ".progress", b->scratch, lease->token).p;
     own[OWN_RUN] = own_entry(a, OWN_RUN, number(a, lease->run));

@@ -285,11 +285,11 @@ static void tell_line(struct executor *ex, struct slot *s, int64_t now_us)
 {
     s->tail->fresh = false;
     s->tail->told_us = now_us;
-    if (!ex->events.line)
+    if (!s->events->line)
         return;
     buf_clear(&ex->text);
     tail_newest(s->tail, &ex->text);
-    ex->events.line(ex->events.context, s->token, buf_str(&ex->text));
+    s->events->line(s->events->context, s->token, buf_str(&ex->text));
 }
 
 static void tell_progress(struct executor *ex, struct slot *s, enum output_when when)
@@ -298,8 +298,8 @@ static void tell_progress(struct executor *ex, struct slot *s, enum output_when 
 
     buf_clear(&ex->text);
     if (output_progress(&s->progress, s->progress_path, when, &percent, &ex->text) &&
-        ex->events.progress)
-        ex->events.progress(ex->events.context, s->token, percent, buf_str(&ex->text));
+        s->events->progress)
+        s->events->progress(s->events->context, s->token, percent, buf_str(&ex->text));
 }
 
 /* The job's last news, its result, and the slot is free before anybody hears of it, so that they
@@ -307,6 +307,7 @@ static void tell_progress(struct executor *ex, struct slot *s, enum output_when 
 static void finish(struct executor *ex, struct slot *s)
 {
     struct job_result result;
+    const struct executor_events *events = s->events;
     int64_t token = s->token;
 
     if (s->refused) {
@@ -328,7 +329,7 @@ static void finish(struct executor *ex, struct slot *s)
     ex->free[ex->free_n++] = s->index;
     if (ex->free_n == ex->slots_n)
         uv_unref((uv_handle_t *)&ex->poll);
-    ex->events.done(ex->events.context, token, &result);
+    events->done(events->context, token, &result);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -629,6 +630,8 @@ void executor_start(struct executor *ex, const struct job *job)
     if (!uv_is_active((uv_handle_t *)&ex->tick))
         uv_timer_start(&ex->tick, on_tick, TICK_MS, TICK_MS);
     slot_take(s, job);
+    if (!s->events)
+        s->events = &ex->events;
     s->state = SLOT_STARTING;
     if (!slot_start(s)) {
         list_add(&ex->refused, &s->link);
@@ -636,7 +639,8 @@ void executor_start(struct executor *ex, const struct job *job)
         return;
     }
     orphans_except(ex->keeper.orphans, s->pid);
-    watch(ex, s->pipes[TAIL_OUT], event_of(EPOLLIN, SOURCE_OUT, s->index, s->life));
+    if (s->pipes[TAIL_OUT] >= 0)
+        watch(ex, s->pipes[TAIL_OUT], event_of(EPOLLIN, SOURCE_OUT, s->index, s->life));
     watch(ex, s->pipes[TAIL_ERR], event_of(EPOLLIN, SOURCE_ERR, s->index, s->life));
     watch(ex, s->pidfd, event_of(EPOLLIN, SOURCE_MAIN, s->index, s->life));
     if (s->deadline_us)

@@ -4,10 +4,10 @@
  *
  * A job is described as data and then started: argument vector, environment, folder, limits, files.
  * It runs in a process group and, where the machine allows, a cgroup of its own, with stdin closed
- * and no descriptor but 0, 1, 2. Its stdout and stderr are captured into files under a limit. It
- * ends by itself, by its timeout or because it is stopped: SIGTERM, the grace time, SIGKILL to the
- * whole tree. `done` is called once per job, only after every process of the tree is proven dead.
- * One thread: the loop's.
+ * and no descriptor but 0, 1, 2. Its stdout and stderr are captured into files under a limit,
+ * unless whoever starts it speaks with it. It ends by itself, by its timeout or because it is
+ * stopped: SIGTERM, the grace time, SIGKILL to the whole tree. `done` is called once per job, only
+ * after every process of the tree is proven dead. One thread: the loop's.
  */
 #ifndef WORK_EXECUTOR_H
 #define WORK_EXECUTOR_H
@@ -40,6 +40,10 @@ struct job {
     const char *progress_path; /* and as $WEFT_PROGRESS: lines "40 half of it" */
     int64_t timeout_us;        /* 0: none */
     int64_t grace_us;
+    /* Its stdin and stdout, above 2, which the executor closes once it has them; 0: an empty stdin,
+     * and stdout is captured. */
+    int streams[2];
+    const struct executor_events *events; /* borrowed until `done`; NULL: the executor's own */
 };
 
 /* Borrowed for the call of `done`. */

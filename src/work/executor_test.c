@@ -20,6 +20,44 @@
 #include "work/instance.h"
 #include "work/work_testing.h"
 
+static void whoever_starts_it_may_speak_with_it(void **state)
+{
+    static const char *const nobody[] = {"no-such-command", NULL};
+    static const struct {
+        const char *name;
+        struct testing_job job;
+        const char *answer;
+        enum outcome outcome;
+    } rows[] = {
+        {"answers",
+         {.script = "read line; echo \"got $line\"; echo aside >&2"},
+         "got this\n",                                                    OUTCOME_SUCCEEDED},
+        {"never started", {.argv = nobody},                           "", OUTCOME_FAILED   },
+    };
+    struct testing *t = testing_of(state);
+
+    for (size_t i = 0; i < ROWS_N(rows); i++) {
+        struct testing_job job = rows[i].job;
+        struct testing_end *end;
+        char answer[100] = "";
+        int in[2], out[2];
+
+        assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
+        job.streams[0] = in[0];
+        job.streams[1] = out[1];
+        assert_int_equal(write(in[1], "this\n", 5), 5);
+        end = testing_run(t, job);
+        CHECK_ROW(rows[i].name, end->outcome == rows[i].outcome);
+        CHECK_ROW(rows[i].name, read(out[0], answer, sizeof(answer) - 1) >= 0);
+        CHECK_ROW(rows[i].name, strcmp(answer, rows[i].answer) == 0);
+        CHECK_ROW(rows[i].name, read(out[0], answer, 1) == 0); /* no end of it is left open */
+        close(in[1]);
+        close(out[0]);
+    }
+    assert_string_equal(t->ends[1].err, "aside\n");
+    assert_int_equal(access(testing_path(t, "1.out"), F_OK), -1);
+}
+
 static void success_is_reported(void **state)
 {
     struct testing *t = testing_of(state);
@@ -811,6 +849,7 @@ int main(int argc, char **argv)
         TESTING_BOTH(log_that_cannot_be_written_costs_the_log_only),
         TESTING_BOTH(folders_of_logs_are_made),
         TESTING_BOTH(output_is_an_object_or_a_reason),
+        TESTING_BOTH(whoever_starts_it_may_speak_with_it),
         TESTING_BOTH(progress_is_told),
         TESTING_BOTH(newest_line_is_told_at_most_ten_times_a_second),
         TESTING_BOTH(timeout_asks_first),

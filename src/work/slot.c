@@ -122,6 +122,9 @@ void slot_take(struct slot *s, const struct job *job)
     s->token = job->token;
     s->timeout_us = job->timeout_us;
     s->grace_us = job->grace_us;
+    s->streams[0] = job->streams[0];
+    s->streams[1] = job->streams[1];
+    s->events = job->events;
     s->life++;
 }
 
@@ -149,10 +152,10 @@ static int furnish(struct slot *s)
     return cgroup_make(parent, name, &s->cgroup);
 }
 
-/* Two pipes; the ends for the child go to `to`. */
+/* The pipes of what is captured; the ends for the child go to `to`. */
 static int make_pipes(struct slot *s, int to[2])
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = s->streams[1] ? TAIL_ERR : TAIL_OUT; i <= TAIL_ERR; i++) {
         int ends[2];
 
         if (pipe2(ends, O_CLOEXEC))
@@ -184,9 +187,8 @@ static int start(struct slot *s, const char *path)
     out = to[0];
     err = to[1];
     spec.cgroup = s->cgroup.folder;
-    spec.cgroup = s->cgroup.folder;
-    spec.fds[0] = s->shared->null;
-    spec.fds[1] = out;
+    spec.fds[0] = s->streams[0] ? s->streams[0] : s->shared->null;
+    spec.fds[1] = s->streams[1] ? s->streams[1] : out;
     spec.fds[2] = err;
     getrusage(RUSAGE_SELF, &self);
     s->floor_bytes = self.ru_maxrss * 1024;
@@ -194,7 +196,7 @@ static int start(struct slot *s, const char *path)
     return r ? r : process_start(s->room, &spec, &s->pid, &s->pidfd);
 }
 
-bool slot_start(struct slot *s)
+static bool try_start(struct slot *s)
 {
     const char *command = s->argv[0] ? s->argv[0] : "";
     char path[PATH_MAX];
@@ -225,6 +227,18 @@ bool slot_start(struct slot *s)
     s->deadline_us = s->timeout_us ? s->started_us + s->timeout_us : 0;
     s->progress_us = s->peak_us = s->started_us + FIRST_LOOK_US;
     return true;
+}
+
+bool slot_start(struct slot *s)
+{
+    bool started = try_start(s);
+
+    for (int i = 0; i < 2; i++) {
+        if (s->streams[i])
+            close(s->streams[i]);
+        s->streams[i] = 0;
+    }
+    return started;
 }
 
 static void slot_close(struct slot *s, int *fd)

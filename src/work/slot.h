@@ -66,6 +66,8 @@ struct slot {
     const char *progress_path;
     int64_t timeout_us;
     int64_t grace_us;
+    int streams[2];
+    const struct executor_events *events;
 
     /* Its main process. */
     pid_t pid;

@@ -184,6 +184,7 @@ int64_t testing_start(struct testing *t, struct testing_job job)
         .cwd = job.cwd ? job.cwd : t->folder,
         .timeout_us = job.timeout_us,
         .grace_us = job.grace_us ? job.grace_us : 5 * CLOCK_S,
+        .streams = {job.streams[0], job.streams[1]},
     };
 
     assert_in_range(token, 1, TESTING_JOBS_MAX - 1);

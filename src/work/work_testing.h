@@ -82,6 +82,7 @@ struct testing_job {
     const char *out_path;
     int64_t timeout_us;
     int64_t grace_us;
+    int streams[2]; /* as those of a job */
 };
 
 /* Start one; its files are FOLDER/<token>.out and so on. Returns its token. */
