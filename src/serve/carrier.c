@@ -18,7 +18,8 @@ struct carrier {
     uv_loop_t loop;
     struct batcher_home *home;
     struct hub_seat *seat;
-    struct local *local; /* NULL: paused, or over */
+    struct executor *executor; /* NULL: it could not be made */
+    struct local *local;       /* NULL: paused, or over */
     uv_timer_t pause;
     uv_async_t call;          /* drain, or end */
     _Atomic int64_t grace_us; /* -1: no drain was asked for */
@@ -48,8 +49,15 @@ static void gave_up(void *context, enum code code, struct str text)
 
 static void begin(struct carrier *c)
 {
+    struct executor_options executor = {
+        .loop = &c->loop,
+        .slots = c->o.slots,
+        .guardian = c->o.guardian,
+    };
+    int r = c->executor ? 0 : executor_new(&executor, &c->executor);
     struct local_options o = {
         .loop = &c->loop,
+        .executor = c->executor,
         .writer = c->o.writer,
         .reader = c->o.reader,
         .home = c->home,
@@ -63,10 +71,11 @@ static void begin(struct carrier *c)
         .shared = c->o.shared,
         .events = {.context = c, .over = gave_up},
     };
-    int r = local_new(&o, &c->local);
 
-    if (!r)
+    if (!r) {
+        c->local = local_new(&o);
         return;
+    }
     log_say(LOG_ERROR, "executor_failed", LOG_NUMBER("errno", -r),
             LOG_TEXT("way", str_of(fault_take())));
     c->given_up = true;
@@ -130,6 +139,7 @@ static void run(struct carrier *c)
     while (c->local && local_busy(c->local))
         uv_run(&c->loop, UV_RUN_ONCE);
     c->local = local_free(c->local);
+    c->executor = executor_free(c->executor);
 }
 
 static void *work(void *context)

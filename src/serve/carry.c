@@ -32,6 +32,7 @@ struct carry {
     struct batcher_home *home;
     uv_timer_t tick;
     uv_signal_t signals[INTERRUPTS_N];
+    struct executor *executor;
     struct local *local; /* NULL: only watching */
 
     struct batcher_request poll;
@@ -258,8 +259,15 @@ static const char *run_dir(struct carry *c)
 
 static int begin_local(struct carry *c)
 {
+    struct executor_options executor = {
+        .loop = &c->loop,
+        .slots = c->o.slots,
+        .guardian = c->o.guardian,
+    };
+    int r = executor_new(&executor, &c->executor);
     struct local_options o = {
         .loop = &c->loop,
+        .executor = c->executor,
         .writer = c->o.writer,
         .reader = c->o.reader,
         .home = c->home,
@@ -274,9 +282,11 @@ static int begin_local(struct carry *c)
         .shared = c->o.shared,
         .events = {.context = c, .line = line, .progress = progress, .over = carried},
     };
-    int r = local_new(&o, &c->local);
 
-    return r ? fault(r) : 0;
+    if (r)
+        return fault(r);
+    c->local = local_new(&o);
+    return 0;
 }
 
 /* Beginning and end. */
@@ -352,6 +362,7 @@ static void end_handles(struct carry *c)
 
     settle(c);
     c->local = local_free(c->local);
+    c->executor = executor_free(c->executor);
     c->home = batcher_home_free(c->home);
     uv_close((uv_handle_t *)&c->tick, NULL);
     for (size_t i = 0; i < INTERRUPTS_N; i++)

@@ -32,6 +32,17 @@ static void forget_news(struct local *l)
 }
 
 /* Give up: stop what runs, and say why when it is dead. The first reason counts. */
+static void stop_all(struct local *l, enum executor_stop how)
+{
+    LIST_EACH(link, &l->all)
+    {
+        struct local_held *h = LIST_OF(link, struct local_held, among);
+
+        if (h->state == HELD_RUNNING)
+            executor_stop(l->o.executor, h->lease.token, how);
+    }
+}
+
 void local_fail(struct local *l, enum code code, struct str text)
 {
     if (l->phase == PHASE_FAILED || l->phase == PHASE_OVER)
@@ -41,7 +52,7 @@ void local_fail(struct local *l, enum code code, struct str text)
     l->code = code;
     buf_add(&l->text, str_sub(text, 0, LOCAL_TEXT_BYTES));
     local_queue_drop(l);
-    executor_stop_all(l->executor, l->killed ? EXECUTOR_KILL : EXECUTOR_TERM);
+    stop_all(l, l->killed ? EXECUTOR_KILL : EXECUTOR_TERM);
 }
 
 void local_over(struct local *l)
@@ -68,21 +79,16 @@ void local_lost(struct local *l)
     l->phase = PHASE_LOST;
     forget_news(l);
     local_results_clear(&l->results);
-    executor_stop_all(l->executor, EXECUTOR_KILL);
+    stop_all(l, EXECUTOR_KILL);
     local_queue_drop(l);
     logs_scratch_remove(l->o.data, l->incarnation);
 }
 
 /* The loop. */
 
-static size_t running_n(const struct local *l)
-{
-    return executor_busy(l->executor);
-}
-
 static bool may_start(const struct local *l)
 {
-    return l->phase == PHASE_WORKING && !list_empty(&l->queue) && running_n(l) < l->o.slots;
+    return l->phase == PHASE_WORKING && !list_empty(&l->queue) && l->running_n < l->o.slots;
 }
 
 static void go_round(uv_idle_t *idle)
@@ -122,7 +128,7 @@ static size_t ahead_n(const struct local *l)
 static void release_late(struct local *l)
 {
     int64_t now = clock_monotonic();
-    size_t may_run = l->o.slots - running_n(l);
+    size_t may_run = l->o.slots - l->running_n;
 
     while (l->queue_n > may_run) {
         struct local_held *last = LIST_OF(l->queue.prev, struct local_held, link);
@@ -230,7 +236,7 @@ static void fence(struct local *l, enum local_fence why, enum executor_stop how)
         if (h->fence == FENCE_NONE)
             h->fence = why;
         if (h->state == HELD_RUNNING)
-            executor_stop(l->executor, h->lease.token, how);
+            executor_stop(l->o.executor, h->lease.token, how);
         else if (h->state == HELD_QUEUED)
             local_held_fence(h);
     }
@@ -302,7 +308,7 @@ static void turn(uv_prepare_t *prepare)
             l->phase = PHASE_JOINING;
         break;
     case PHASE_FAILED:
-        if (executor_busy(l->executor) == 0)
+        if (l->running_n == 0)
             local_over(l);
         break;
     case PHASE_LEAVING:
@@ -367,25 +373,15 @@ static void rescued(void *context)
     l->want_claim = true;
 }
 
-int local_new(const struct local_options *o, struct local **ret)
+struct local *local_new(const struct local_options *o)
 {
     struct local *l = memory_new(sizeof(*l));
-    struct executor_options executor = {
-        .loop = o->loop,
-        .slots = o->slots,
-        .guardian = o->guardian,
-        .events = {.context = l,
-                   .done = local_job_done,
-                   .line = local_job_line,
-                   .progress = local_job_progress},
-    };
-    int r = executor_new(&executor, &l->executor);
 
-    if (r) {
-        free(l);
-        return fault(r);
-    }
     l->o = *o;
+    l->jobs = (struct executor_events){.context = l,
+                                       .done = local_job_done,
+                                       .line = local_job_line,
+                                       .progress = local_job_progress};
     launch_base_init(&l->base, o->env, o->data);
     l->o.dir = str_cstr(&l->base.arena, str_of(o->dir));
     l->wait = (struct hub_wait){.seat = o->seat,
@@ -429,8 +425,7 @@ int local_new(const struct local_options *o, struct local **ret)
     l->task_us = AHEAD_UNKNOWN_US;
     uv_prepare_start(&l->prepare, turn);
     uv_timer_start(&l->tick, tick, LOCAL_BEAT_US / CLOCK_MS, LOCAL_BEAT_US / CLOCK_MS);
-    *ret = l;
-    return 0;
+    return l;
 }
 
 void local_cancel(struct local *l)
@@ -460,7 +455,7 @@ void local_kill(struct local *l)
         if (h->state != HELD_RUNNING)
             local_held_stop(h);
     }
-    executor_stop_all(l->executor, EXECUTOR_KILL);
+    stop_all(l, EXECUTOR_KILL);
 }
 
 bool local_busy(const struct local *l)
@@ -481,7 +476,6 @@ struct local *local_free(struct local *l)
     if (!l)
         return NULL;
     assert(l->phase == PHASE_OVER && !local_busy(l) && local_held_n(l) == 0);
-    l->executor = executor_free(l->executor);
     launch_base_deinit(&l->base);
     for (size_t i = 0; i < OP_N; i++)
         arena_deinit(&l->requests[i].arena);

@@ -54,6 +54,8 @@ struct local_options {
     struct batcher *writer;
     struct batcher *reader;
     struct batcher_home *home; /* of the loop */
+    struct executor
+        *executor; /* of the loop; borrowed, and `slots` of its places are free for it */
     struct guardian *guardian;
     struct guardian_self self;
     const char *data; /* absolute, as `dir` */
@@ -68,8 +70,8 @@ struct local_options {
     struct local_events events;
 };
 
-/* Starts to register; the rest happens in the loop. Returns 0 or a fault. */
-int local_new(const struct local_options *options, struct local **ret);
+/* Starts to register; the rest happens in the loop. */
+struct local *local_new(const struct local_options *options);
 
 /* Ask for the run's end: idle tasks are cancelled at once, running ones are stopped when the store
  * has taken the request. */

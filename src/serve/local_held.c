@@ -215,7 +215,9 @@ void local_held_start(struct local_held *h)
     l->queue_n--;
     h->state = HELD_RUNNING;
     launch_base_scratch(&l->base);
-    executor_start(l->executor, &job);
+    job.events = &l->jobs;
+    l->running_n++;
+    executor_start(l->o.executor, &job);
     /* The process has its arguments; they may be large. */
     launch_deinit(&h->launch);
 }
@@ -223,7 +225,7 @@ void local_held_start(struct local_held *h)
 void local_held_stop(struct local_held *h)
 {
     if (h->state == HELD_RUNNING)
-        executor_stop(h->local->executor, h->lease.token, EXECUTOR_TERM);
+        executor_stop(h->local->o.executor, h->lease.token, EXECUTOR_TERM);
     else if (h->state == HELD_QUEUED)
         local_held_refuse(h, OUTCOME_CANCELLED, TASK_REASON_CANCELLED,
                           STR("it was cancelled before it started"));
@@ -275,6 +277,7 @@ void local_job_done(void *context, int64_t token, const struct job_result *job)
     };
 
     assert(h);
+    l->running_n--;
     l->last_done = clock_monotonic();
     l->task_us += (l->last_done - h->started_us - l->task_us) / 8;
     /* One that came to its end at the last moment did. */

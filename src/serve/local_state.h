@@ -103,7 +103,8 @@ struct local_claimed {
 
 struct local {
     struct local_options o;
-    struct executor *executor;
+    struct executor_events jobs;
+    size_t running_n; /* with the executor */
     struct launch_base base;
     enum local_phase phase;
     int64_t incarnation;
