@@ -18,7 +18,7 @@
 
 #define THREADS      6
 #define RUNS         4
-#define TRANSACTIONS 3000
+#define TRANSACTIONS 1500
 #define LEASES_MAX   64 /* that somebody may end or renew */
 #define SOME         8
 
