@@ -12,6 +12,10 @@ static const char *const formats[] = {"mermaid", "dot", NULL};
 const struct option command_options[OPTION_N] = {
     [OPTION_PARAM] = {"param",    'p', KIND_LIST,   FIELD(params),      "NAME=VALUE", 0,         NULL,
                       "set a parameter of the workflow; once for each"                                                              },
+    [OPTION_KINDS] = {"kinds",    0,   KIND_LIST,   FIELD(kinds),       "KIND",       0,         NULL,
+                      "only events of this kind, task_FAILED or task_*; once for each"                                              },
+    [OPTION_TASKS] = {"tasks",    0,   KIND_LIST,   FIELD(tasks),       "TASK",       0,         NULL,
+                      "only events of this task; once for each"                                                                     },
     [OPTION_JOBS] = {"jobs",     'j', KIND_COUNT,  FIELD(jobs),        "N",          4096,      NULL,
                       "run so many at once (as many as there are processors)"                                                       },
     [OPTION_FORMAT] = {"format",   0,   KIND_CHOICE, FIELD(format),      "FORMAT",     0,         formats,
@@ -165,12 +169,12 @@ const struct command command_rows[] = {
             " must have a certificate (PEM files). An address that other machines reach needs"
             " all three. Commands that ask such a server take WEFT_CA, WEFT_CERT and WEFT_KEY"
             " from the environment, and https:// in its URL.\n\n"
-            "Paths and folders in workflows are those of the server's machine.",                                                                                                          .example =
+            "Paths and folders in workflows are those of the server's machine.",                                                                                                                                                    .example =
             "weft up\n"
             "weft up --listen 127.0.0.1:0 -o json\n"
             "weft up --store postgres://weft@db/weft --config /etc/weft.yaml\n"
             "weft up --listen 0.0.0.0:7411 --set tls.cert=weft.pem --set tls.key=weft.key \\\n"
-            "    --set tls.client_ca=ca.pem",                                                                                                                                        .run = up_command,
+            "    --set tls.client_ca=ca.pem",                                                                                                                  .run = up_command,
      },
     {
      .path = "runs resume",
@@ -205,7 +209,7 @@ const struct command command_rows[] = {
      .help = "begin a work plan and print its run's id",
      .text = "A work plan is a run with an open graph: checks (questions) and stages (work that "
                 "runners are called"
-                " for) are written to it while it runs, until it is sealed.",                                                 .example = "run=$(weft runs create nightly)",
+                " for) are written to it while it runs, until it is sealed.",                                                                                           .example = "run=$(weft runs create nightly)",
      .run = runs_create_command,
      },
     {
@@ -219,7 +223,7 @@ const struct command command_rows[] = {
      .text = "FILE is YAML or JSON with the lists `checks` and `stages` (docs/plans.md), - is "
                 "stdin. All of it is"
                 " written, or nothing. The states that are shown are those after all that followed "
-                "from it.",                                                                                                                                                    .example = "weft runs write 12 plan.yaml",
+                "from it.",                                                                                                                                                                                              .example = "weft runs write 12 plan.yaml",
      .run = runs_write_command,
      },
     {
@@ -242,7 +246,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(WAIT),
      .help = "ask for a run to end",
      .text = "Waiting tasks are cancelled at once; the program that carries the run stops"
-                " those that it has started (SIGTERM, after their grace time SIGKILL).",                                                                                                                                           .example = "weft runs cancel 12 --wait",
+                " those that it has started (SIGTERM, after their grace time SIGKILL).",                                                                                                                                                                                     .example = "weft runs cancel 12 --wait",
      .run = runs_cancel_command,
      },
     {
@@ -253,7 +257,7 @@ const struct command command_rows[] = {
      .most = 1,
      .help = "give a failed, skipped or cancelled task another try",
      .text = "TASK is an id, or RUN/NAME. The task gets a new budget of attempts; `weft runs"
-                " resume` then carries its run.",                                                                                                                                                            .example = "weft task requeue 12/extract",
+                " resume` then carries its run.",                                                                                                                                      .example = "weft task requeue 12/extract",
      .run = task_requeue_command,
      },
     {
@@ -273,7 +277,7 @@ const struct command command_rows[] = {
      .most = 1,
      .help = "show a run with its tasks",
      .example = "weft runs show 12\n"
-                   "weft runs show 12 -o json | jq '.tasks[] | select(.state == \"FAILED\")'",                                                                                .run = runs_show_command,
+                   "weft runs show 12 -o json | jq '.tasks[] | select(.state == \"FAILED\")'",                                                          .run = runs_show_command,
      },
     {
      .path = "runs watch",
@@ -281,10 +285,14 @@ const struct command command_rows[] = {
      .arguments = "RUN",
      .least = 1,
      .most = 1,
+     .options = OPTION_BIT(KINDS) | OPTION_BIT(TASKS),
      .help = "watch a run that another program carries",
-     .text = "Ends with the run, and with its exit status. Ctrl-C ends the watching alone.",
-     .example = "weft runs watch 12",
-     .run = runs_watch_command,
+     .text = "Draws its tasks on a terminal, those of a work plan with their runners, and "
+                "writes a line for each event elsewhere, or "
+                "where only some are asked for. A connection that is lost is made again, and what "
+                "came meanwhile is told. Ends "
+                "with the run, and with its exit status. Ctrl-C ends the watching alone.",                                                                                                                                                                                                      .example = "weft runs watch 12\n"
+                   "weft runs watch 12 --kinds 'task_*' --tasks compile -o jsonl", .run = runs_watch_command,
      },
     {
      .path = "runs logs",
@@ -296,7 +304,7 @@ const struct command command_rows[] = {
             OPTION_BIT(ATTEMPT) | OPTION_BIT(STDOUT) | OPTION_BIT(STDERR) | OPTION_BIT(FOLLOW),
      .help = "print what the tasks of a run wrote",
      .text = "TASK is a task's name; without it the logs of all tasks come one after another."
-                " Headings part them, unless one stream of one task was asked for.",                                                                                                                                                .example = "weft runs logs 12 extract --stderr\n"
+                " Headings part them, unless one stream of one task was asked for.",                                                                                                                                                                                             .example = "weft runs logs 12 extract --stderr\n"
                    "weft runs logs 12 extract -f", .run = logs_command,
      },
     {
@@ -360,7 +368,7 @@ const struct command command_rows[] = {
      .text = "The settings: paused, tasks_max, concurrency_max, key_concurrency, rate, "
                 "rate_burst, fair, claim_ttl, retention, task_timeout, and retry.max_attempts, "
                 ".backoff_base, .backoff_factor, .backoff_cap, .jitter, .retry_on (outcomes, "
-                "parted by commas). Those that are not given stay as they are.",                                                                                                                                             .example = "weft queue put mail rate=100 fair=true retry.max_attempts=5",
+                "parted by commas). Those that are not given stay as they are.",                                                                                                              .example = "weft queue put mail rate=100 fair=true retry.max_attempts=5",
      .run = queue_put_command,
      },
     {
@@ -391,7 +399,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(PRIORITY) | OPTION_BIT(DELAY) | OPTION_BIT(KEY) | OPTION_BIT(UNIQUE),
      .help = "add tasks, one for each payload",
      .text = "A payload is JSON; - stands for stdin, of which each line is a payload. At most "
-                "1000 go in one request, all of it or none.",                                                                                                                                                                           .example = "weft queue add mail '{\"to\": \"a@example.org\"}'\ngenerate | weft queue add "
+                "1000 go in one request, all of it or none.",                                                                                                                                                                                                               .example = "weft queue add mail '{\"to\": \"a@example.org\"}'\ngenerate | weft queue add "
                    "mail - --key customer-7", .run = queue_add_command,
      },
     {
@@ -403,7 +411,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(WORKER) | OPTION_BIT(LIMIT) | OPTION_BIT(PATIENCE) | OPTION_BIT(TTL),
      .help = "take tasks, with a lease on each",
      .text = "The tokens are what complete, fail and release need. A lease without a registered "
-                "worker lives for its --ttl; what has not ended by then is given to others.",                                                                                                                                                                     .example = "weft queue claim mail --worker me -n 10 --patience 30s -o jsonl",
+                "worker lives for its --ttl; what has not ended by then is given to others.",                                                                                                                                                                                    .example = "weft queue claim mail --worker me -n 10 --patience 30s -o jsonl",
      .run = queue_claim_command,
      },
     {
@@ -493,7 +501,7 @@ const struct command command_rows[] = {
      .options = OPTION_BIT(STATE),
      .help = "cancel what waits in a queue",
      .text = "--state is READY, DELAYED or FAILED, which forgets the dead letters; without it, "
-                "what is READY and DELAYED.",                                                                                                                                                  .example = "weft queue purge mail --state FAILED",
+                "what is READY and DELAYED.",                                                                                                                                                                                                                     .example = "weft queue purge mail --state FAILED",
      .run = queue_purge_command,
      },
     {
@@ -545,7 +553,7 @@ const struct command command_rows[] = {
                 "every fault. Ctrl-C ends it early.\n\n"
                 "A history that fails exits 1; it is repeated by its seed, made short by "
                 "--minimize, and becomes a test by --save test/sim/NAME.txt. FILE is what --save "
-                "wrote (- is stdin), to be looked at again.",                                                                                                                                                                           .example = "weft sim --seed 7 --trace\n"
+                "wrote (- is stdin), to be looked at again.",                                                                                                                                                                                                               .example = "weft sim --seed 7 --trace\n"
                    "weft sim --runs 1000 --profile all\n"
                    "weft sim --runs 1000 --profile all --minimize --save test/sim/new.txt\n"
                    "weft sim test/sim/claim_left_behind.txt --trace", .run = sim_command,
@@ -567,7 +575,7 @@ const struct command command_rows[] = {
             "somebody has it. Without a name all three. The times of the first two are of one "
             "call.\n\n"
             "The queues are weft-bench-enqueue, -work and -start; what `enqueue` adds stays there "
-            "(weft queue purge weft-bench-enqueue).",                                                                                                                                         .example =
+            "(weft queue purge weft-bench-enqueue).",                                                                                                                                                                              .example =
             "weft bench --server http://127.0.0.1:7411\n"
             "weft bench work --batch 100 --callers 4 --count 200000 --server http://127.0.0.1:7411", .run = bench_command,
      },
@@ -592,7 +600,7 @@ const struct command command_rows[] = {
      .options = SERVER_BITS,
      .help = "show the settings that a server would have, and where each comes from",
      .text = "A setting is what the last of these says: its default, the file, the environment,"
-                " the options. Passwords are not shown.",                                                                                                                                                            .example = "weft config show --config weft.yaml",
+                " the options. Passwords are not shown.",                                                                                                                                                                             .example = "weft config show --config weft.yaml",
      .run = config_show_command,
      },
     {
@@ -605,7 +613,7 @@ const struct command command_rows[] = {
      .help = "check workflow files, and name every error with its place",
      .text = "Nothing is stored. A folder stands for the workflow files below it (*.yaml, *.yml"
                 " and *.json with a `weft` key), - for stdin. What is wrong goes to stdout as"
-                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                                                .example = "weft check etl.yaml\nweft check workflows/ -o json",
+                " FILE:LINE:COLUMN: SENTENCE.",                                                                                                                                                                                                                     .example = "weft check etl.yaml\nweft check workflows/ -o json",
      .run = check_command,
      },
     {
@@ -631,7 +639,7 @@ const struct command command_rows[] = {
      .help = "store workflows, each change as a new version",
      .text = "A folder stands for the workflow files below it (*.yaml, *.yml and *.json with a"
                 " `weft` key), - for stdin. A file that is faulty is reported, the others are"
-                " stored.",                                                                                       .example = "weft workflows put workflows/",
+                " stored.",                                                                                                                                                                                          .example = "weft workflows put workflows/",
      .run = workflows_put_command,
      },
     {

@@ -38,6 +38,7 @@ struct options {
     const char *workflow;
     struct text_list params;
     struct text_list settings;
+    struct text_list kinds, tasks; /* of events; none: all */
     const char *worker;
     const char *patience;
     const char *ttl;
@@ -68,6 +69,8 @@ enum option_kind { KIND_FLAG, KIND_TEXT, KIND_COUNT, KIND_CHOICE, KIND_LIST };
 /* Those of some commands, then those of all. */
 enum option_name {
     OPTION_PARAM,
+    OPTION_KINDS,
+    OPTION_TASKS,
     OPTION_JOBS,
     OPTION_FORMAT,
     OPTION_STATE,

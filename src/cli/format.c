@@ -228,3 +228,31 @@ int64_t format_slots(const json_t *worker)
 {
     return format_number(worker, "slots", 0) - format_number(worker, "ahead", 0);
 }
+
+struct str format_results(struct arena *a, int64_t results, int64_t failures)
+{
+    struct str n = results ? format_n(a, results, "result") : STR("");
+
+    return failures ? str_printf(a, STR_FMT ", %" PRId64 " failed", STR_ARG(n), failures) : n;
+}
+
+struct str format_worker(const json_t *workers, struct str id)
+{
+    const json_t *worker;
+    size_t i;
+
+    json_array_foreach(workers, i, worker)
+    {
+        if (id.n && str_eq(format_text(worker, "id"), id))
+            return format_text(worker, "name");
+    }
+    return STR("");
+}
+
+struct str format_task_state(struct arena *a, const json_t *task)
+{
+    struct str state = format_text(task, "state");
+    struct str check = format_text(json_object_get(task, "check"), "state");
+
+    return check.n ? str_printf(a, STR_FMT "/" STR_FMT, STR_ARG(state), STR_ARG(check)) : state;
+}

@@ -55,6 +55,13 @@ json_t *format_json(struct str s);
 /* "1 task", "2 tasks" */
 struct str format_n(struct arena *a, int64_t n, const char *noun);
 
+/* "2 results, 1 failed"; empty where there is none. */
+struct str format_results(struct arena *a, int64_t results, int64_t failures);
+/* The name of an incarnation, by the list of workers.list; empty: it is not there. */
+struct str format_worker(const json_t *workers, struct str id);
+/* The state of a task; with that of a check behind it: "READY/WAITING". */
+struct str format_task_state(struct arena *a, const json_t *task);
+
 /* A worker's, without those for tasks that wait for one (proto: Worker.ahead). */
 int64_t format_slots(const json_t *worker);
 

@@ -21,6 +21,10 @@
     1000u /* tasks that are kept of those that wait, have failed and have ended, each */
 #define LIVE_TEXT_BYTES       512
 #define LIVE_NAME_COLUMNS_MAX 40
+#define LIVE_RUNNER_BYTES     64
+
+/* Of what kind a task is: of a workflow, or of a work plan. */
+enum live_kind { LIVE_TASK, LIVE_STAGE, LIVE_CHECK };
 
 enum live_class { LIVE_ACTIVE, LIVE_FAILED, LIVE_DONE, LIVE_WAITING, LIVE_CLASS_N };
 
@@ -34,6 +38,10 @@ struct live_row {
     int64_t took_us;            /* of the last ended one; -1: none */
     int percent;                /* -1: none was told */
     char text[LIVE_TEXT_BYTES]; /* the newest line or what was told of its progress or end */
+    enum live_kind kind;
+    char runner[LIVE_RUNNER_BYTES]; /* of a stage, as far as it is known */
+    char check[sizeof("PLANNING")]; /* TurboCI's word for where it is */
+    int64_t results, failures;      /* of a check */
 };
 
 struct live {
@@ -46,12 +54,18 @@ struct live {
     size_t rows_n[LIVE_CLASS_N];
     struct map *by_id;
     char notice[LIVE_TEXT_BYTES]; /* the last line of the picture */
+    bool growing;                 /* a plan that is not sealed */
     bool color, utf8;
 };
 
+/* Where a task in this state stands in the picture. */
+enum live_class live_class(enum task_state s);
+
 /* From a run as runs.get gives it (with all, some or none of its tasks). `now` is monotonic
- * everywhere; `utc` tells how long ago things began. */
-void live_init(struct live *v, const json_t *run, bool color, bool utf8, int64_t now, int64_t utc);
+ * everywhere; `utc` tells how long ago things began. `workers` is the list of workers.list, by
+ * which runners have names; NULL: they have none until an event says so. */
+void live_init(struct live *v, const json_t *run, const json_t *workers, bool color, bool utf8,
+               int64_t now, int64_t utc);
 void live_deinit(struct live *v);
 
 void live_event(struct live *v, const json_t *event, int64_t now);

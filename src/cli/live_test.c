@@ -31,7 +31,7 @@ static void begin(struct live *l, size_t n, bool with_tasks)
         json_array_append_new(
             tasks, json_pack("{s:o, s:o, s:s, s:[]}", "id", json_sprintf("%zu", 100 + i), "name",
                              json_sprintf("t%zu", i), "state", "BLOCKED", "attempts"));
-    live_init(l, run, false, true, NOW, 0);
+    live_init(l, run, NULL, false, true, NOW, 0);
     json_decref(run);
 }
 
@@ -206,13 +206,90 @@ static void a_run_on_its_way_is_taken_up(void **state)
     struct live l;
 
     (void)state;
-    live_init(&l, run, false, false, NOW, 20 * CLOCK_S);
+    live_init(&l, run, NULL, false, false, NOW, 20 * CLOCK_S);
     json_decref(run);
     check(&l, 10, 80, 0,
           "* a    5.00s\n"
           "x b    1.25s  it broke\n"
           "+ c    2.00s\n"
           "#############....... 2/3  10.0s  1 succeeded, 1 failed, 1 running  run 12 of e\\~\n");
+    live_deinit(&l);
+}
+
+static void told(struct live *l, const char *text, int64_t at)
+{
+    json_t *e = json_of(str_of(text));
+
+    live_event(l, e, NOW + at * CLOCK_S);
+    json_decref(e);
+}
+
+/* Issue 5: checks in both our words and TurboCI's, stages with their runners, as it grows. */
+static void a_plan_is_drawn_as_it_grows(void **state)
+{
+    json_t *run =
+        json_of(STR("{\"id\": \"12\", \"workflow\": \"ci\", \"growing\": true, \"counts\": "
+                    "{\"running\": 1, \"blocked\": 1}, \"tasks\": ["
+                    "{\"id\": \"101\", \"name\": \"compile\", \"state\": \"RUNNING\", \"stage\": "
+                    "{\"type\": \"build\"}, \"attempts\": [{\"number\": 1, \"worker\": \"7\", "
+                    "\"percent\": 10}]},"
+                    "{\"id\": \"102\", \"name\": \"builds\", \"state\": \"BLOCKED\", \"check\": "
+                    "{\"state\": \"PLANNING\", \"results_total\": 0}}]}"));
+    json_t *workers = json_of(STR("[{\"id\": \"7\", \"name\": \"alpha\"}]"));
+    struct live l;
+
+    (void)state;
+    live_init(&l, run, workers, false, true, NOW, 0);
+    json_decref(run);
+    json_decref(workers);
+    check(&l, 10, 90, 1,
+          "○ builds            BLOCKED/PLANNING\n"
+          "● compile    1.00s  RUNNING           on alpha  █░░░░░░░░░  10%\n"
+          "░░░░░░░░░░░░░░░░░░░░░░ 0/2  1.00s  1 running, 1 waiting  run 12 of ci, growing\n");
+    told(&l,
+         "{\"task\": \"102\", \"name\": \"builds\", \"kind\": \"task_BLOCKED\", \"data\": "
+         "{\"from\": \"BLOCKED\", \"check\": \"PLANNED\"}}",
+         1);
+    told(&l,
+         "{\"task\": \"103\", \"name\": \"test\", \"kind\": \"task_READY\", \"data\": "
+         "{\"from\": \"\", \"reason\": \"waiting_for_worker\"}}",
+         1);
+    told(&l,
+         "{\"task\": \"103\", \"name\": \"test\", \"kind\": \"task_LEASED\", \"data\": "
+         "{\"from\": \"READY\", \"attempt\": 1, \"runner\": \"be\\nta\"}}",
+         1);
+    told(&l,
+         "{\"task\": \"101\", \"name\": \"compile\", \"kind\": \"task_PROGRESS\", \"data\": "
+         "{\"percent\": 60, \"message\": \"linking\"}}",
+         2);
+    told(&l,
+         "{\"task\": \"101\", \"name\": \"compile\", \"kind\": \"task_PROGRESS\", \"data\": "
+         "{\"message\": \"still linking\"}}",
+         2);
+    check(
+        &l, 10, 90, 2,
+        "○ builds            BLOCKED/PLANNED\n"
+        "● compile    2.00s  RUNNING           on alpha  ██████░░░░  60%  still linking\n"
+        "◌ test              LEASED            on be ta\n"
+        "░░░░░░░░░░░░░░░░░░░░░░ 0/3  2.00s  1 running, 1 starting, 1 waiting  run 12 of ci, growing\n");
+    told(&l,
+         "{\"task\": \"101\", \"name\": \"compile\", \"kind\": \"task_SUCCEEDED\", \"data\": "
+         "{\"from\": \"RUNNING\", \"run_s\": 2}}",
+         2);
+    told(&l,
+         "{\"task\": \"102\", \"name\": \"builds\", \"kind\": \"check_result\", \"data\": "
+         "{\"failed\": true}}",
+         2);
+    told(&l,
+         "{\"task\": \"102\", \"name\": \"builds\", \"kind\": \"task_READY\", \"data\": "
+         "{\"from\": \"BLOCKED\", \"check\": \"WAITING\"}}",
+         2);
+    told(&l, "{\"kind\": \"run_sealed\", \"task\": null, \"data\": {}}", 2);
+    check(&l, 10, 90, 2,
+          "◌ builds            READY/WAITING     1 result, 1 failed\n"
+          "✓ compile    2.00s  SUCCEEDED         on alpha\n"
+          "◌ test              LEASED            on be ta\n"
+          "███████░░░░░░░░░░░░░░░ 1/3  2.00s  1 succeeded, 1 starting, 1 ready  run 12 of ci\n");
     live_deinit(&l);
 }
 
@@ -250,6 +327,7 @@ int main(void)
         cmocka_unit_test(it_fits_into_every_screen),
         cmocka_unit_test(a_huge_run_is_counted_without_its_tasks),
         cmocka_unit_test(a_run_on_its_way_is_taken_up),
+        cmocka_unit_test(a_plan_is_drawn_as_it_grows),
         cmocka_unit_test(what_is_none_of_its_business_is_ignored),
     };
 

@@ -14,6 +14,7 @@
 
 #define REPORT_BYTES_MAX (1u << 30)
 #define TAIL_LINES       12
+#define WORKERS_MAX      1000 /* that are asked for by name */
 
 size_t report_columns(const struct cli *c)
 {
@@ -59,6 +60,26 @@ int report_head(struct cli *c, int64_t run, json_t **ret_run)
 
     json_object_set_new(request, "tasks", json_false());
     return cli_call(c, "runs.get", request, ret_run);
+}
+
+/* A workflow has a version. */
+static bool is_plan(const json_t *run)
+{
+    return format_number(run, "version", 0) == 0;
+}
+
+json_t *report_workers(struct cli *c, const json_t *run)
+{
+    json_t *request, *reply, *workers;
+
+    if (!is_plan(run))
+        return NULL;
+    request = json_pack("{s:b, s:i}", "all", 1, "page_size", WORKERS_MAX);
+    if (cli_call(c, "workers.list", request, &reply))
+        return NULL;
+    workers = json_incref(json_object_get(reply, "workers"));
+    json_decref(reply);
+    return workers;
 }
 
 int report_pages(struct cli *c, int64_t run, report_page *page, void *context)
@@ -151,20 +172,42 @@ struct table_writer {
     struct arena arena;
     enum report_tasks which;
     bool only_bad; /* too many tasks: those that succeeded are left out */
+    bool plan;
+    json_t *workers; /* of a plan */
     bool begun;
     size_t shown;
     size_t left_out;
 };
 
+/* Of a workflow, and of a plan: whether it is a check, or for which runners, and who has it. */
 static const char *const task_titles[] = {"", "TASK", "STATE", "ATTEMPTS", "TIME", "REASON"};
+static const char *const plan_titles[] = {"",         "TASK",   "KIND", "STATE",
+                                          "ATTEMPTS", "RUNNER", "TIME", "REASON"};
+
+/* NULL: there is none. */
+static const json_t *last_attempt(const json_t *task)
+{
+    const json_t *attempts = json_object_get(task, "attempts");
+    size_t n = json_array_size(attempts);
+
+    return n ? json_array_get(attempts, n - 1) : NULL;
+}
 
 static struct str last_span(struct arena *a, const json_t *task)
 {
-    const json_t *attempts = json_object_get(task, "attempts");
+    const json_t *last = last_attempt(task);
 
-    return json_array_size(attempts)
-               ? format_span(a, json_array_get(attempts, json_array_size(attempts) - 1), "run_time")
-               : STR("");
+    return last ? format_span(a, last, "run_time") : STR("");
+}
+
+/* How far a stage is, in its own words. */
+static struct str progress_of(struct arena *a, const json_t *task)
+{
+    const json_t *last = last_attempt(task);
+    int64_t percent = format_number(last, "percent", -1);
+
+    return !format_text(last, "outcome").n && percent >= 0 ? str_printf(a, "%" PRId64 "%%", percent)
+                                                           : STR("");
 }
 
 static struct str reason_of(const json_t *task)
@@ -174,27 +217,62 @@ static struct str reason_of(const json_t *task)
     return detail.n ? detail : format_text(task, "reason");
 }
 
+static struct str plan_reason(struct table_writer *w, const json_t *task)
+{
+    const json_t *check = json_object_get(task, "check");
+    struct str reason = reason_of(task);
+    struct str more = check ? format_results(&w->arena, format_number(check, "results_total", 0), 0)
+                            : progress_of(&w->arena, task);
+
+    return !more.n ? reason
+           : !reason.n
+               ? more
+               : str_printf(&w->arena, STR_FMT "; " STR_FMT, STR_ARG(more), STR_ARG(reason));
+}
+
 static void add_task(struct table_writer *w, const json_t *task)
 {
     struct str state = format_text(task, "state");
     const char *color = format_color(state);
+    const json_t *stage = json_object_get(task, "stage");
 
     table_color(&w->table, str_of(format_glyph(state, w->c->utf8)), color);
     table_add(&w->table, format_text(task, "name"));
-    table_color(&w->table, state, color);
+    if (w->plan)
+        table_add(&w->table, stage ? format_text(stage, "type") : STR("check"));
+    table_color(&w->table, format_task_state(&w->arena, task), color);
     table_number(&w->table, (int64_t)json_array_size(json_object_get(task, "attempts")));
+    if (w->plan)
+        table_add(&w->table, format_worker(w->workers, format_text(last_attempt(task), "worker")));
     table_add(&w->table, last_span(&w->arena, task));
-    table_add(&w->table, reason_of(task));
+    table_add(&w->table, w->plan ? plan_reason(w, task) : reason_of(task));
     w->shown++;
+}
+
+static void begin_table(struct table_writer *w)
+{
+    const char *const *titles = w->plan ? plan_titles : task_titles;
+
+    arena_reset(&w->arena);
+    table_init(&w->table, &w->arena, w->begun ? NULL : titles, w->plan ? 8 : 6);
+    w->table.right = w->plan ? 1u << 4 | 1u << 6 : 1u << 3 | 1u << 4;
 }
 
 static void flush_table(struct table_writer *w)
 {
     if (w->table.cells_n)
         report_table(w->c, &w->table);
-    arena_reset(&w->arena);
-    table_init(&w->table, &w->arena, NULL, 6);
-    w->table.right = 1u << 3 | 1u << 4;
+    begin_table(w);
+}
+
+static void first_page(struct table_writer *w, const json_t *run)
+{
+    w->plan = is_plan(run);
+    w->workers = report_workers(w->c, run);
+    w->only_bad = w->which == REPORT_SOME &&
+                  format_counts_total(json_object_get(run, "counts"), NULL) > REPORT_TASKS_SHOWN;
+    begin_table(w);
+    w->begun = true;
 }
 
 static bool table_page(void *context, const json_t *run)
@@ -203,10 +281,8 @@ static bool table_page(void *context, const json_t *run)
     const json_t *task;
     size_t i;
 
-    if (!w->begun && w->which == REPORT_SOME)
-        w->only_bad =
-            format_counts_total(json_object_get(run, "counts"), NULL) > REPORT_TASKS_SHOWN;
-    w->begun = true;
+    if (!w->begun)
+        first_page(w, run);
     json_array_foreach(json_object_get(run, "tasks"), i, task)
     {
         bool good = str_eq(format_text(task, "state"), STR("SUCCEEDED"));
@@ -227,12 +303,11 @@ int report_tasks(struct cli *c, int64_t run, enum report_tasks which)
     struct table_writer w = {
         .c = c, .which = which, .arena = {NULL, 0, 0}
     };
-    int status;
+    int status = report_pages(c, run, table_page, &w);
 
-    table_init(&w.table, &w.arena, task_titles, 6);
-    w.table.right = 1u << 3 | 1u << 4;
-    status = report_pages(c, run, table_page, &w);
-    flush_table(&w);
+    if (w.begun)
+        flush_table(&w);
+    json_decref(w.workers);
     if (w.left_out)
         fprintf(c->out, "%s and %zu more: " STR_FMT "\n", c->utf8 ? "…" : "...", w.left_out,
                 STR_ARG(report_hint(c, "runs show", run, STR(""))));
@@ -301,7 +376,7 @@ static void write_failure(struct failure_writer *w, const json_t *task)
     }
     buf_printf(&b, " [" STR_FMT "]\n", STR_ARG(format_text(task, "reason")));
     write_tail(&b, format_text(last, "stderr_tail"));
-    if (n)
+    if (n && !json_object_get(task, "stage"))
         buf_printf(&b, "    whole log: " STR_FMT "\n",
                    STR_ARG(report_hint(w->c, "runs logs", w->run, format_text(task, "name"))));
     fwrite(b.p, 1, b.n, w->out);

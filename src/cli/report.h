@@ -19,6 +19,10 @@ int report_pages(struct cli *c, int64_t run, report_page *page, void *context);
 /* The run alone, without its tasks; the caller owns it. */
 int report_head(struct cli *c, int64_t run, json_t **ret_run);
 
+/* The workers that runs like this one name, as workers.list gives them: of a work plan those that
+ * still stand there, of others none (NULL). The caller owns it. */
+json_t *report_workers(struct cli *c, const json_t *run);
+
 /* The run as one object, a task per line; in jsonl {"run": …} on one line. */
 enum report_shape { REPORT_RUN, REPORT_LAST_LINE };
 int report_json(struct cli *c, int64_t run, enum report_shape shape);

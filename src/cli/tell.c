@@ -152,9 +152,11 @@ static int follow_screen(struct cli *c, int64_t run, enum client_follow how, con
         .tick = screen_tick,
         .notice = screen_notice,
     };
+    json_t *workers = report_workers(c, head);
     int r;
 
-    live_init(&s.live, head, c->color, c->utf8, clock_monotonic(), clock_utc());
+    live_init(&s.live, head, workers, c->color, c->utf8, clock_monotonic(), clock_utc());
+    json_decref(workers);
     buf_init(&s.picture, SCREEN_BYTES_MAX);
     buf_init(&s.frame, SCREEN_BYTES_MAX);
     screen_draw(&s);
@@ -174,10 +176,33 @@ struct stream {
     struct buf line;
 };
 
+/* "task_FAILED" is itself, "task_*" all that begin so; no filter lets all through. */
+static bool fits(struct str text, const struct text_list *wanted, bool stars)
+{
+    for (size_t i = 0; i < wanted->n; i++) {
+        struct str w = str_of(wanted->list[i]);
+
+        if (stars && str_ends(w, STR("*")) ? str_starts(text, str_sub(w, 0, w.n - 1))
+                                           : str_eq(text, w))
+            return true;
+    }
+    return wanted->n == 0;
+}
+
+static bool is_wanted(const struct stream *s, const json_t *event)
+{
+    const struct options *o = &s->c->options;
+
+    return fits(format_text(event, "kind"), &o->kinds, true) &&
+           fits(format_text(event, "name"), &o->tasks, false);
+}
+
 static void stream_lines(void *context, const json_t *event)
 {
     struct stream *s = context;
 
+    if (!is_wanted(s, event))
+        return;
     buf_clear(&s->line);
     lines_event(&s->line, event);
     fwrite(s->line.p, 1, s->line.n, s->c->out);
@@ -187,7 +212,8 @@ static void stream_json(void *context, const json_t *event)
 {
     struct stream *s = context;
 
-    cli_json_line(s->c->out, event);
+    if (is_wanted(s, event))
+        cli_json_line(s->c->out, event);
 }
 
 static void stream_nothing(void *context, const json_t *event)
@@ -326,7 +352,9 @@ static bool keep_first(void *context, const json_t *run)
 
 int tell_run(struct cli *c, int64_t run, enum client_follow how, enum tell_from from)
 {
-    bool screen = c->terminal && cli_wants_table(c) && !c->options.quiet;
+    /* A part of the events makes no picture. */
+    bool part = c->options.kinds.n || c->options.tasks.n;
+    bool screen = c->terminal && cli_wants_table(c) && !c->options.quiet && !part;
     struct client_problem problem = {.code = CODE_OK};
     json_t *head = NULL;
     int status = 0, r = 0;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -46,6 +47,9 @@ struct follow {
     size_t logs_n;
     size_t begun; /* of the listener's logs, those before it are heard or have ended */
     bool away;    /* the listener has heard that the server is */
+    /* Since it is back, until a tick brings no more of what came meanwhile. */
+    bool back;
+    size_t missed, missed_before;
     int64_t tick_us;
 };
 
@@ -75,6 +79,7 @@ static bool event_heard(void *context, const json_t *event)
 
     if (!str_int64(text_of(json_object_get(event, "seq")), &f->after))
         return false;
+    f->missed++;
     if (f->listener->event)
         f->listener->event(f->listener->context, event);
     return true;
@@ -183,7 +188,26 @@ static void watch_away(struct follow *f)
     if (f->away == (away != NULL))
         return;
     f->away = away != NULL;
-    notice(f, away ? away->away : "the server is back");
+    f->back = !away;
+    f->missed = f->missed_before = 0;
+    if (away)
+        notice(f, away->away);
+}
+
+/* What happened meanwhile is told first, and then how much it was. */
+static void tell_missed(struct follow *f)
+{
+    char text[100];
+
+    if (!f->back)
+        return;
+    if (f->missed != f->missed_before) {
+        f->missed_before = f->missed;
+        return;
+    }
+    f->back = false;
+    snprintf(text, sizeof(text), "the server is back; events that came meanwhile: %zu", f->missed);
+    notice(f, text);
 }
 
 /* Whatever has come. */
@@ -242,6 +266,7 @@ static void tick(struct follow *f)
     if (now < f->tick_us)
         return;
     f->tick_us = now + TICK_US;
+    tell_missed(f);
     if (f->listener->tick)
         f->listener->tick(f->listener->context);
 }
