@@ -129,6 +129,20 @@ static void say_results(struct live_row *row)
 
 /* ---- what comes in ---- */
 
+static void add_results(struct live_row *row, const json_t *check)
+{
+    const json_t *result;
+    size_t i;
+
+    row->results = format_number(check, "results_total", 0);
+    json_array_foreach(json_object_get(check, "results"), i, result)
+    {
+        row->failures += json_object_get(result, "failure") != NULL;
+        clock_parse(format_text(result, "at"), &row->told_at);
+    }
+    say_results(row);
+}
+
 static void add_plan(struct live_row *row, const json_t *task, const json_t *last,
                      const json_t *workers)
 {
@@ -140,8 +154,7 @@ static void add_plan(struct live_row *row, const json_t *task, const json_t *las
     if (last)
         set_runner(row, format_worker(workers, format_text(last, "worker")));
     if (check) {
-        row->results = format_number(check, "results_total", 0);
-        say_results(row);
+        add_results(row, check);
     } else if (row->kind == LIVE_STAGE && task_held(row->state)) {
         row->percent = (int)format_number(last, "percent", -1);
     }
@@ -237,15 +250,20 @@ static void describe(struct live_row *row, const json_t *data)
     arena_deinit(&a);
 }
 
-/* The state that a task which is not known was counted in. A new one of a plan comes from nothing;
- * the first move of another counts from the state that it had when the run was read. */
-static bool counted_in(const struct live *v, const json_t *data, enum task_state to,
-                       enum task_state *ret)
+/* Where a move is counted from. Those of a plan were read later than the counts, so that its events
+ * say it. False: it is new, and was counted nowhere. */
+static bool counted_in(const struct live *v, const struct live_row *row, const json_t *data,
+                       enum task_state to, enum task_state *ret)
 {
     const json_t *from = json_object_get(data, "from");
 
+    if (row && row->kind == LIVE_TASK) {
+        *ret = row->state;
+        return true;
+    }
     if (task_state_parse(format_text(data, "from"), ret))
         return true;
+    /* The first move of a new task counts from the state that it had when the run was read. */
     *ret = v->counts[TASK_BLOCKED] > 0 || to == TASK_READY ? TASK_BLOCKED : TASK_READY;
     return !json_is_string(from) || json_string_length(from);
 }
@@ -263,18 +281,16 @@ static struct live_row *moved(struct live *v, const json_t *event, int64_t id, e
     struct live_row *row = row_find(v, id);
     enum task_state from;
 
-    if (row) {
-        count_move(v, row->state, to);
-        row_move(v, row, to);
-        return row;
-    }
-    if (counted_in(v, json_object_get(event, "data"), to, &from)) {
+    if (counted_in(v, row, json_object_get(event, "data"), to, &from)) {
         count_move(v, from, to);
     } else {
         v->counts[to]++;
         v->total++;
     }
-    return row_new(v, id, format_text(event, "name"), to);
+    if (!row)
+        return row_new(v, id, format_text(event, "name"), to);
+    row_move(v, row, to);
+    return row;
 }
 
 static void hear_state(struct live *v, const json_t *event, int64_t id, enum task_state to,
@@ -312,8 +328,13 @@ static void hear_progress(struct live_row *row, const json_t *data)
         set_text(row, message);
 }
 
-static void hear_result(struct live_row *row, const json_t *data)
+/* One that was there when the check was read is counted. */
+static void hear_result(struct live_row *row, const json_t *data, struct str time)
 {
+    int64_t at;
+
+    if (clock_parse(time, &at) && at <= row->told_at)
+        return;
     row->kind = LIVE_CHECK;
     row->results++;
     row->failures += json_is_true(json_object_get(data, "failed"));
@@ -333,7 +354,7 @@ void live_event(struct live *v, const json_t *event, int64_t now)
     else if (row && str_eq(kind, STR("task_PROGRESS")))
         hear_progress(row, data);
     else if (row && str_eq(kind, STR("check_result")))
-        hear_result(row, data);
+        hear_result(row, data, format_text(event, "at"));
     else if (id && str_starts(kind, STR("task_")) &&
              task_state_parse(str_sub(kind, 5, kind.n), &to))
         hear_state(v, event, id, to, now);

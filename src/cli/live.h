@@ -42,6 +42,7 @@ struct live_row {
     char runner[LIVE_RUNNER_BYTES]; /* of a stage, as far as it is known */
     char check[sizeof("PLANNING")]; /* TurboCI's word for where it is */
     int64_t results, failures;      /* of a check */
+    int64_t told_at;                /* UTC, of the newest result that was there at first */
 };
 
 struct live {

@@ -121,18 +121,16 @@ static void render_row(const struct live *v, const struct live_row *row, size_t 
 
         pen_bar(&p, row->percent, 100, BAR_COLUMNS);
         buf_fixed(&b, percent, sizeof(percent));
-        buf_printf(&b, " %3d%%", row->percent);
+        buf_printf(&b, " %3d%%  ", row->percent);
         pen_add(&p, buf_str(&b));
-        pen_pad(&p, 2);
     }
     if (row->attempt > 1 && row->state == TASK_RUNNING) {
         char text[40];
         struct buf b;
 
         buf_fixed(&b, text, sizeof(text));
-        buf_printf(&b, "attempt %" PRId64, row->attempt);
+        buf_printf(&b, "attempt %" PRId64 "  ", row->attempt);
         pen_add(&p, buf_str(&b));
-        pen_pad(&p, 2);
     }
     if (row->text[0]) {
         pen_color(&p, COLOR_DIM);

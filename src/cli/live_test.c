@@ -244,7 +244,7 @@ static void a_plan_is_drawn_as_it_grows(void **state)
     json_decref(workers);
     check(&l, 10, 90, 1,
           "○ builds            BLOCKED/PLANNING\n"
-          "● compile    1.00s  RUNNING           on alpha  █░░░░░░░░░  10%\n"
+          "● compile    1.00s  RUNNING           on alpha  █░░░░░░░░░  10%  \n"
           "░░░░░░░░░░░░░░░░░░░░░░ 0/2  1.00s  1 running, 1 waiting  run 12 of ci, growing\n");
     told(&l,
          "{\"task\": \"102\", \"name\": \"builds\", \"kind\": \"task_BLOCKED\", \"data\": "
@@ -266,12 +266,12 @@ static void a_plan_is_drawn_as_it_grows(void **state)
          "{\"task\": \"101\", \"name\": \"compile\", \"kind\": \"task_PROGRESS\", \"data\": "
          "{\"message\": \"still linking\"}}",
          2);
-    check(
-        &l, 10, 90, 2,
-        "○ builds            BLOCKED/PLANNED\n"
-        "● compile    2.00s  RUNNING           on alpha  ██████░░░░  60%  still linking\n"
-        "◌ test              LEASED            on be ta\n"
-        "░░░░░░░░░░░░░░░░░░░░░░ 0/3  2.00s  1 running, 1 starting, 1 waiting  run 12 of ci, growing\n");
+    check(&l, 10, 90, 2,
+          "○ builds            BLOCKED/PLANNED\n"
+          "● compile    2.00s  RUNNING           on alpha  ██████░░░░  60%  still linking\n"
+          "◌ test              LEASED            on be ta\n"
+          "░░░░░░░░░░░░░░░░░░░░░░ 0/3  2.00s  1 running, 1 starting, 1 waiting  run 12 of ci, "
+          "growing\n");
     told(&l,
          "{\"task\": \"101\", \"name\": \"compile\", \"kind\": \"task_SUCCEEDED\", \"data\": "
          "{\"from\": \"RUNNING\", \"run_s\": 2}}",

@@ -15,6 +15,7 @@
 #define REPORT_BYTES_MAX (1u << 30)
 #define TAIL_LINES       12
 #define WORKERS_MAX      1000 /* that are asked for by name */
+#define PAGE_TASKS_MAX   1000
 
 size_t report_columns(const struct cli *c)
 {
@@ -62,17 +63,16 @@ int report_head(struct cli *c, int64_t run, json_t **ret_run)
     return cli_call(c, "runs.get", request, ret_run);
 }
 
-/* A workflow has a version. */
-static bool is_plan(const json_t *run)
+bool report_is_plan(const json_t *run)
 {
-    return format_number(run, "version", 0) == 0;
+    return json_is_boolean(json_object_get(run, "growing"));
 }
 
 json_t *report_workers(struct cli *c, const json_t *run)
 {
     json_t *request, *reply, *workers;
 
-    if (!is_plan(run))
+    if (!report_is_plan(run))
         return NULL;
     request = json_pack("{s:b, s:i}", "all", 1, "page_size", WORKERS_MAX);
     if (cli_call(c, "workers.list", request, &reply))
@@ -80,6 +80,30 @@ json_t *report_workers(struct cli *c, const json_t *run)
     workers = json_incref(json_object_get(reply, "workers"));
     json_decref(reply);
     return workers;
+}
+
+/* The tasks of a plan, with what runs.get does not say of checks and stages; `run` is without. */
+static int plan_pages(struct cli *c, json_t *run, report_page *page, void *context)
+{
+    json_t *token = json_string("");
+    int status = 0;
+
+    while (token) {
+        json_t *request = json_pack("{s:O, s:i, s:o}", "id", json_object_get(run, "id"),
+                                    "page_size", PAGE_TASKS_MAX, "page_token", token);
+        json_t *reply;
+
+        token = NULL;
+        status = cli_call(c, "runs.query", request, &reply);
+        if (status)
+            break;
+        json_object_del(run, "next_page_token");
+        json_object_update(run, reply);
+        json_decref(reply);
+        if (page(context, run) && format_text(run, "next_page_token").n)
+            token = json_incref(json_object_get(run, "next_page_token"));
+    }
+    return status;
 }
 
 int report_pages(struct cli *c, int64_t run, report_page *page, void *context)
@@ -90,14 +114,19 @@ int report_pages(struct cli *c, int64_t run, report_page *page, void *context)
     while (token) {
         json_t *request = run_request(run);
         json_t *reply;
+        bool on;
 
         json_object_set_new(request, "page_token", token);
         token = NULL;
         status = cli_call(c, "runs.get", request, &reply);
         if (status)
             break;
-        if (page(context, reply) && format_text(reply, "next_page_token").n)
-            token = json_incref(json_object_get(reply, "next_page_token"));
+        if (report_is_plan(reply)) {
+            status = plan_pages(c, reply, page, context);
+        } else {
+            on = page(context, reply) && format_text(reply, "next_page_token").n;
+            token = on ? json_incref(json_object_get(reply, "next_page_token")) : NULL;
+        }
         json_decref(reply);
     }
     return status;
@@ -267,7 +296,7 @@ static void flush_table(struct table_writer *w)
 
 static void first_page(struct table_writer *w, const json_t *run)
 {
-    w->plan = is_plan(run);
+    w->plan = report_is_plan(run);
     w->workers = report_workers(w->c, run);
     w->only_bad = w->which == REPORT_SOME &&
                   format_counts_total(json_object_get(run, "counts"), NULL) > REPORT_TASKS_SHOWN;

@@ -19,6 +19,9 @@ int report_pages(struct cli *c, int64_t run, report_page *page, void *context);
 /* The run alone, without its tasks; the caller owns it. */
 int report_head(struct cli *c, int64_t run, json_t **ret_run);
 
+/* A work plan, sealed or not; only of one it is said whether it grows. */
+bool report_is_plan(const json_t *run);
+
 /* The workers that runs like this one name, as workers.list gives them: of a work plan those that
  * still stand there, of others none (NULL). The caller owns it. */
 json_t *report_workers(struct cli *c, const json_t *run);

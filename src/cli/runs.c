@@ -126,15 +126,15 @@ static void show_head(struct cli *c, const json_t *run)
     struct str state = format_text(run, "state"), detail = format_text(run, "detail");
     const json_t *params = json_object_get(run, "params"), *value;
     const char *color = c->color ? format_color(state) : NULL;
-    int64_t version = format_number(run, "version", 0);
+    bool plan = report_is_plan(run);
     const char *name;
     struct buf b;
 
     buf_init(&b, RUNS_BYTES_MAX);
     buf_printf(&b, "run       " STR_FMT " of ", STR_ARG(format_text(run, "id")));
     text_safe(&b, format_text(run, "workflow"));
-    if (version)
-        buf_printf(&b, ", version %" PRId64, version);
+    if (!plan)
+        buf_printf(&b, ", version %" PRId64, format_number(run, "version", 0));
     else
         buf_add(&b, json_is_true(json_object_get(run, "growing")) ? STR(", a work plan that grows")
                                                                   : STR(", a work plan"));
@@ -150,7 +150,7 @@ static void show_head(struct cli *c, const json_t *run)
         buf_printf(&b, "ended     " STR_FMT " UTC, after " STR_FMT "\n",
                    STR_ARG(format_time(&c->arena, format_text(run, "ended_at"))),
                    STR_ARG(format_span(&c->arena, run, "duration")));
-    if (version) {
+    if (!plan) {
         buf_add(&b, STR("folder    "));
         text_safe(&b, format_text(run, "dir"));
         buf_byte(&b, '\n');

@@ -189,9 +189,10 @@ static void watch_away(struct follow *f)
         return;
     f->away = away != NULL;
     f->back = !away;
+    if (!away)
+        return; /* what came with the connection has been told by now */
     f->missed = f->missed_before = 0;
-    if (away)
-        notice(f, away->away);
+    notice(f, away->away);
 }
 
 /* What happened meanwhile is told first, and then how much it was. */
@@ -201,7 +202,7 @@ static void tell_missed(struct follow *f)
 
     if (!f->back)
         return;
-    if (f->missed != f->missed_before) {
+    if (f->missed != f->missed_before) { /* there may be more */
         f->missed_before = f->missed;
         return;
     }
