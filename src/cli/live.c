@@ -153,11 +153,8 @@ static void add_plan(struct live_row *row, const json_t *task, const json_t *las
     set_check(row, format_text(check, "state"));
     if (last)
         set_runner(row, format_worker(workers, format_text(last, "worker")));
-    if (check) {
+    if (check)
         add_results(row, check);
-    } else if (row->kind == LIVE_STAGE && task_held(row->state)) {
-        row->percent = (int)format_number(last, "percent", -1);
-    }
 }
 
 static void add_task(struct live *v, const json_t *task, const json_t *workers, int64_t now,

@@ -229,16 +229,6 @@ static struct str last_span(struct arena *a, const json_t *task)
     return last ? format_span(a, last, "run_time") : STR("");
 }
 
-/* How far a stage is, in its own words. */
-static struct str progress_of(struct arena *a, const json_t *task)
-{
-    const json_t *last = last_attempt(task);
-    int64_t percent = format_number(last, "percent", -1);
-
-    return !format_text(last, "outcome").n && percent >= 0 ? str_printf(a, "%" PRId64 "%%", percent)
-                                                           : STR("");
-}
-
 static struct str reason_of(const json_t *task)
 {
     struct str detail = format_text(task, "detail");
@@ -250,13 +240,12 @@ static struct str plan_reason(struct table_writer *w, const json_t *task)
 {
     const json_t *check = json_object_get(task, "check");
     struct str reason = reason_of(task);
-    struct str more = check ? format_results(&w->arena, format_number(check, "results_total", 0), 0)
-                            : progress_of(&w->arena, task);
+    struct str told = format_results(&w->arena, format_number(check, "results_total", 0), 0);
 
-    return !more.n ? reason
+    return !told.n ? reason
            : !reason.n
-               ? more
-               : str_printf(&w->arena, STR_FMT "; " STR_FMT, STR_ARG(more), STR_ARG(reason));
+               ? told
+               : str_printf(&w->arena, STR_FMT "; " STR_FMT, STR_ARG(told), STR_ARG(reason));
 }
 
 static void add_task(struct table_writer *w, const json_t *task)

@@ -10,7 +10,7 @@ import threading
 import proxy
 import tap
 import terminal
-from plans import ONCE, World, stage, until
+from plans import ONCE, World, stage
 
 WEFT = os.environ["WEFT"]
 SECONDS_MAX = 30
@@ -184,13 +184,12 @@ def show_has_the_checks_and_stages():
         plan.write(checks=["builds", {"name": "is planned", "state": "PLANNING"}],
                    stages=[stage("compile", "build", checks=["builds"])])
         plan.wait(compile="RUNNING")
-        until(lambda: plan.whole("compile")["attempts"][0].get("progress"), "no progress")
         text = weft(w.server.url, "runs", "show", plan.id).stdout
         tap.contains(text, f"run       {plan.id} of ci, a work plan that grows\n")
         assert re.search(r"TASK +KIND +STATE +ATTEMPTS +RUNNER +TIME +REASON", text), text
         assert re.search(r"builds +check +READY/WAITING", text), text
         assert re.search(r"is planned +check +BLOCKED/PLANNING", text), text
-        assert re.search(r"compile +build +RUNNING +1 +alpha.* 40%", text), text
+        assert re.search(r"compile +build +RUNNING +1 +alpha", text), text
         go.set()
 
 
