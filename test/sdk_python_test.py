@@ -353,6 +353,20 @@ def a_queue_that_is_made_later_is_waited_for():
         tap.contains(said[0], "later")
 
 
+@tap.case
+def a_claim_by_hand_whose_answer_is_lost_is_asked_again_under_its_key():
+    with running() as s, proxy.Proxy(s.port) as net:
+        s.client.enqueue("mail", [1, 2])
+        client = weft.Client(f"http://127.0.0.1:{net.port}", retry=weft.Retry(attempts=1))
+        net.swallow = 1
+        error = refused(client.claim, "mail", "by hand", kind=weft.Unavailable)
+        (lease,) = client.claim("mail", "by hand", once=error.once)
+        (same,) = client.claim("mail", "by hand", once=error.once)
+        (other,) = client.claim("mail", "by hand")
+        tap.equal((lease["token"] == same["token"], lease["task"]["payload"], other["task"]["payload"]),
+                  (True, 1, 2))
+
+
 def late_try(client, claim, reset=False):
     """A claim whose first try waits somewhere until its worker has been told that there is nothing."""
     with running() as s, proxy.Proxy(s.port) as net:

@@ -228,16 +228,22 @@ class Client:
         return self.call("POST", path, {"tasks": tasks}, once=unique())["ids"]
 
     def claim(self, queue, worker, max=1, wait=0.0, ttl=None, once=None, again=lambda: None):
-        """Up to `max` leases as the API gives them. A Worker is more comfortable, and asks again
-        with the same `once` where it did not hear the answer. `again`: as in call()."""
+        """Up to `max` leases as the API gives them. Where no try heard an answer, the error has the
+        key that they were made under: the same claim with `once=error.once` gives the leases that
+        it may have brought, which nobody else gets before their TTL has passed. A Worker is more
+        comfortable, and does that by itself. `again`: as in call()."""
         if not isinstance(max, int) or isinstance(max, bool) or max < 1:
             raise ValueError("max is a whole number from 1 on")
         body = {"worker": worker, "max": max, "wait": duration(wait)}
         if ttl is not None:
             body["ttl"] = duration(ttl)
-        path = self._queue(queue, ":claim")
-        reply = self.call("POST", path, body, timeout=self.timeout + wait,
-                          once=once or unique(), again=again)
+        path, once = self._queue(queue, ":claim"), once or unique()
+        try:
+            reply = self.call("POST", path, body, timeout=self.timeout + wait, once=once,
+                              again=again)
+        except Unavailable as error:
+            error.once = once
+            raise
         return reply.get("leases", [])
 
     def complete(self, results):

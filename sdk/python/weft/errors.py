@@ -25,6 +25,7 @@ class Unavailable(WeftError):
         super().__init__(detail)
         self.code = code
         self.retry_after = retry_after  # seconds, where the server said so
+        self.once = None  # of a claim: its key
 
 
 class BreakerOpen(Unavailable):
