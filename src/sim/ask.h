@@ -175,7 +175,8 @@ struct answer ask_read(const struct ask *a, const struct call *c);
  */
 #define ASK_PAYLOAD_BYTES 64
 struct str ask_payload(const struct ask *a, size_t task, char out[static ASK_PAYLOAD_BYTES]);
-Weft__V1__CheckUpdate *ask_update_message(const struct ask_update *u, struct arena *memory);
+/* What is told of a check, in the arena. */
+Weft__V1__CheckUpdate *ask_update_message(const struct ask_update *u, struct arena *a);
 /* In a few words. */
 void ask_describe(const struct ask *a, struct buf *out);
 

@@ -75,8 +75,8 @@ static bool task_row_is(enum task_state from, enum task_event event, enum task_s
     return false;
 }
 
-/* Claims start what they lease, single tasks of runs are not given back here, and no task adds
- * others. */
+/* The tasks of queues and workflows are counted: claims start what they lease, and none adds
+ * others. Single tasks of runs are not given back here. */
 static bool task_row_can_be(enum task_state from, enum task_event event)
 {
     if (from == TASK_AWAITING)
