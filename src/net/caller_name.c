@@ -125,54 +125,58 @@ static struct host *host_in(struct list *list, const char *name)
     return NULL;
 }
 
-static struct host *host_need(struct caller_names *n, const char *name)
+static struct host *host_need(struct caller_names *n, const struct caller_address *a)
 {
-    struct host *h = host_in(&n->asked, name);
+    struct host *h = host_in(&n->asked, a->host);
 
     if (!h)
-        h = host_in(&n->waiting, name);
+        h = host_in(&n->waiting, a->host);
     if (h)
         return h;
     h = memory_new(sizeof(*h));
     h->names = n;
-    memcpy(h->name, name, sizeof(h->name));
+    memcpy(h->name, a->host, sizeof(h->name));
     list_init(&h->askers);
     list_add(&n->waiting, &h->link);
     return h;
 }
 
 /* With the port that this one asked for. */
-static void answer(struct caller_name *q, struct sockaddr_storage *addresses, size_t n,
+static void answer(const struct caller_name *q, struct sockaddr_storage *addresses, size_t n,
                    const char *error)
 {
-    caller_name_done *done = q->done;
-    void *context = q->context;
-
     for (size_t i = 0; i < n; i++) {
         if (addresses[i].ss_family == AF_INET6)
             ((struct sockaddr_in6 *)(void *)&addresses[i])->sin6_port = q->port;
         else
             ((struct sockaddr_in *)(void *)&addresses[i])->sin_port = q->port;
     }
-    list_del(&q->link);
-    free(q);
-    done(context, addresses, n, error);
+    q->done(q->context, addresses, n, error);
 }
 
 /* It is over: all who ask for it are told. */
 static void host_answer(struct host *h, const struct addrinfo *found, const char *error)
 {
     struct sockaddr_storage addresses[CALLER_NAME_ADDRESSES_MAX] = {0};
+    struct list told;
     size_t n = 0;
 
+    list_init(&told);
     for (; found && !error && n < CALLER_NAME_ADDRESSES_MAX; found = found->ai_next)
         if (found->ai_family == AF_INET || found->ai_family == AF_INET6)
             memcpy(&addresses[n++], found->ai_addr, found->ai_addrlen);
     if (!error && n == 0)
         error = gai_strerror(EAI_NONAME);
     list_del(&h->link); /* whoever asks again meanwhile begins anew */
-    while (!list_empty(&h->askers))
-        answer(LIST_OF(h->askers.next, struct caller_name, link), addresses, n, error);
+    while (!list_empty(&h->askers)) {
+        struct caller_name *q = LIST_OF(h->askers.next, struct caller_name, link);
+
+        list_del(&q->link);
+        list_add(&told, &q->link);
+        answer(q, addresses, n, error);
+    }
+    LIST_EACH_SAFE(it, &told)
+    free(LIST_OF(it, struct caller_name, link));
     host_free(h);
 }
 
@@ -237,8 +241,9 @@ struct caller_name *caller_name_ask(struct caller_names *n, const struct caller_
     struct caller_name *q = memory_new(sizeof(*q));
     int64_t port = 0;
 
+    assert(!address->numeric);
     str_int64(str_of(address->port), &port);
-    q->host = host_need(n, address->host);
+    q->host = host_need(n, address);
     q->port = htons((in_port_t)port);
     q->done = done;
     q->context = context;
