@@ -17,6 +17,14 @@ static void differs(struct sim *s, const struct task_view *v, const char *what)
                STR_ARG(v->name), v->run, v->id, STR_ARG(task_state_text(v->state)), what);
 }
 
+/* Who was told to stop says that it was cancelled. Where nobody wanted the stage to end, the
+ * attempt was not accepted, was lost, or ran out of time, and the stage is tried again. */
+static bool stopped_unasked(const struct m_grant *g, enum outcome has)
+{
+    return g->state == GRANT_TOLD && g->outcome == OUTCOME_CANCELLED &&
+           (has == OUTCOME_REJECTED || has == OUTCOME_LOST || has == OUTCOME_TIMED_OUT);
+}
+
 static void check_attempt(struct sim *s, const struct task_view *v, const struct m_task *t,
                           const struct task_attempt *a)
 {
@@ -28,7 +36,7 @@ static void check_attempt(struct sim *s, const struct task_view *v, const struct
         differs(s, v, a->running ? "an attempt goes on that has ended" : "an attempt has ended");
     else if (a->running && (t->token != a->token || t->worker != a->worker))
         differs(s, v, "it is held by somebody else");
-    else if (!a->running && a->outcome != g->outcome)
+    else if (!a->running && a->outcome != g->outcome && !stopped_unasked(g, a->outcome))
         differs(s, v, "an attempt came out otherwise");
 }
 
