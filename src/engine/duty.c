@@ -13,11 +13,24 @@ static int mine(struct tx *tx, const struct duty_take *req, const struct rows *o
     return store_ids(tx->store, 1, ret);
 }
 
+/* Who has it; a program that is alone takes it from the dead first. */
+static int look(struct tx *tx, const struct duty_take *req, struct rows *ret)
+{
+    int r = STORE_DO(tx->store, STMT_duty_get, tx->arena, ret, TEXT(req->name));
+
+    if (r || !req->alone || ret->n == 0 || str_eq(row_text(ret, 0, 0), req->holder))
+        return r;
+    r = STORE_DO(tx->store, STMT_duty_leave, tx->arena, NULL, TEXT(req->name),
+                 TEXT(row_text(ret, 0, 0)));
+    ret->n = 0;
+    return r;
+}
+
 int duty_take(struct tx *tx, const struct duty_take *req, struct duty_reply *reply)
 {
     struct rows old, rows;
     int64_t token;
-    int r = STORE_DO(tx->store, STMT_duty_get, tx->arena, &old, TEXT(req->name));
+    int r = look(tx, req, &old);
 
     if (r)
         return fault(r);

@@ -14,6 +14,7 @@ struct duty_take {
     struct str name;
     struct str holder; /* unique among the programs, and among the lives of one */
     int64_t ttl_us;
+    bool alone; /* no other program can be there: whoever holds it is dead */
 };
 
 struct duty_reply {

@@ -7,7 +7,7 @@
 
 static struct duty_reply take(struct world *w, const char *name, const char *holder)
 {
-    struct duty_take req = {str_of(name), str_of(holder), 10 * CLOCK_S};
+    struct duty_take req = {.name = str_of(name), .holder = str_of(holder), .ttl_us = 10 * CLOCK_S};
     struct duty_reply reply;
 
     DO(w, duty_take(&w->tx, &req, &reply));
@@ -40,7 +40,7 @@ static void one_holds_a_duty_at_a_time(void **state)
 static void one_that_is_given_up_is_free_at_once(void **state)
 {
     struct world *w = world(state);
-    struct duty_take req = {STR("given up"), STR("a"), 10 * CLOCK_S};
+    struct duty_take req = {.name = STR("given up"), .holder = STR("a"), .ttl_us = 10 * CLOCK_S};
 
     w->now = START;
     assert_true(take(w, "given up", "a").held);
@@ -51,11 +51,27 @@ static void one_that_is_given_up_is_free_at_once(void **state)
     assert_false(take(w, "given up", "a").held);
 }
 
+static void who_is_alone_waits_for_nobody(void **state)
+{
+    struct world *w = world(state);
+    struct duty_take req = {
+        .name = STR("alone"), .holder = STR("b"), .ttl_us = 10 * CLOCK_S, .alone = true};
+    struct duty_reply a, b;
+
+    w->now = START;
+    a = take(w, "alone", "a");
+    assert_true(a.held);
+    DO(w, duty_take(&w->tx, &req, &b));
+    assert_true(b.held && b.token > a.token);
+    assert_false(take(w, "alone", "a").held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ENGINE_TESTS(one_holds_a_duty_at_a_time),
         ENGINE_TESTS(one_that_is_given_up_is_free_at_once),
+        ENGINE_TESTS(who_is_alone_waits_for_nobody),
     };
 
     return ENGINE_MAIN(tests);

@@ -499,6 +499,7 @@ static void start_duties(struct daemon *d)
         .writer = d->writer,
         .holder = str_printf(&d->arena, STR_FMT "-%lld-%lld", STR_ARG(d->self.host),
                              (long long)d->self.pid, (long long)d->self.pid_start),
+        .alone = !on_postgres(d),
         .renew_us = d->config.duties_us,
         .ttl_us = d->config.duties_us * DUTIES_TTL_US / DUTIES_RENEW_US,
     };

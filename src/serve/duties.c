@@ -200,7 +200,8 @@ void duties_new(const struct duties_options *options, struct duties **ret)
         d->o.renew_us = 600 * CLOCK_S;
     d->work.take = (struct duty_take){.name = STR("reaper"),
                                       .holder = str_copy(&d->memory, options->holder),
-                                      .ttl_us = d->o.ttl_us};
+                                      .ttl_us = d->o.ttl_us,
+                                      .alone = d->o.alone};
     loop_timer_init(d->o.loop, &d->timer, turn);
     d->wait = (struct hub_wait){.seat = d->o.seat,
                                 .topic = HUB_DELAYED,

@@ -33,6 +33,7 @@ struct duties_options {
     struct hub_seat *seat;     /* likewise */
     struct batcher *writer;
     struct str holder;        /* of this program's life, as no other has it; copied */
+    bool alone;               /* no other server can be on this store */
     int64_t ttl_us, renew_us; /* 0: the above */
 };
 
