@@ -151,7 +151,7 @@ static void errand_done(struct caller_call *call)
     }
     arena_deinit(&e->arena);
     free(e);
-    dispatch_errand_over(d);
+    dispatch_close_if_over(d);
 }
 
 static void run(struct dispatch_runner *r, const char *path, bool ping, struct lease_ref lease,

@@ -129,6 +129,22 @@ static inline void dispatch_count(struct dispatch *d, enum dispatch_count what, 
     atomic_fetch_add_explicit(&d->counts[what], n, memory_order_relaxed);
 }
 
+static inline struct dispatch_flight *dispatch_flight_of(struct list *link)
+{
+    return LIST_OF(link, struct dispatch_flight, link);
+}
+
+static inline struct dispatch_flight *dispatch_flight_queued(struct list *link)
+{
+    return LIST_OF(link, struct dispatch_flight, queue);
+}
+
+/* What the engine knows of time, on this machine's monotonic clock. */
+static inline int64_t dispatch_monotonic(const struct batcher_request *q, int64_t at)
+{
+    return at ? q->begun_us + (at - q->now) : INT64_MAX;
+}
+
 /* dispatch_runner.c */
 
 /* NULL: its address is none, and *ret_why says what is wrong with it. */
@@ -141,12 +157,46 @@ void dispatch_runner_cancel(struct dispatch_runner *r, struct lease_ref lease, c
 int64_t dispatch_runner_look(struct dispatch *d, int64_t now_us);
 void dispatch_runner_free_all(struct dispatch *d);
 
+/* dispatch_flight.c */
+
+/* A lease was granted by this request, and its runner is called. */
+void dispatch_flight_begin(struct dispatch *d, const struct batcher_request *q,
+                           const struct grant_lease *l);
+void dispatch_flight_free(struct dispatch_flight *f);
+/* NULL: none has this token. */
+struct dispatch_flight *dispatch_flight_find(struct dispatch *d, int64_t token);
+/* What it came to waits to be told to the store. */
+void dispatch_flight_tell(struct dispatch_flight *f);
+/* The runner hears of it, and has some time to answer. */
+void dispatch_flight_stop(struct dispatch_flight *f);
+/* The lease is not ours any more; whoever works on it stops. */
+void dispatch_flight_lose(struct dispatch_flight *f);
+void dispatch_flight_cut(struct dispatch_flight *f, enum dispatch_cut why);
+
+/* dispatch_tell.c: as far as something waits, and no such request is under way */
+
+void dispatch_tell_accepted(struct dispatch *d);
+void dispatch_tell_refused(struct dispatch *d);
+void dispatch_tell_ended(struct dispatch *d);
+
+/* dispatch_cancels.c */
+
+/* The next page of a walk, or the first of one that is wanted and due. */
+void dispatch_cancels_ask(struct dispatch *d, int64_t now);
+
 /* dispatch.c */
 
 /* Another round would find more than the last one. */
 void dispatch_again(struct dispatch *d);
-/* The end of an errand: a drain may be over. */
-void dispatch_errand_over(struct dispatch *d);
+/* What is to be posted is, once for all that came in this turn of the loop. */
+void dispatch_soon(struct dispatch *d);
 void dispatch_want(struct dispatch *d, int64_t at_us);
+/* `name`: NULL: it changes nothing. `done` ends with dispatch_answered(). */
+void dispatch_ask(struct dispatch *d, struct dispatch_post *p, const char *name,
+                  batcher_function *function, const void *asked, void *found, size_t found_size,
+                  void (*done)(struct batcher_request *q));
+void dispatch_answered(struct dispatch *d, struct dispatch_post *p);
+/* After the end of whatever a drain waits for. */
+void dispatch_close_if_over(struct dispatch *d);
 
 #endif
