@@ -1,187 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/grant.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/test.h"
-#include "engine/engine_testing.h"
+#include "engine/grant_testing.h"
 #include "engine/lease.h"
 #include "engine/plan.h"
-
-#define S 1000000LL
-#define T (1000 * S) /* when the tests begin */
-
-#define BUILD     STR("{\"labels\":{},\"mode\":\"sync\",\"type\":\"build\"}")
-#define NO_DEMAND STR("no demand")
-#define ASYNC     STR("{\"labels\":{},\"mode\":\"async\",\"type\":\"build\"}")
-
-/* A plan with n READY stages that are alike. */
-struct plan {
-    struct str demand; /* empty: BUILD */
-    size_t n;
-    int64_t timeout_us, priority, max_parallel;
-    const struct retry_policy *retry;
-    int64_t accept_us, progress_us;
-};
-
-/* The stage that has such a demand; a text that is none gets into the store by hand, afterwards. */
-static struct plan_stage stage_of(struct world *w, const struct plan *p)
-{
-    struct plan_stage stage = {
-        .type = STR("build"),
-        .timeout_us = p->timeout_us,
-        .priority = p->priority,
-        .retry = p->retry,
-        .accept_us = p->accept_us,
-        .progress_us = p->progress_us,
-    };
-    struct placement_demand d;
-    struct worker_label *labels;
-
-    if (!p->demand.n || !placement_demand_parse(&w->arena, p->demand, &d))
-        return stage;
-    labels = ARENA_ARRAY(&w->arena, struct worker_label, d.labels.n);
-    for (size_t i = 0; i < d.labels.n; i++)
-        labels[i] = (struct worker_label){d.labels.list[i].name, d.labels.list[i].value};
-    stage.type = d.type;
-    stage.async = d.mode == PLACEMENT_ASYNC;
-    stage.labels = (struct worker_labels){labels, d.labels.n};
-    return stage;
-}
-
-static int64_t plan_of(struct world *w, const struct plan *p)
-{
-    struct plan_stage *stages = ARENA_ARRAY(&w->arena, struct plan_stage, p->n);
-    struct plan_write req = {.stages = stages, .stages_n = p->n};
-    struct plan_written written;
-    struct run_row run;
-
-    for (size_t i = 0; i < p->n; i++) {
-        stages[i] = stage_of(w, p);
-        stages[i].name = str_printf(&w->arena, "s%zu", i + 1);
-        stages[i].args = str_printf(&w->arena, "{\"n\":%zu}", i + 1);
-    }
-    DO(w, plan_create(&w->tx, &(struct plan_create){0}, &run));
-    req.run = run.id;
-    DO(w, plan_write(&w->tx, &req, &written));
-    if (str_eq(p->demand, NO_DEMAND) || p->max_parallel)
-        store_testing_sql(w->place,
-                          str_printf(&w->arena,
-                                     "UPDATE run SET max_parallel = %" PRId64 " WHERE id = %" PRId64
-                                     "; UPDATE task SET key = '%s' WHERE run = %" PRId64,
-                                     p->max_parallel, run.id, (p->demand.n ? p->demand : BUILD).p,
-                                     run.id)
-                              .p);
-    return run.id;
-}
-#define PLAN(w, ...) plan_of((w), &(const struct plan){__VA_ARGS__})
-
-struct runner {
-    const char *name, *type; /* NULL: build */
-    unsigned modes;          /* 0: sync */
-    int64_t slots;           /* 0: 10; -1: no limit */
-    struct worker_labels labels;
-};
-
-static int64_t runner_of(struct world *w, const struct runner *r)
-{
-    struct worker_joined j;
-    const struct worker_join join = {
-        .worker = {.name = str_of(r->name),
-                   .type = str_of(r->type ? r->type : "build"),
-                   .address = str_printf(&w->arena, "%s:1", r->name),
-                   .modes = r->modes ? r->modes : PLACEMENT_SYNC,
-                   .slots = r->slots < 0    ? 0
-                            : r->slots == 0 ? 10
-                                            : r->slots,
-                   .ttl_us = 100 * S,
-                   .labels = r->labels}
-    };
-
-    DO(w, worker_join(&w->tx, &join, &j));
-    return j.worker.worker.incarnation;
-}
-#define RUNNER(w, id, ...) runner_of((w), &(const struct runner){.name = (id), ##__VA_ARGS__})
-
-static struct grant_leases round_of(struct world *w, const struct grant_round *req)
-{
-    struct grant_leases reply;
-
-    DO(w, grant_round(&w->tx, req, &reply));
-    return reply;
-}
-#define ROUND(w) round_of((w), &(const struct grant_round){.max = GRANT_MAX})
-
-static struct grant_lease one(struct world *w)
-{
-    struct grant_leases l = ROUND(w);
-
-    assert_int_equal(l.n, 1);
-    return l.list[0];
-}
-
-static enum code complete(struct world *w, struct lease_ref l, enum outcome o)
-{
-    const struct task_result result = {.lease = l,
-                                       .outcome = o,
-                                       .reason = o == OUTCOME_SUCCEEDED ? TASK_REASON_NONE
-                                                                        : TASK_REASON_WORKER_ERROR,
-                                       .exit_code = -1};
-    struct task_codes codes;
-
-    DO(w, task_complete(&w->tx, &(struct task_complete){&result, 1}, &codes));
-    return codes.list[0];
-}
-
-static enum code accept(struct world *w, struct lease_ref l)
-{
-    struct task_codes codes;
-
-    DO(w, grant_accept(&w->tx, &(struct grant_refs){&l, 1}, &codes));
-    return codes.list[0];
-}
-
-static enum code refuse(struct world *w, struct lease_ref l)
-{
-    const struct grant_refusal refusal = {l, TASK_REASON_REFUSED, STR("no room")};
-    struct task_codes codes;
-
-    DO(w, grant_refuse(&w->tx, &(struct grant_refuse){&refusal, 1}, &codes));
-    return codes.list[0];
-}
-
-static struct grant_kept keep(struct world *w, struct lease_ref l)
-{
-    struct grant_keeps keeps;
-
-    DO(w, grant_keep(&w->tx, &(struct grant_refs){&l, 1}, &keeps));
-    return keeps.list[0];
-}
-
-static struct grant_why why(struct world *w, int64_t task)
-{
-    struct grant_why reply;
-
-    DO(w, grant_why(&w->tx, &(struct grant_which){.task = task}, &reply));
-    return reply;
-}
-
-static int64_t busy(struct world *w, int64_t incarnation)
-{
-    struct worker_view v;
-
-    DO(w, worker_get(&w->tx, &incarnation, &v));
-    return v.worker.busy;
-}
-
-static struct task_attempt last_attempt(struct world *w, int64_t run, const char *name)
-{
-    struct task_details d = world_task(w, run, name);
-
-    assert_true(d.task.attempts_n > 0);
-    return d.task.attempts[d.task.attempts_n - 1];
-}
 
 /* D-14, D-57: it goes to the runner that is there, with all that a call needs. */
 static void a_ready_stage_goes_to_a_runner(void **state)
@@ -194,7 +17,7 @@ static void a_ready_stage_goes_to_a_runner(void **state)
     runner = RUNNER(w, "r1");
     run = PLAN(w, .n = 1, .timeout_us = 60 * S);
     w->now += 2 * S;
-    l = one(w);
+    l = grants_one(w);
     assert_true(l.run == run && l.worker == runner && l.attempt == 1 && l.lease.token > 0);
     CHECK_TEXT(l.name, "s1");
     CHECK_TEXT(l.type, "build");
@@ -204,11 +27,11 @@ static void a_ready_stage_goes_to_a_runner(void **state)
     assert_true(l.mode == PLACEMENT_SYNC && l.accept_by == 0 && l.progress_us == 0);
     assert_true(l.deadline_at == w->now + 60 * S && l.ready_at == T);
     assert_string_equal(world_states(w, run), "r");
-    assert_int_equal(busy(w, runner), 1);
+    assert_int_equal(grants_busy(w, runner), 1);
     assert_int_equal(ROUND(w).n, 0);
     world_healthy(w);
-    assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
-    assert_int_equal(busy(w, runner), 0);
+    assert_int_equal(grants_complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
+    assert_int_equal(grants_busy(w, runner), 0);
     assert_string_equal(world_states(w, run), "S");
     world_healthy(w);
 }
@@ -226,13 +49,13 @@ static void the_least_loaded_is_chosen(void **state)
     PLAN(w, .n = 6);
     l = ROUND(w);
     assert_int_equal(l.n, 6);
-    assert_int_equal(busy(w, few), 2);
-    assert_int_equal(busy(w, many), 4);
+    assert_int_equal(grants_busy(w, few), 2);
+    assert_int_equal(grants_busy(w, many), 4);
     for (size_t i = 0; i < l.n; i++)
         if (l.list[i].worker == many)
-            assert_int_equal(complete(w, l.list[i].lease, OUTCOME_SUCCEEDED), CODE_OK);
+            assert_int_equal(grants_complete(w, l.list[i].lease, OUTCOME_SUCCEEDED), CODE_OK);
     PLAN(w, .n = 1);
-    assert_int_equal(one(w).worker, many);
+    assert_int_equal(grants_one(w).worker, many);
     world_healthy(w);
 }
 
@@ -249,9 +72,9 @@ static void equals_take_turns(void **state)
         struct grant_lease l;
 
         PLAN(w, .n = 1);
-        l = one(w);
+        l = grants_one(w);
         assert_int_equal(l.worker, ids[i % 3]);
-        assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
+        assert_int_equal(grants_complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
     }
 }
 
@@ -269,9 +92,9 @@ static void it_waits_for_a_runner(void **state)
     assert_true(l.n == 0 && !l.more && l.next_at == 0 && l.after.n == 0);
     assert_string_equal(world_states(w, run), "R");
     task = world_task(w, run, "s1").task.id;
-    CHECK_TEXT(why(w, task).sentence, "no runner of type \"build\" is registered");
+    CHECK_TEXT(grants_why(w, task).sentence, "no runner of type \"build\" is registered");
     RUNNER(w, "r1");
-    assert_int_equal(one(w).lease.task, task);
+    assert_int_equal(grants_one(w).lease.task, task);
     world_healthy(w);
 }
 
@@ -300,12 +123,12 @@ static void what_is_demanded_is_there(void **state)
         runs[i] = PLAN(w, .n = 20, .demand = str_of(demands[i]));
     l = ROUND(w).list[0];
     assert_true(l.run == runs[4] && l.worker == runner);
-    assert_int_equal(busy(w, runner), 10);
+    assert_int_equal(grants_busy(w, runner), 10);
     for (int i = 0; i < 4; i++)
         assert_string_equal(world_states(w, runs[i]), "RRRRRRRRRRRRRRRRRRRR");
-    assert_int_equal(why(w, world_task(w, runs[0], "s1").task.id).now[0].verdict,
+    assert_int_equal(grants_why(w, world_task(w, runs[0], "s1").task.id).now[0].verdict,
                      PLACEMENT_MODE_UNSUPPORTED);
-    assert_int_equal(why(w, world_task(w, runs[1], "s1").task.id).now[0].verdict,
+    assert_int_equal(grants_why(w, world_task(w, runs[1], "s1").task.id).now[0].verdict,
                      PLACEMENT_LABEL_MISSING);
     world_healthy(w);
 }
@@ -323,13 +146,13 @@ static void slots_are_never_exceeded(void **state)
     l = ROUND(w);
     assert_true(l.n == 2 && !l.more);
     assert_int_equal(ROUND(w).n, 0);
-    CHECK_TEXT(why(w, world_task(w, run, "s3").task.id).sentence,
+    CHECK_TEXT(grants_why(w, world_task(w, run, "s3").task.id).sentence,
                "none of the 1 runners of type \"build\" can take it: 1 have all of their slots "
                "taken");
-    assert_int_equal(complete(w, l.list[0].lease, OUTCOME_FAILED), CODE_OK);
+    assert_int_equal(grants_complete(w, l.list[0].lease, OUTCOME_FAILED), CODE_OK);
     next = ROUND(w);
     assert_true(next.n == 1 && next.list[0].lease.task != l.list[1].lease.task);
-    assert_int_equal(busy(w, runner), 2);
+    assert_int_equal(grants_busy(w, runner), 2);
     RUNNER(w, "r2", .slots = -1);
     assert_int_equal(ROUND(w).n, 1);
     world_healthy(w);
@@ -353,12 +176,12 @@ static void who_is_not_well_gets_nothing(void **state)
     ids[2] = RUNNER(w, "broken");
     task = world_task(w, PLAN(w, .n = 1), "s1").task.id;
     req.excluded = &ids[2];
-    assert_int_equal(round_of(w, &req).n, 0);
+    assert_int_equal(grants_round(w, &req).n, 0);
     DO(w, grant_why(&w->tx, &(struct grant_which){task, &ids[2], 1}, &y));
     assert_int_equal(y.now_n, 3);
     assert_true(y.now[0].verdict == PLACEMENT_DRAINING && y.now[1].verdict == PLACEMENT_SUSPECT &&
                 y.now[2].verdict == PLACEMENT_BREAKER_OPEN);
-    assert_int_equal(one(w).worker, ids[2]);
+    assert_int_equal(grants_one(w).worker, ids[2]);
 }
 
 /* D-09: before anybody has noticed that it is gone. */
@@ -371,343 +194,6 @@ static void who_is_past_its_ttl_gets_nothing(void **state)
     PLAN(w, .n = 1);
     w->now += 100 * S;
     assert_int_equal(ROUND(w).n, 0);
-}
-
-/* D-47: back it goes, to another runner; nothing of it counts. */
-static void a_refusal_goes_to_another(void **state)
-{
-    struct world *w = world(state);
-    struct grant_lease first, second;
-    struct task_details d;
-    int64_t run, a, b;
-
-    w->now = T;
-    a = RUNNER(w, "a");
-    b = RUNNER(w, "b");
-    PLAN(w, .n = 1);
-    assert_int_equal(one(w).worker, a);
-    PLAN(w, .n = 2);
-    assert_int_equal(ROUND(w).n, 2); /* b, a: `b` is less loaded, and gave it back */
-    run = PLAN(w, .n = 1);
-    first = one(w);
-    assert_int_equal(first.worker, b);
-    assert_int_equal(refuse(w, first.lease), CODE_OK);
-    assert_int_equal(refuse(w, first.lease), CODE_LEASE_LOST);
-    assert_int_equal(busy(w, a), 2);
-    assert_int_equal(busy(w, b), 1);
-    second = one(w);
-    assert_int_equal(second.worker, a);
-    d = world_task(w, run, "s1");
-    assert_int_equal(d.task.state, TASK_RUNNING);
-    assert_int_equal(d.task.attempts_n, 2);
-    assert_int_equal(d.task.attempts[0].outcome, OUTCOME_REJECTED);
-    CHECK_TEXT(d.task.attempts[0].reason, "runner_refused");
-    CHECK_TEXT(d.task.attempts[0].message, "no room");
-    assert_int_equal(d.task.attempts[1].worker, a);
-    world_healthy(w);
-}
-
-static void beat(struct world *w, int64_t incarnation)
-{
-    struct worker_beat_reply reply;
-
-    DO(w, worker_beat(&w->tx, &incarnation, &reply));
-}
-
-/* When all have refused it waits, longer each time, and no budget is used. */
-static void when_all_refuse_it_waits(void **state)
-{
-    static const int64_t waits_s[] = {1, 2, 4, 8, 16, 32, 60, 60};
-    struct world *w = world(state);
-    int64_t run, ids[2];
-
-    w->now = T;
-    ids[0] = RUNNER(w, "a");
-    ids[1] = RUNNER(w, "b");
-    run = PLAN(w, .n = 1);
-    for (size_t i = 0; i < ROWS_N(waits_s); i++) {
-        struct task_details d;
-
-        for (int j = 0; j < 2; j++) {
-            struct grant_lease l = one(w);
-
-            assert_int_equal(l.worker, ids[j]);
-            assert_int_equal(refuse(w, l.lease), CODE_OK);
-        }
-        d = world_task(w, run, "s1");
-        assert_int_equal(d.task.state, TASK_DELAYED);
-        CHECK_TEXT(d.task.reason, "waiting_after_refusals");
-        assert_int_equal(d.task.due_at - w->now, waits_s[i] * S);
-        assert_int_equal(ROUND(w).n, 0);
-        w->now = d.task.due_at;
-        beat(w, ids[0]);
-        beat(w, ids[1]);
-        assert_int_equal(world_reap(w).promoted, 1);
-    }
-    assert_int_equal(complete(w, one(w).lease, OUTCOME_SUCCEEDED), CODE_OK);
-    world_healthy(w);
-}
-
-/* Who takes it ends the row of refusals. */
-static void refusals_are_counted_in_a_row(void **state)
-{
-    struct world *w = world(state);
-    struct retry_policy retry = retry_asked();
-    int64_t run;
-
-    w->now = T;
-    retry.max_attempts = 9;
-    RUNNER(w, "a");
-    run = PLAN(w, .n = 1, .retry = &retry);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(refuse(w, one(w).lease), CODE_OK);
-        assert_int_equal(world_task(w, run, "s1").task.due_at - w->now, S);
-        w->now += S;
-        world_reap(w);
-        assert_int_equal(complete(w, one(w).lease, OUTCOME_LOST), CODE_OK);
-    }
-}
-
-/* An async one is LEASED until its runner accepts; then its heartbeat keeps it. */
-static void an_async_stage_is_accepted(void **state)
-{
-    struct world *w = world(state);
-    struct grant_lease l;
-    int64_t run;
-
-    w->now = T;
-    RUNNER(w, "a", .modes = PLACEMENT_ASYNC);
-    run = PLAN(w, .n = 1, .demand = ASYNC, .timeout_us = 90 * S);
-    l = one(w);
-    assert_true(l.mode == PLACEMENT_ASYNC && l.attempt == 1 && l.accept_by == T + 10 * S &&
-                l.deadline_at == T + 90 * S);
-    assert_string_equal(world_states(w, run), "L");
-    w->now += 9 * S;
-    assert_int_equal(world_reap(w).expired, 0);
-    assert_int_equal(accept(w, l.lease), CODE_OK);
-    assert_int_equal(accept(w, l.lease), CODE_OK);
-    assert_string_equal(world_states(w, run), "r");
-    assert_int_equal(last_attempt(w, run, "s1").started_at, w->now);
-    w->now += 50 * S;
-    assert_int_equal(world_reap(w).expired, 0);
-    assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
-    assert_int_equal(last_attempt(w, run, "s1").number, 1);
-    world_healthy(w);
-}
-
-/* Nobody accepts: it is as if it was refused, and who accepts later is told. */
-static void the_accept_deadline_gives_it_back(void **state)
-{
-    struct world *w = world(state);
-    struct grant_lease l;
-    struct task_attempt t;
-    int64_t run, b;
-
-    w->now = T;
-    RUNNER(w, "a", .modes = PLACEMENT_ASYNC);
-    b = RUNNER(w, "b", .modes = PLACEMENT_MODES_ALL);
-    run = PLAN(w, .n = 1, .demand = ASYNC, .accept_us = 3 * S, .timeout_us = 2 * S);
-    l = one(w);
-    assert_int_equal(l.accept_by, T + 2 * S); /* no later than its end */
-    w->now = l.accept_by;
-    assert_int_equal(world_reap(w).expired, 1);
-    t = last_attempt(w, run, "s1");
-    assert_int_equal(t.outcome, OUTCOME_REJECTED);
-    CHECK_TEXT(t.reason, "not_accepted_in_time");
-    assert_string_equal(world_states(w, run), "R");
-    assert_int_equal(accept(w, l.lease), CODE_LEASE_LOST);
-    assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_LEASE_LOST);
-    assert_int_equal(one(w).worker, b);
-    world_healthy(w);
-}
-
-/* A runner may be done before the news that it took the stage is written. */
-static void it_may_end_before_it_is_accepted(void **state)
-{
-    static const struct {
-        enum outcome outcome;
-        const char *states;
-        int64_t number;
-    } rows[] = {
-        {OUTCOME_SUCCEEDED, "S", 1},
-        {OUTCOME_FAILED,    "F", 1},
-        {OUTCOME_LOST,      "R", 1}, /* the call broke: it may have been begun */
-        {OUTCOME_REJECTED,  "R", 0},
-        {OUTCOME_CANCELLED, "R", 0}, /* at the accept deadline it is told to stop */
-    };
-    struct world *w = world(state);
-
-    w->now = T;
-    RUNNER(w, "a", .modes = PLACEMENT_ASYNC);
-    for (size_t i = 0; i < ROWS_N(rows); i++) {
-        int64_t run = PLAN(w, .n = 1, .demand = ASYNC, .priority = (int64_t)i);
-        struct grant_leases l = ROUND(w);
-        struct lease_ref lease = {0};
-
-        for (size_t j = 0; j < l.n; j++)
-            if (l.list[j].run == run)
-                lease = l.list[j].lease;
-        assert_int_equal(complete(w, lease, rows[i].outcome), CODE_OK);
-        assert_string_equal(world_states(w, run), rows[i].states);
-        assert_int_equal(last_attempt(w, run, "s1").number, rows[i].number);
-        assert_int_equal(accept(w, lease), CODE_LEASE_LOST);
-    }
-    world_healthy(w);
-}
-
-/* A sync call is kept by the server that makes it, and lost with it. */
-/* Nor does who adds stages wait for that. */
-static void it_may_write_before_it_is_accepted(void **state)
-{
-    const struct plan_stage child = {.name = STR("child"), .type = STR("build")};
-    struct world *w = world(state);
-    struct plan_write req = {.stages = &child, .stages_n = 1};
-    struct plan_written written;
-    struct task_codes codes;
-    struct grant_lease l;
-
-    w->now = T;
-    RUNNER(w, "a", .modes = PLACEMENT_ASYNC);
-    req.run = PLAN(w, .n = 1, .demand = ASYNC, .progress_us = 20 * S);
-    l = one(w);
-    req.writer = l.lease;
-    DO(w, plan_write(&w->tx, &req, &written));
-    assert_int_equal(world_task(w, req.run, "s1").task.state, TASK_RUNNING);
-    assert_int_equal(world_task(w, req.run, "s1").task.attempts[0].number, 1);
-    DO(w, grant_accept(&w->tx, &(struct grant_refs){&l.lease, 1}, &codes));
-    assert_int_equal(codes.list[0], CODE_OK);
-    world_healthy(w);
-    w->now += 15 * S; /* past the accept deadline, and not past what was promised */
-    assert_int_equal(world_reap(w).expired, 0);
-    w->now += 26 * S;
-    assert_int_equal(world_reap(w).expired, 1);
-    world_healthy(w);
-}
-
-static void a_sync_call_is_lost_with_its_server(void **state)
-{
-    struct world *w = world(state);
-    struct grant_lease l;
-    struct task_attempt t;
-    int64_t run;
-
-    w->now = T;
-    RUNNER(w, "a");
-    run = PLAN(w, .n = 1);
-    l = one(w);
-    w->now += 29 * S;
-    assert_int_equal(keep(w, l.lease).code, CODE_OK);
-    w->now += 29 * S;
-    assert_int_equal(world_reap(w).expired, 0);
-    assert_int_equal(keep(w, l.lease).code, CODE_OK);
-    w->now += 30 * S;
-    assert_int_equal(world_reap(w).expired, 1);
-    t = last_attempt(w, run, "s1");
-    assert_true(t.outcome == OUTCOME_LOST && t.number == 1);
-    CHECK_TEXT(t.reason, "worker_lost");
-    assert_string_equal(world_states(w, run), "R");
-    assert_int_equal(keep(w, l.lease).code, CODE_LEASE_LOST);
-    assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_LEASE_LOST);
-    assert_int_equal(keep(w, (struct lease_ref){12345, 1}).code, CODE_LEASE_LOST);
-    world_healthy(w);
-}
-
-/* D-25: its end frees the slot, and what comes later is refused. */
-static void past_its_deadline_it_timed_out(void **state)
-{
-    struct world *w = world(state);
-    struct grant_lease l;
-    int64_t run, a;
-
-    w->now = T;
-    a = RUNNER(w, "a", .modes = PLACEMENT_ASYNC);
-    run = PLAN(w, .n = 1, .demand = ASYNC, .timeout_us = 20 * S);
-    l = one(w);
-    assert_int_equal(accept(w, l.lease), CODE_OK);
-    w->now = l.deadline_at;
-    assert_int_equal(world_reap(w).timed_out, 1);
-    assert_int_equal(last_attempt(w, run, "s1").outcome, OUTCOME_TIMED_OUT);
-    assert_int_equal(busy(w, a), 0);
-    assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_LEASE_LOST);
-    world_healthy(w);
-}
-
-/* Runners say `cancelled` of whatever they were told to stop, also where it was nobody's wish that
- * the stage should end. */
-static void what_nobody_cancelled_is_tried_again(void **state)
-{
-    static const struct {
-        const char *name;
-        int64_t after;
-        enum outcome outcome;
-        const char *reason, *states;
-    } rows[] = {
-        {"its call broke",        1 * S,  OUTCOME_LOST,      "worker_lost", "R"},
-        {"its deadline has come", 20 * S, OUTCOME_TIMED_OUT, "timed_out",   "F"},
-    };
-    struct world *w = world(state);
-
-    w->now = T;
-    RUNNER(w, "a");
-    for (size_t i = 0; i < ROWS_N(rows); i++) {
-        int64_t run = PLAN(w, .n = 1, .timeout_us = 20 * S);
-        struct grant_lease l = one(w);
-        struct task_attempt t;
-        struct run_row row;
-
-        w->now += rows[i].after;
-        assert_int_equal(complete(w, l.lease, OUTCOME_CANCELLED), CODE_OK);
-        assert_int_equal(complete(w, l.lease, OUTCOME_CANCELLED), CODE_OK);
-        t = last_attempt(w, run, "s1");
-        CHECK_ROW(rows[i].name, t.number == 1 && t.outcome == rows[i].outcome);
-        CHECK_TEXT(t.reason, rows[i].reason);
-        assert_string_equal(world_states(w, run), rows[i].states);
-        DO(w, run_cancel(&w->tx, &run, &row));
-    }
-    world_healthy(w);
-}
-
-static struct lease_renewed progress(struct world *w, struct lease_ref l)
-{
-    const struct lease_progress p = {.lease = l, .percent = 50};
-    struct lease_renewals reply;
-
-    DO(w, lease_renew(&w->tx, &(struct lease_renew){.list = &p, .n = 1}, &reply));
-    return reply.list[0];
-}
-
-/* D-42: where progress was promised, silence ends the attempt; where it was not, it does not. */
-static void progress_that_was_promised(void **state)
-{
-    struct world *w = world(state);
-    struct grant_leases l;
-    struct task_attempt t;
-    int64_t quiet, told;
-
-    w->now = T;
-    RUNNER(w, "a", .modes = PLACEMENT_ASYNC);
-    quiet = PLAN(w, .n = 1, .demand = ASYNC);
-    told = PLAN(w, .n = 1, .demand = ASYNC, .progress_us = 2 * S);
-    l = ROUND(w);
-    assert_true(l.n == 2 && l.list[1].progress_us == 2 * S);
-    /* Until it is accepted, that is what its lease waits for. */
-    w->now += S;
-    assert_int_equal(progress(w, l.list[1].lease).expires_at, T + 10 * S);
-    for (size_t i = 0; i < 2; i++)
-        assert_int_equal(accept(w, l.list[i].lease), CODE_OK);
-    for (int i = 0; i < 3; i++) {
-        w->now += 3 * S;
-        assert_int_equal(world_reap(w).expired, 0);
-        assert_int_equal(progress(w, l.list[1].lease).expires_at, w->now + 4 * S);
-    }
-    w->now += 4 * S;
-    assert_int_equal(world_reap(w).expired, 1);
-    t = last_attempt(w, told, "s1");
-    assert_true(t.outcome == OUTCOME_LOST && t.number == 1);
-    CHECK_TEXT(t.reason, "no_progress");
-    assert_string_equal(world_states(w, quiet), "r");
-    assert_int_equal(progress(w, l.list[1].lease).code, CODE_LEASE_LOST);
-    world_healthy(w);
 }
 
 /* Runs take turns, one stage each, from after the one that was served last. */
@@ -723,7 +209,7 @@ static void runs_take_turns(void **state)
     runs[1] = PLAN(w, .n = 3);
     runs[2] = PLAN(w, .n = 40);
     for (int i = 0; i < 3; i++) {
-        struct grant_leases l = round_of(w, &req);
+        struct grant_leases l = grants_round(w, &req);
 
         assert_true(l.n == 4 && l.more);
         req.turns = l.turns;
@@ -748,11 +234,11 @@ static void one_slot_goes_round(void **state)
     for (int i = 0; i < 3; i++)
         runs[i] = PLAN(w, .n = 2);
     for (int i = 0; i < 6; i++) {
-        struct grant_leases l = round_of(w, &req);
+        struct grant_leases l = grants_round(w, &req);
 
         req.turns = l.turns;
         assert_true(l.n == 1 && l.list[0].run == runs[i % 3]);
-        assert_int_equal(complete(w, l.list[0].lease, OUTCOME_SUCCEEDED), CODE_OK);
+        assert_int_equal(grants_complete(w, l.list[0].lease, OUTCOME_SUCCEEDED), CODE_OK);
     }
 }
 
@@ -773,8 +259,8 @@ static void within_a_run(void **state)
     CHECK_TEXT(l.list[1].name, "s1");
     assert_string_equal(world_states(w, run), "rRRrR");
     assert_int_equal(ROUND(w).n, 0);
-    assert_int_equal(complete(w, l.list[0].lease, OUTCOME_SUCCEEDED), CODE_OK);
-    CHECK_TEXT(one(w).name, "s2");
+    assert_int_equal(grants_complete(w, l.list[0].lease, OUTCOME_SUCCEEDED), CODE_OK);
+    CHECK_TEXT(grants_one(w).name, "s2");
     world_healthy(w);
 }
 
@@ -798,7 +284,7 @@ static void a_walk_over_many_demands(void **state)
     store_testing_sql(w->place, "UPDATE task SET key = '{\"labels\":{},\"mode\":\"sync\",\"type\":"
                                 "\"build\"}' WHERE name = 's127'");
     for (; more; rounds++) {
-        struct grant_leases l = round_of(w, &req);
+        struct grant_leases l = grants_round(w, &req);
 
         assert_true(rounds < 5);
         req.after = l.after;
@@ -806,127 +292,8 @@ static void a_walk_over_many_demands(void **state)
         more = l.more;
     }
     assert_true(rounds > 1);
-    assert_int_equal(last_attempt(w, run, "s127").running, true);
-    assert_int_equal(last_attempt(w, last, "s1").running, true);
-}
-
-/* Who is to be cancelled is known to all servers, and told to the one that keeps the call. */
-static void a_cancelled_run_names_its_leases(void **state)
-{
-    struct world *w = world(state);
-    struct grant_cancels c;
-    struct grant_leases l;
-    struct run_row row;
-    int64_t run, none = 0, a;
-
-    w->now = T;
-    a = RUNNER(w, "a", .slots = 2);
-    run = PLAN(w, .n = 3);
-    l = ROUND(w);
-    assert_int_equal(l.n, 2);
-    DO(w, grant_cancels(&w->tx, &none, &c));
-    assert_int_equal(c.n, 0);
-    assert_false(keep(w, l.list[0].lease).stop);
-    DO(w, run_cancel(&w->tx, &run, &row));
-    DO(w, grant_cancels(&w->tx, &none, &c));
-    assert_int_equal(c.n, 2);
-    for (size_t i = 0; i < 2; i++)
-        assert_true(c.list[i].lease.token == l.list[i].lease.token && c.list[i].worker == a &&
-                    c.list[i].run == run);
-    CHECK_TEXT(c.list[0].runner, "a");
-    CHECK_TEXT(c.list[0].address, "a:1");
-    DO(w, grant_cancels(&w->tx, &l.list[0].lease.token, &c));
-    assert_int_equal(c.n, 1);
-    assert_true(keep(w, l.list[0].lease).stop);
-    assert_int_equal(complete(w, l.list[0].lease, OUTCOME_CANCELLED), CODE_OK);
-    /* What is refused after the cancel is over. */
-    assert_int_equal(refuse(w, l.list[1].lease), CODE_OK);
-    assert_string_equal(world_states(w, run), "CCC");
-    DO(w, grant_cancels(&w->tx, &none, &c));
-    assert_int_equal(c.n, 0);
-    world_healthy(w);
-}
-
-/* Each decision is kept with the verdict on all others, and how it was answered. */
-static void decisions_leave_a_trace(void **state)
-{
-    struct world *w = world(state);
-    struct grant_lease l;
-    struct grant_why y;
-    int64_t run, task;
-
-    w->now = T;
-    RUNNER(w, "a", .slots = 1);
-    RUNNER(w, "b", .slots = 3);
-    RUNNER(w, "c", .modes = PLACEMENT_ASYNC);
-    PLAN(w, .n = 2);
-    assert_int_equal(ROUND(w).n, 2);
-    run = PLAN(w, .n = 1);
-    l = one(w);
-    task = l.lease.task;
-    assert_int_equal(refuse(w, l.lease), CODE_OK);
-    y = why(w, task);
-    assert_int_equal(y.traces_n, 1);
-    assert_true(y.traces[0].token == l.lease.token && y.traces[0].at == T && y.traces[0].ended);
-    CHECK_TEXT(y.traces[0].runner, "b");
-    CHECK_TEXT(y.traces[0].message, "no room");
-    assert_int_equal(y.traces[0].outcome, OUTCOME_REJECTED);
-    assert_int_equal(y.traces[0].n, 3);
-    assert_true(y.traces[0].list[0].verdict == PLACEMENT_CHOSEN && y.traces[0].list[0].load == 1 &&
-                y.traces[0].list[0].slots == 3);
-    CHECK_TEXT(y.traces[0].list[1].runner, "a");
-    assert_int_equal(y.traces[0].list[1].verdict, PLACEMENT_FULL);
-    assert_int_equal(y.traces[0].list[2].verdict, PLACEMENT_MODE_UNSUPPORTED);
-    assert_int_equal(y.now_n, 3);
-    assert_true(y.now[1].verdict == PLACEMENT_CHOSEN || world_task(w, run, "s1").task.due_at > T);
-    REFUSED(w, grant_why(&w->tx, &(struct grant_which){.task = run}, &y), CODE_TASK_NOT_FOUND);
-}
-
-/* With many candidates the trace names some and counts the others. */
-static void a_trace_has_a_bound(void **state)
-{
-    struct world *w = world(state);
-    struct grant_why y;
-    int64_t n = 0;
-
-    w->now = T;
-    for (int i = 0; i < 50; i++)
-        RUNNER(w, str_printf(&w->arena, "r%d", i).p, .modes = i % 2 ? PLACEMENT_ASYNC : 0);
-    PLAN(w, .n = 1);
-    y = why(w, one(w).lease.task);
-    assert_int_equal(y.traces[0].n, GRANT_CANDIDATES_MAX + 2);
-    for (size_t i = 0; i < y.traces[0].n; i++)
-        n += y.traces[0].list[i].runner.n ? 1 : y.traces[0].list[i].more;
-    assert_int_equal(n, 50);
-}
-
-/* However often nobody takes a stage, it keeps its newest traces alone. */
-static void old_traces_leave(void **state)
-{
-    struct world *w = world(state);
-    struct worker_beat_reply beat;
-    struct lease_ref last = {0};
-    struct reaper_reply reaped;
-    struct grant_why y;
-    int64_t runner;
-
-    w->now = T;
-    runner = RUNNER(w, "a", .slots = -1);
-    PLAN(w, .n = 2);
-    for (unsigned i = 0; i < GRANT_TRACES_MAX + 5; i++) {
-        struct grant_leases l = ROUND(w);
-
-        last = l.list[0].lease;
-        for (size_t j = 0; j < l.n; j++)
-            assert_int_equal(refuse(w, l.list[j].lease), CODE_OK);
-        w->now += 60 * S;
-        DO(w, worker_beat(&w->tx, &runner, &beat));
-        DO(w, reaper_scan(&w->tx, NULL, &reaped));
-    }
-    y = why(w, last.task);
-    assert_int_equal(y.traces_n, GRANT_TRACES_MAX);
-    assert_int_equal(y.traces[0].token, last.token);
-    assert_int_equal(store_testing_count(w->place, "dispatch"), 2 * GRANT_TRACES_MAX);
+    assert_int_equal(grants_last(w, run, "s127").running, true);
+    assert_int_equal(grants_last(w, last, "s1").running, true);
 }
 
 /* What is written to a plan is what travels: demand, arguments, promises, and the checks that it is
@@ -970,7 +337,7 @@ static void what_was_written_travels(void **state)
     DO(w, plan_create(&w->tx, &(struct plan_create){0}, &run));
     req.run = run.id;
     DO(w, plan_write(&w->tx, &req, &written));
-    l = one(w);
+    l = grants_one(w);
     CHECK_TEXT(l.runner, "a");
     CHECK_TEXT(l.name, "s");
     CHECK_TEXT(l.args, "[1]");
@@ -983,39 +350,8 @@ static void what_was_written_travels(void **state)
     CHECK_TEXT(l.checks[0].goal, "FINAL");
     CHECK_TEXT(l.checks[1].name, "sure");
     CHECK_TEXT(l.checks[1].goal, "PLANNED");
-    assert_int_equal(accept(w, l.lease), CODE_OK);
-    assert_int_equal(complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
-    world_healthy(w);
-}
-
-/* A runner that is started again keeps what it names; the rest is lost, and given out again. */
-static void a_reborn_runner_keeps_what_it_names(void **state)
-{
-    struct world *w = world(state);
-    struct grant_leases l;
-    struct worker_joined j;
-    struct worker_join join = {
-        .worker = {.name = STR("a"),
-                   .type = STR("build"),
-                   .address = STR("a:1"),
-                   .modes = PLACEMENT_SYNC,
-                   .slots = 10,
-                   .ttl_us = 100 * S},
-        .leases_n = 1
-    };
-    int64_t run;
-
-    w->now = T;
-    RUNNER(w, "a");
-    run = PLAN(w, .n = 2);
-    l = ROUND(w);
-    join.leases = &l.list[0].lease;
-    DO(w, worker_join(&w->tx, &join, &j));
-    assert_true(j.reregistered && j.kept_n == 1 && j.lost_n == 0);
-    assert_string_equal(world_states(w, run), "rR");
-    assert_int_equal(keep(w, l.list[0].lease).code, CODE_OK);
-    assert_int_equal(one(w).worker, j.worker.worker.incarnation);
-    assert_int_equal(complete(w, l.list[0].lease, OUTCOME_SUCCEEDED), CODE_OK);
+    assert_int_equal(grants_accept(w, l.lease), CODE_OK);
+    assert_int_equal(grants_complete(w, l.lease, OUTCOME_SUCCEEDED), CODE_OK);
     world_healthy(w);
 }
 
@@ -1081,27 +417,6 @@ static void two_servers_share_a_slot(void **state)
     assert_true(theirs.n == 0 && theirs.more);
 }
 
-/* The doctor finds a lease that nobody would ever take back. */
-static void a_lease_without_an_end_is_found(void **state)
-{
-    struct world *w = world(state);
-    struct doctor_report report;
-    int64_t found = 0;
-
-    w->now = T;
-    RUNNER(w, "a", .modes = PLACEMENT_MODES_ALL);
-    PLAN(w, .n = 1);
-    PLAN(w, .n = 2, .demand = ASYNC);
-    assert_int_equal(accept(w, ROUND(w).list[0].lease), CODE_OK);
-    world_healthy(w);
-    store_testing_sql(w->place, "UPDATE task SET expires_at = 0");
-    DO(w, doctor_check(&w->tx, NULL, &report));
-    for (size_t i = 0; i < report.n; i++)
-        if (str_eq(report.checks[i].id, STR("push_lease")))
-            found = report.checks[i].found;
-    assert_int_equal(found, 2);
-}
-
 static void bad_requests(void **state)
 {
     struct world *w = world(state);
@@ -1121,8 +436,6 @@ static void bad_requests(void **state)
     REFUSED(w, grant_refuse(&w->tx, &(struct grant_refuse){&bad, 1}, &codes), CODE_INVALID);
 }
 
-#define FILE_AND_POSTGRES(name) ENGINE_FILE_TEST(name), ENGINE_TEST(name, postgres, postgres)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1134,31 +447,14 @@ int main(void)
         FILE_AND_POSTGRES(slots_are_never_exceeded),
         FILE_AND_POSTGRES(who_is_not_well_gets_nothing),
         FILE_AND_POSTGRES(who_is_past_its_ttl_gets_nothing),
-        FILE_AND_POSTGRES(a_refusal_goes_to_another),
-        FILE_AND_POSTGRES(when_all_refuse_it_waits),
-        FILE_AND_POSTGRES(refusals_are_counted_in_a_row),
-        FILE_AND_POSTGRES(an_async_stage_is_accepted),
-        FILE_AND_POSTGRES(the_accept_deadline_gives_it_back),
-        FILE_AND_POSTGRES(it_may_end_before_it_is_accepted),
-        FILE_AND_POSTGRES(it_may_write_before_it_is_accepted),
-        FILE_AND_POSTGRES(a_sync_call_is_lost_with_its_server),
-        FILE_AND_POSTGRES(past_its_deadline_it_timed_out),
-        FILE_AND_POSTGRES(what_nobody_cancelled_is_tried_again),
-        FILE_AND_POSTGRES(progress_that_was_promised),
         FILE_AND_POSTGRES(runs_take_turns),
         FILE_AND_POSTGRES(one_slot_goes_round),
         FILE_AND_POSTGRES(within_a_run),
         FILE_AND_POSTGRES(a_walk_over_many_demands),
-        FILE_AND_POSTGRES(a_cancelled_run_names_its_leases),
-        FILE_AND_POSTGRES(decisions_leave_a_trace),
-        FILE_AND_POSTGRES(a_trace_has_a_bound),
-        FILE_AND_POSTGRES(old_traces_leave),
         FILE_AND_POSTGRES(what_was_written_travels),
-        FILE_AND_POSTGRES(a_reborn_runner_keeps_what_it_names),
         ENGINE_TESTS(who_is_heard_of_again_gets_stages),
         ENGINE_TEST(an_old_lease_hides_no_stage, postgres, postgres),
         ENGINE_TEST(two_servers_share_a_slot, postgres, postgres),
-        FILE_AND_POSTGRES(a_lease_without_an_end_is_found),
         FILE_AND_POSTGRES(bad_requests),
     };
 
