@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "net/grpc.h"
 #include "net/h2.h"
+#include "net/h2_session.h"
 
 #define USER_AGENT "weft"
 
@@ -421,29 +422,12 @@ void caller_h2_feed(struct caller_h2 *h, struct str bytes)
 
 void caller_h2_drain(struct caller_h2 *h, struct buf *out)
 {
-    while (!h->dead && out->n < out->max) {
-        struct str part;
-
-        if (h->leftover.n == 0) {
-            const uint8_t *data;
-            ssize_t n = nghttp2_session_mem_send(h->session, &data);
-
-            if (n < 0)
-                h->dead = true;
-            if (n <= 0)
-                break;
-            h->leftover = (struct str){(const char *)data, (size_t)n};
-        }
-        part = str_sub(h->leftover, 0, out->max - out->n);
-        buf_add(out, part);
-        h->leftover = str_sub(h->leftover, part.n, h->leftover.n);
-    }
+    h2_session_drain(h->session, &h->leftover, &h->dead, out);
 }
 
 bool caller_h2_over(const struct caller_h2 *h)
 {
-    return h->dead || (h->leftover.n == 0 && !nghttp2_session_want_read(h->session) &&
-                       !nghttp2_session_want_write(h->session));
+    return h->dead || h2_session_over(h->session, h->leftover);
 }
 
 static nghttp2_session *session_new(struct caller_h2 *h)
@@ -462,9 +446,7 @@ static nghttp2_session *session_new(struct caller_h2 *h)
     nghttp2_session_callbacks_set_on_frame_send_callback(c, on_sent);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(c, on_not_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, on_close);
-    nghttp2_option_set_max_settings(o, H2_SETTINGS_ENTRIES);
-    nghttp2_option_set_max_continuations(o, H2_CONTINUATIONS_MAX);
-    nghttp2_option_set_max_outbound_ack(o, H2_ACKS_MAX);
+    h2_session_limit(o);
     r = nghttp2_session_client_new2(&session, c, h, o);
     assert(r == 0);
     nghttp2_option_del(o);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "net/h2_session.h"
 
 /* The payload of the PING whose answer says that the notice of a shutdown has arrived. */
 static const uint8_t notice_ping[8] = "shutdown";
@@ -345,23 +346,7 @@ static void tell_room(struct h2 *h)
 void h2_drain(struct h2 *h, struct buf *out)
 {
     h->busy++;
-    while (!h->dead && out->n < out->max) {
-        struct str part;
-
-        if (h->leftover.n == 0) {
-            const uint8_t *data;
-            ssize_t n = nghttp2_session_mem_send(h->session, &data);
-
-            if (n < 0)
-                h->dead = true;
-            if (n <= 0)
-                break;
-            h->leftover = (struct str){(const char *)data, (size_t)n};
-        }
-        part = str_sub(h->leftover, 0, out->max - out->n);
-        buf_add(out, part);
-        h->leftover = str_sub(h->leftover, part.n, h->leftover.n);
-    }
+    h2_session_drain(h->session, &h->leftover, &h->dead, out);
     tell_room(h);
     h->busy--;
 }
@@ -489,9 +474,7 @@ static void options_set(nghttp2_option *o)
 {
     nghttp2_option_set_stream_reset_rate_limit(o, H2_RESETS_MAX, H2_RESETS_PER_S);
     nghttp2_option_set_no_closed_streams(o, 1);
-    nghttp2_option_set_max_settings(o, H2_SETTINGS_ENTRIES);
-    nghttp2_option_set_max_continuations(o, H2_CONTINUATIONS_MAX);
-    nghttp2_option_set_max_outbound_ack(o, H2_ACKS_MAX);
+    h2_session_limit(o);
 }
 
 static void greet(struct h2 *h)
@@ -576,6 +559,5 @@ void h2_feed(struct h2 *h, struct str bytes, int64_t now_us)
 
 bool h2_over(const struct h2 *h)
 {
-    return h->dead || (h->leftover.n == 0 && !nghttp2_session_want_read(h->session) &&
-                       !nghttp2_session_want_write(h->session));
+    return h->dead || h2_session_over(h->session, h->leftover);
 }
