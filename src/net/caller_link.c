@@ -2,28 +2,15 @@
 #include "net/caller_link.h"
 
 #include <assert.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "net/caller_socket.h"
 #include "net/caller_state.h"
 
-#define KEEP_ALIVE_S   10u     /* a machine that is gone without a word is noticed ... */
-#define UNHEARD_MS_MAX 30000u  /* ... or what it does not acknowledge is given up */
-#define LIVED_US       CLOCK_S /* a connection that held so long was a good one */
-
-/* Owns its handle, which is closed later than the link. */
-struct caller_socket {
-    uv_tcp_t tcp;
-    uv_connect_t connect;
-    uv_write_t write;
-    struct buf pending; /* what `write` is writing */
-    struct caller *caller;
-    struct caller_link *link; /* NULL: it has gone on without */
-};
+#define LIVED_US CLOCK_S /* a connection that held so long was a good one */
 
 /* ---- states ---- */
 
@@ -71,27 +58,6 @@ static void move(struct caller_link *l, enum caller_link_event e)
 
 /* ---- the end ---- */
 
-static void on_socket_closed(uv_handle_t *handle)
-{
-    struct caller_socket *s = handle->data;
-    struct caller *c = s->caller;
-
-    buf_deinit(&s->pending);
-    free(s);
-    c->sockets_n--;
-    caller_closed(c);
-}
-
-static void drop_socket(struct caller_link *l)
-{
-    struct caller_socket *s = TAKE(l->socket);
-
-    if (!s)
-        return;
-    s->link = NULL;
-    uv_close((uv_handle_t *)&s->tcp, on_socket_closed);
-}
-
 /* One that ends is no reason to call less often. */
 static bool was_good(const struct caller_link *l)
 {
@@ -106,7 +72,7 @@ static void over(struct caller_link *l, enum caller_link_event e, const char *wh
     snprintf(l->why, sizeof(l->why), "%s", why);
     if (l->name)
         caller_name_forget(TAKE(l->name));
-    drop_socket(l);
+    caller_socket_drop(TAKE(l->socket));
     if (l->h2)
         caller_h2_cut(l->h2, str_of(l->why));
     caller_link_lost(l, e == CALLER_LINK_EVENT_ENDED || was_good(l), l->why);
@@ -210,44 +176,26 @@ void caller_link_drop(struct caller_link *l, struct caller_call *call)
 
 /* ---- bytes out ---- */
 
-static void on_written(uv_write_t *write, int status)
+/* Returns whether all of it is gone. */
+static bool flush(struct caller_link *l, struct str out)
 {
-    struct caller_socket *s = write->data;
-    struct caller_link *l = s->link;
+    bool all;
+    int r = caller_socket_write(l->socket, out, &all);
 
-    buf_deinit(&s->pending);
-    if (!l)
-        return;
+    if (r)
+        caller_link_fail(l, uv_strerror(r));
+    else
+        l->writing = !all;
+    return r == 0 && all;
+}
+
+void caller_link_written(struct caller_link *l, int status)
+{
     l->writing = false;
     if (status < 0)
         caller_link_fail(l, uv_strerror(status));
     else
         caller_wake_link(l);
-}
-
-/* Returns whether all of it is gone. */
-static bool flush(struct caller_link *l, struct str out)
-{
-    struct caller_socket *s = l->socket;
-    uv_buf_t b = uv_buf_init((char *)(uintptr_t)out.p, (unsigned)out.n);
-    int n = uv_try_write((uv_stream_t *)&s->tcp, &b, 1), r;
-
-    if (n < 0 && n != UV_EAGAIN) {
-        caller_link_fail(l, uv_strerror(n));
-        return false;
-    }
-    out = str_sub(out, n < 0 ? 0 : (size_t)n, out.n);
-    if (out.n == 0)
-        return true;
-    buf_init(&s->pending, NET_OUT_BYTES);
-    buf_add(&s->pending, out);
-    b = uv_buf_init(s->pending.p, (unsigned)s->pending.n);
-    s->write.data = s;
-    l->writing = true;
-    r = uv_write(&s->write, (uv_stream_t *)&s->tcp, &b, 1, on_written);
-    if (r)
-        caller_link_fail(l, uv_strerror(r));
-    return false;
 }
 
 /* What is for the socket: of HTTP/2, through TLS where there is any. */
@@ -374,53 +322,26 @@ static void feed(struct caller_link *l, struct str bytes)
     caller_wake_link(l);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret)
+void caller_link_read(struct caller_link *l, ssize_t n, const char *bytes)
 {
-    struct caller_socket *s = handle->data;
-
-    (void)size;
-    *ret = uv_buf_init(s->caller->in, sizeof(s->caller->in));
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct caller_socket *s = stream->data;
-
-    if (!s->link || n == 0)
-        return;
     if (n > 0)
-        feed(s->link, (struct str){buf->base, (size_t)n});
-    else if (n == UV_EOF && s->link->state == CALLER_LINK_DRAINING &&
-             caller_h2_calls(s->link->h2) == 0)
-        caller_link_end(s->link);
+        feed(l, (struct str){bytes, (size_t)n});
+    else if (n == UV_EOF && l->state == CALLER_LINK_DRAINING && caller_h2_calls(l->h2) == 0)
+        caller_link_end(l);
     else if (n == UV_EOF)
-        caller_link_fail(s->link, "the other side has closed the connection");
+        caller_link_fail(l, "the other side has closed the connection");
     else
-        caller_link_fail(s->link, uv_strerror((int)n));
+        caller_link_fail(l, uv_strerror((int)n));
 }
 
 /* ---- the beginning ---- */
 
 static void connect_next(struct caller_link *l);
 
-/* A dead machine is noticed by the kernel, since servers of gRPC allow few pings. */
-static void set_socket(struct caller_socket *s)
-{
-    unsigned ms = UNHEARD_MS_MAX;
-    int fd;
-
-    uv_tcp_nodelay(&s->tcp, 1);
-    uv_tcp_keepalive(&s->tcp, 1, KEEP_ALIVE_S);
-    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
-        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-}
-
 static void connected(struct caller_link *l)
 {
-    struct caller_socket *s = l->socket;
     int r;
 
-    set_socket(s);
     l->next_us = INT64_MAX;
     move(l, CALLER_LINK_EVENT_CONNECTED);
     if (l->state == CALLER_LINK_SHAKING) {
@@ -429,40 +350,23 @@ static void connected(struct caller_link *l)
     } else {
         begin_http2(l);
     }
-    r = l->socket ? uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read) : 0;
+    r = l->socket ? caller_socket_read(l->socket) : 0;
     if (r)
         caller_link_fail(l, uv_strerror(r));
     caller_wake_link(l);
 }
 
-static void on_connect(uv_connect_t *connect, int status)
+void caller_link_connected(struct caller_link *l, int status)
 {
-    struct caller_socket *s = connect->data;
-    struct caller_link *l = s->link;
-
-    if (!l)
-        return;
     if (status == 0) {
         connected(l);
         return;
     }
-    drop_socket(l);
+    caller_socket_drop(TAKE(l->socket));
     if (l->at < l->addresses_n)
         connect_next(l);
     else
         caller_link_fail(l, uv_strerror(status));
-}
-
-static struct caller_socket *socket_new(struct caller_link *l)
-{
-    struct caller_socket *s = memory_new(sizeof(*s));
-
-    s->caller = l->caller;
-    s->link = l;
-    uv_tcp_init(l->caller->o.loop, &s->tcp);
-    s->tcp.data = s->connect.data = s;
-    l->caller->sockets_n++;
-    return s;
 }
 
 /* Each address has its share of the time that is left. */
@@ -475,11 +379,10 @@ static void connect_next(struct caller_link *l)
 
     l->next_us = now + left / (int64_t)(l->addresses_n - l->at);
     l->at++;
-    l->socket = socket_new(l);
-    r = uv_tcp_connect(&l->socket->connect, &l->socket->tcp,
-                       (const struct sockaddr *)(const void *)a, on_connect);
+    l->socket = caller_socket_new(l);
+    r = caller_socket_connect(l->socket, a);
     if (r && l->at < l->addresses_n) {
-        drop_socket(l);
+        caller_socket_drop(TAKE(l->socket));
         connect_next(l);
     } else if (r) {
         caller_link_fail(l, uv_strerror(r));
@@ -552,7 +455,7 @@ static void connecting_tick(struct caller_link *l, int64_t now_us)
     };
 
     if (now_us < l->begun_us + l->caller->o.connect_us && l->at < l->addresses_n) {
-        drop_socket(l);
+        caller_socket_drop(TAKE(l->socket));
         connect_next(l);
         return;
     }
