@@ -296,6 +296,8 @@ static void tell_progress(struct executor *ex, struct slot *s, enum output_when 
 {
     int percent;
 
+    if (!s->progress_path[0])
+        return;
     buf_clear(&ex->text);
     if (output_progress(&s->progress, s->progress_path, when, &percent, &ex->text) &&
         s->events->progress)
@@ -666,6 +668,17 @@ void executor_stop_all(struct executor *ex, enum executor_stop how)
     for (unsigned i = 0; i < ex->slots_n; i++)
         if (ex->slots[i].state != SLOT_FREE)
             stop(ex, &ex->slots[i], how);
+}
+
+int64_t executor_resident_bytes(const struct executor *ex, int64_t token)
+{
+    for (unsigned i = 0; i < ex->slots_n; i++) {
+        const struct slot *s = &ex->slots[i];
+
+        if (s->state != SLOT_FREE && s->token == token && s->pid > 0 && !s->dead)
+            return procfs_resident_bytes(s->pid);
+    }
+    return 0;
 }
 
 void executor_diagram(struct buf *out)

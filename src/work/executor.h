@@ -37,7 +37,7 @@ struct job {
     const char *out_path; /* made, with its folder, when the first byte comes */
     const char *err_path;
     const char *output_path;   /* what the child may write as $WEFT_OUTPUT: a JSON object */
-    const char *progress_path; /* and as $WEFT_PROGRESS: lines "40 half of it" */
+    const char *progress_path; /* and as $WEFT_PROGRESS: lines "40 half of it"; "": nothing */
     int64_t timeout_us;        /* 0: none */
     int64_t grace_us;
     /* Its stdin and stdout, above 2, which the executor closes once it has them; 0: an empty stdin,
@@ -101,6 +101,9 @@ void executor_start(struct executor *ex, const struct job *job);
 enum executor_stop { EXECUTOR_TERM, EXECUTOR_KILL };
 void executor_stop(struct executor *ex, int64_t token, enum executor_stop how);
 void executor_stop_all(struct executor *ex, enum executor_stop how);
+
+/* What the main process of a job has in use at the moment; 0 where it has none. */
+int64_t executor_resident_bytes(const struct executor *ex, int64_t token);
 
 /* The states of a job as a Mermaid state diagram, for the documentation. */
 struct buf;

@@ -86,6 +86,19 @@ int64_t procfs_peak_bytes(pid_t pid)
     return at && sscanf(at, "\nVmHWM: %" SCNd64, &kb) == 1 ? kb * 1024 : 0;
 }
 
+int64_t procfs_resident_bytes(pid_t pid)
+{
+    CLEANUP(memory_fd_closep) int fd = open_of(pid, "statm");
+    char text[128];
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    int64_t pages;
+
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    return sscanf(text, "%*d %" SCNd64, &pages) == 1 ? pages * sysconf(_SC_PAGESIZE) : 0;
+}
+
 /* Call `each` with every entry of a folder that is a number, while it has room for few: what is
  * read ahead is old when its turn comes. */
 static void each_number(int fd, void (*each)(int number, void *context), void *context)

@@ -33,6 +33,9 @@ int64_t procfs_token(pid_t pid, const char *instance);
 /* The most memory that it ever had in use, or 0. */
 int64_t procfs_peak_bytes(pid_t pid);
 
+/* What it has in use now, or 0. */
+int64_t procfs_resident_bytes(pid_t pid);
+
 /* The children of a process, of all its threads. */
 void procfs_children(pid_t pid, void (*each)(pid_t child, void *context), void *context);
 
