@@ -27,7 +27,8 @@ def fail(call):
 
 @worker.command("print")
 def print_something(call):
-    print("Loading model")
+    print("Loading")
+    os.write(1, b"model\n")
     return None
 
 
