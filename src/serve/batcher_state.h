@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * batcher_state: what a batcher is made of. Private to its files: posting and waiting stand in
- * batcher_post.c, what runs and what is in its way in batcher.c.
+ * batcher_post.c, what runs and what is in its way in batcher.c, what is said of that in
+ * batcher_trouble.c.
  */
 #ifndef SERVE_BATCHER_STATE_H
 #define SERVE_BATCHER_STATE_H
@@ -64,5 +65,10 @@ void batcher_answer_withdrawn(struct batcher_request *q);
 /* Into what waits, and out of it. Under the lock. */
 void batcher_wait_add(struct batcher *b, struct batcher_request *q);
 void batcher_wait_del(struct batcher *b, struct batcher_request *q);
+
+/* Trouble lasts until the store answers: whom it kept waiting may have given up before. */
+void batcher_trouble_begins(struct batcher_worker *w, enum code code, struct str text);
+/* The store has answered this connection. */
+void batcher_trouble_ends(struct batcher_worker *w);
 
 #endif
