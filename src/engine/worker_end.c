@@ -36,7 +36,7 @@ static int lose_held(struct tx *tx, int64_t incarnation, struct str reason,
         .message = reason,
         .exit_code = -1,
     };
-    struct rows rows;
+    struct rows rows = {0};
     struct change c;
     int r = lock_held(tx, incarnation, &rows);
 
