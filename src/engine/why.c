@@ -182,6 +182,18 @@ static int say_ready(struct tx *tx, struct buf *b, const struct task_view *t)
     return 0;
 }
 
+/* Runners are looked at one by one where one task is asked for (grant_why); here it may be many. */
+static void say_ready_stage(struct buf *b, const struct task_view *t)
+{
+    if (t->plan->type.n)
+        buf_printf(b,
+                   "it is ready and waits for a runner of type \"%.*s\"; `weft task why %" PRId64
+                   "` tells of each",
+                   STR_ARG(t->plan->type), t->id);
+    else
+        buf_printf(b, "it is ready and waits for a worker that claims from run %" PRId64, t->run);
+}
+
 static void say_failed(struct buf *b, const struct task_view *t)
 {
     const struct task_attempt *a = t->attempts_n ? &t->attempts[t->attempts_n - 1] : NULL;
@@ -248,6 +260,10 @@ static int say(struct tx *tx, struct buf *b, const struct task_details *d)
         if (t->plan && t->plan->check) {
             buf_printf(b, "it waits for results, and has %" PRId64, t->plan->results_n);
             say_groups(b, d, STR("WAITING"));
+            return 0;
+        }
+        if (t->plan) {
+            say_ready_stage(b, t);
             return 0;
         }
         return t->run ? say_ready(tx, b, t) : say_ready_of_queue(tx, b, t);
@@ -328,9 +344,10 @@ int why_run(struct tx *tx, struct run_why *why)
         break;
     case RUN_CANCELLED:
         buf_printf(&b,
-                   "it was cancelled: %" PRId64 " tasks had succeeded, %" PRId64
-                   " were cancelled; `weft runs retry %" PRId64 "` goes on",
-                   n[TASK_SUCCEEDED], n[TASK_CANCELLED], run->id);
+                   "it was cancelled: %" PRId64 " tasks had succeeded, %" PRId64 " were cancelled",
+                   n[TASK_SUCCEEDED], n[TASK_CANCELLED]);
+        if (run->version) /* likewise */
+            buf_printf(&b, "; `weft runs retry %" PRId64 "` goes on", run->id);
         break;
     case RUN_STATE_N:
         break;

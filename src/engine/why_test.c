@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why: a sentence for every state of a task and of a run. */
 #include "engine/engine_testing.h"
+#include "engine/plan_testing.h"
 
 #define START (1900000000LL * CLOCK_S)
 
@@ -263,6 +264,31 @@ static void every_run(void **state)
     REFUSED(w, run_why(&w->tx, &nothing, &reply), CODE_RUN_NOT_FOUND);
 }
 
+/* What waits for a runner waits for no worker of weft's own, and a plan is not retried. */
+static void plans(void **state)
+{
+    struct world *w = world(state);
+    int64_t run = plans_create(w);
+    struct plan_stage pushed = plans_stage(w, "pushed", "", "");
+    struct plan_stage pulled = plans_stage(w, "pulled", "", "");
+    struct run_why reply;
+    struct run_row row;
+
+    pushed.type = STR("build");
+    plans_write_stage(w, run, pushed);
+    plans_write_stage(w, run, pulled);
+    DO(w, run_why(&w->tx, &run, &reply));
+    assert_int_equal(reply.tasks_n, 2);
+    SAYS(str_cstr(&w->arena, reply.tasks[0].why),
+         "it is ready and waits for a runner of type \"build\"; `weft task why %" PRId64
+         "` tells of each",
+         reply.tasks[0].task.id);
+    SAYS(str_cstr(&w->arena, reply.tasks[1].why),
+         "it is ready and waits for a worker that claims from run %" PRId64, run);
+    DO(w, run_cancel(&w->tx, &run, &row));
+    SAYS(why_run_(w, run), "it was cancelled: 0 tasks had succeeded, 2 were cancelled");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +299,7 @@ int main(void)
         ENGINE_TESTS(tasks_of_queues),
         ENGINE_TESTS(tasks_that_have_ended),
         ENGINE_TESTS(every_run),
+        ENGINE_TESTS(plans),
     };
 
     return ENGINE_MAIN(tests);
