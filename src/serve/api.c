@@ -7,6 +7,7 @@
 #include <stdarg.h>
 
 #include "base/buf.h"
+#include "base/json_scan.h"
 #include "base/sentence.h"
 
 #define SENTENCE_BYTES_MAX 2000u
@@ -62,6 +63,7 @@ int api_choice(struct api *api, const char *field, const char *text, const char 
                struct str *ret)
 {
     struct str s = str_of(text && *text ? text : list[0]);
+    const char *const *named = list[0][0] ? list : list + 1; /* "" is the default, and unsaid */
     struct buf b;
     int r;
 
@@ -72,8 +74,8 @@ int api_choice(struct api *api, const char *field, const char *text, const char 
         }
     }
     buf_init(&b, SENTENCE_BYTES_MAX);
-    for (const char *const *c = list; *c; c++)
-        buf_printf(&b, "%s%s", c == list ? "" : c[1] ? ", " : " and ", *c);
+    for (const char *const *c = named; *c; c++)
+        buf_printf(&b, "%s%s", c == named ? "" : c[1] ? ", " : " and ", *c);
     r = api_refuse(api, CODE_INVALID, "%s: " STR_FMT " is none of " STR_FMT, field,
                    STR_ARG(sentence_quote(api->arena, s)), STR_ARG(buf_str(&b)));
     buf_deinit(&b);
@@ -146,7 +148,7 @@ int api_duration(struct api *api, const char *field, const Weft__V1__Duration *d
     *ret = fallback;
     if (!d || (codec_duration_us(d, ret) && *ret >= 0 && *ret <= max_us))
         return 0;
-    return api_refuse(api, CODE_INVALID, "%s: it is not within 0s … %gs", field,
+    return api_refuse(api, CODE_INVALID, "%s: it is not within 0s … %.10gs", field,
                       (double)max_us / 1e6);
 }
 
@@ -166,6 +168,23 @@ int api_json(struct api *api, const char *field, protobuf_c_boolean has, Protobu
         return 0;
     return api_refuse(api, CODE_TOO_LARGE, "%s: %zu bytes are more than the %zu allowed", field,
                       ret->n, max);
+}
+
+int api_object(struct api *api, const char *field, protobuf_c_boolean has, ProtobufCBinaryData data,
+               size_t max, struct str *ret)
+{
+    struct str s;
+
+    if (api_json(api, field, has, data, max, ret))
+        return API_E_REFUSED;
+    s.p = json_scan_blank(ret->p, ret->p + ret->n);
+    s.n = ret->n - (size_t)(s.p - ret->p);
+    if (s.n && *s.p == 'n') /* null, as it has been checked */
+        *ret = (struct str){0};
+    else if (s.n && *s.p != '{')
+        return api_refuse(api, CODE_INVALID, "%s: it is an object, as {\"branch\":\"main\"}",
+                          field);
+    return 0;
 }
 
 static int retry_outcomes(struct api *api, const Weft__V1__RetryPolicy *m, struct retry_policy *p)
@@ -340,6 +359,10 @@ static const char *item_text(enum code code)
         return "the lease was ended before, with another content";
     case CODE_INVALID:
         return "the token is none that weft gave";
+    case CODE_CHECK_FINAL:
+        return "a check that it has a result for takes no more; the attempt goes on";
+    case CODE_TASK_NOT_FOUND:
+        return "its run has no such check as it has a result for; the attempt goes on";
     default:
         return "it was refused";
     }

@@ -109,6 +109,10 @@ int api_count(struct api *api, const char *field, size_t n, size_t min, size_t m
 int api_duration(struct api *api, const char *field, const Weft__V1__Duration *d, int64_t max_us,
                  int64_t fallback, int64_t *ret);
 int api_time(struct api *api, const char *field, const Weft__V1__Timestamp *t, int64_t *ret);
+/* One JSON value, whose grammar was checked as the message came; of api_object an object, or null,
+ * which is the same as absent. */
+int api_object(struct api *api, const char *field, protobuf_c_boolean has, ProtobufCBinaryData data,
+               size_t max, struct str *ret);
 int api_json(struct api *api, const char *field, protobuf_c_boolean has, ProtobufCBinaryData data,
              size_t max, struct str *ret);
 /* Of the field `retry`; NULL where it is absent. */

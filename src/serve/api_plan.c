@@ -20,8 +20,8 @@ static int create_decode(struct api *api, const void *message, void *request)
     return api_text(api, "request_id", API_OPTIONAL, m->request_id, PLAN_REQUEST_BYTES_MAX,
                     &c->request_id) ||
            api_text(api, "name", API_OPTIONAL, m->name, DEFINITION_NAME_BYTES_MAX, &c->name) ||
-           api_json(api, "metadata", m->has_metadata, m->metadata, PLAN_METADATA_BYTES_MAX,
-                    &c->metadata);
+           api_object(api, "metadata", m->has_metadata, m->metadata, PLAN_METADATA_BYTES_MAX,
+                      &c->metadata);
 }
 
 static ProtobufCMessage *run_encode(struct arena *a, const void *request, const void *reply)

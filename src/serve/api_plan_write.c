@@ -174,7 +174,8 @@ static int times_decode(struct api *api, const Weft__V1__StageWrite *m, struct p
                      &s->progress_us))
         return API_E_REFUSED;
     if ((m->timeout && !s->timeout_us) || (m->accept_timeout && !s->accept_us))
-        return api_refuse(api, CODE_INVALID, "timeout, accept_timeout: they are longer than 0s");
+        return api_refuse(api, CODE_INVALID, "%s: it is longer than 0s",
+                          m->timeout && !s->timeout_us ? "timeout" : "accept_timeout");
     if (m->progress_every && s->progress_us < PLAN_PROGRESS_US_MIN)
         return api_refuse(api, CODE_INVALID, "progress_every: it is 0.1s at least");
     return 0;
@@ -236,8 +237,10 @@ static int write_decode(struct api *api, const void *message, void *request)
     struct plan_stage *stages;
 
     if (api_id(api, "id", API_NEEDED, m->id, &w->run) ||
-        api_count(api, "checks and stages", m->n_checks + m->n_stages, 1, PLAN_WRITE_TASKS_MAX))
+        api_count(api, "checks and stages", m->n_checks + m->n_stages, 0, PLAN_WRITE_TASKS_MAX))
         return API_E_REFUSED;
+    if (m->n_checks + m->n_stages == 0)
+        return api_refuse(api, CODE_INVALID, "a write has one check or stage at least");
     checks = ARENA_ARRAY(api->arena, struct plan_check, m->n_checks);
     stages = ARENA_ARRAY(api->arena, struct plan_stage, m->n_stages);
     for (size_t i = 0; i < m->n_checks; i++) {
