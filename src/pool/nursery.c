@@ -204,7 +204,7 @@ static void asked(uv_async_t *async)
         list_del(&r->link);
         if (r->kind == REQUEST_START)
             start(n, r);
-        else
+        else if (n->executor)
             executor_stop(n->executor, r->token,
                           r->kind == REQUEST_KILL ? EXECUTOR_KILL : EXECUTOR_TERM);
         free(r);

@@ -53,7 +53,7 @@ void nursery_start(struct nursery *n, struct nursery_child *c, const struct nurs
 void nursery_stop(struct nursery *n, struct nursery_child *c, enum executor_stop how);
 
 /* On the executor's thread: from now on what was asked for is done, by jobs that take at most
- * `slots` of its slots. */
+ * `slots` of its slots. NULL and 0: there is none, and no process can be started. */
 void nursery_open(struct nursery *n, uv_loop_t *loop, struct executor *executor, unsigned slots);
 /* None of its jobs runs. What is asked for from here on waits. The loop runs once more. */
 void nursery_close(struct nursery *n);

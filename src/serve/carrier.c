@@ -19,6 +19,7 @@ struct carrier {
     struct batcher_home *home;
     struct hub_seat *seat;
     struct executor *executor; /* NULL: it could not be made */
+    bool nursing;              /* the nursery has it */
     struct local *local;       /* NULL: paused, or over */
     uv_timer_t pause;
     uv_async_t call;          /* drain, or end */
@@ -47,14 +48,31 @@ static void gave_up(void *context, enum code code, struct str text)
     c->given_up = true;
 }
 
-static void begin(struct carrier *c)
+/* Without an executor, whoever asks for a process is told that there is no place for it. */
+static void nurse(struct carrier *c)
 {
-    struct executor_options executor = {
+    if (c->o.nursery && !c->nursing)
+        nursery_open(c->o.nursery, &c->loop, c->executor, c->executor ? c->o.pool_slots : 0);
+    c->nursing = c->o.nursery != NULL;
+}
+
+static int make_executor(struct carrier *c)
+{
+    struct executor_options o = {
         .loop = &c->loop,
-        .slots = c->o.slots,
+        .slots = c->o.slots + c->o.pool_slots,
         .guardian = c->o.guardian,
     };
-    int r = c->executor ? 0 : executor_new(&executor, &c->executor);
+    int r = c->executor ? 0 : executor_new(&o, &c->executor);
+
+    if (!r)
+        nurse(c);
+    return r;
+}
+
+static void begin(struct carrier *c)
+{
+    int r = make_executor(c);
     struct local_options o = {
         .loop = &c->loop,
         .executor = c->executor,
@@ -73,7 +91,7 @@ static void begin(struct carrier *c)
     };
 
     if (!r) {
-        c->local = local_new(&o);
+        c->local = c->o.slots ? local_new(&o) : NULL;
         return;
     }
     log_say(LOG_ERROR, "executor_failed", LOG_NUMBER("errno", -r),
@@ -91,6 +109,8 @@ static void called(uv_async_t *async)
     struct carrier *c = async->data;
     int64_t grace_us = atomic_load(&c->grace_us);
 
+    if (grace_us >= 0)
+        nurse(c); /* or pools would wait for their processes for ever */
     if (grace_us >= 0 && c->local)
         local_drain(c->local, grace_us);
     else if (grace_us >= 0)
@@ -139,6 +159,8 @@ static void run(struct carrier *c)
     while (c->local && local_busy(c->local))
         uv_run(&c->loop, UV_RUN_ONCE);
     c->local = local_free(c->local);
+    if (c->nursing)
+        nursery_close(c->o.nursery);
     c->executor = executor_free(c->executor);
 }
 

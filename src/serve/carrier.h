@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * carrier: a server's own worker (local.h), on a thread and loop of its own.
+ * carrier: a server's own worker (local.h), on a thread and loop of its own, and the executor,
+ * which the processes of pools are started by, too.
  *
  * Starting a process takes a good part of a millisecond, which would delay the network. Before it
  * takes its first task, what dead programs of this machine left behind is ended and taken back. A
@@ -14,6 +15,7 @@
 #ifndef SERVE_CARRIER_H
 #define SERVE_CARRIER_H
 
+#include "pool/nursery.h"
 #include "serve/batcher.h"
 #include "serve/hub.h"
 #include "work/guardian.h"
@@ -31,8 +33,10 @@ struct carrier_options {
     const char *data; /* absolute */
     const char *here; /* that relative folders of runs start from */
     const char *const *env;
-    unsigned slots;
-    bool shared; /* other machines work on this store */
+    unsigned slots;          /* 0: it takes no tasks */
+    struct nursery *nursery; /* of the pools; NULL: none */
+    unsigned pool_slots;     /* for their processes */
+    bool shared;             /* other machines work on this store */
     /* Once, on its thread, after a drain: nothing of it runs any more. */
     void (*over)(void *context);
     void *context;
@@ -44,7 +48,8 @@ int carrier_new(const struct carrier_options *options, struct carrier **ret);
 /* Any thread. What runs longer than `grace_us` is stopped. */
 void carrier_drain(struct carrier *c, int64_t grace_us);
 
-/* After `over`, and after the batchers have answered all (batcher_free). NULL is fine. */
+/* After `over`, after the last process of a pool, and after the batchers have answered all
+ * (batcher_free). NULL is fine. */
 struct carrier *carrier_free(struct carrier *c);
 
 #endif

@@ -186,7 +186,7 @@ bool config_address(struct arena *a, struct str text, const char **ret_host, int
     return true;
 }
 
-static bool parse_bytes(struct str s, int64_t *ret)
+bool config_bytes(struct str s, int64_t *ret)
 {
     static const struct {
         const char *unit;
@@ -294,7 +294,7 @@ static struct str put_number(struct reading *r, const struct row *row, struct st
                                                   : "a whole number";
     int64_t v;
     bool good = row->kind == KIND_DURATION ? clock_duration(s, &v)
-                : row->kind == KIND_BYTES  ? parse_bytes(s, &v)
+                : row->kind == KIND_BYTES  ? config_bytes(s, &v)
                                            : str_int64(s, &v);
 
     if (!good || v < row->min || v > row->max)
@@ -391,6 +391,24 @@ static struct str unknown(struct reading *r, struct str name)
                       STR_ARG(sentence_quote(r->a, name)), STR_ARG(known(r)));
 }
 
+static void bad_pool(void *context, const struct doc *at, struct str text)
+{
+    bad(context, at, text);
+}
+
+static void read_pools(struct reading *r, const struct doc *d)
+{
+    const struct pool_config_reading reading = {
+        .arena = r->a,
+        .here = r->given->here,
+        .cpus = r->given->cpus ? r->given->cpus : 1,
+        .bad = bad_pool,
+        .context = r,
+    };
+
+    pool_config_read(&reading, d, &r->c->pools);
+}
+
 static void read_map(struct reading *r, const char *file, const struct doc *map, struct str section)
 {
     for (const struct doc *d = map->first; d; d = d->next) {
@@ -403,6 +421,8 @@ static void read_map(struct reading *r, const char *file, const struct doc *map,
 
         if (d->again)
             bad(r, &at, str_printf(r->a, STR_FMT " stands here a second time", STR_ARG(name)));
+        else if (str_eq(name, STR("pools")))
+            read_pools(r, d);
         else if (find_key(name, &key) && d->kind < DOC_LIST)
             put(r, key, d->kind == DOC_NULL ? STR("") : d->text, from, d);
         else if (find_key(name, &key))

@@ -15,6 +15,7 @@
 #include "base/doc.h"
 #include "base/log.h"
 #include "client/server.h"
+#include "serve/pool_config.h"
 
 #define CONFIG_FILE_BYTES_MAX (1u << 20)
 #define CONFIG_TEXT_BYTES_MAX 4096u
@@ -68,6 +69,7 @@ struct config {
     int64_t head_bytes, body_bytes;
     int64_t waiting, waiting_bytes; /* for each of the store's threads */
     int64_t duties_us;
+    struct pool_configs pools; /* of the file alone */
     struct config_from {
         enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG } source;
         struct str where; /* "weft.yaml:3", "WEFT_LISTEN", "--listen" */
@@ -104,6 +106,9 @@ void config_keep(struct config *c, const struct config *old, struct arena *a);
 
 /* {"file", "settings": [{"key", "value", "from", "where", "default", "reload", "help"}]}. */
 json_t *config_show(const struct config *c, const char *file);
+
+/* "64KiB", "1MiB", "100": a size in bytes. */
+bool config_bytes(struct str text, int64_t *ret);
 
 /* Split "[::1]:7411", "127.0.0.1:0", "localhost:80". False where it is none. */
 bool config_address(struct arena *a, struct str text, const char **ret_host, int64_t *ret_port);

@@ -117,6 +117,27 @@ static const struct case_of_config mistakes[] = {
              "0:0 tls.cert and tls.key are given together or not at all"),
     FLAG("a flag for nothing", "limits.bodies", "1", "--set",
          "0:0 --set: there is no setting \"limits.bodies\"; did you mean limits.body?"),
+    TEXT("a pool without a command", "pools:\n  py:\n    size: 2\n", "2:3 pools.py has no command"),
+    TEXT(
+        "a command as one text", "pools:\n  py:\n    command: python3 a.py\n",
+        "3:14 pools.py.command is a list of 1 to 1000 texts, like [python3, worker.py], not run by "
+        "a shell"),
+    TEXT("a number of a pool out of range", "pools: {py: {command: [a], size: 0}}\n",
+         "1:34 pools.py.size is \"0\"; it should be a whole number from 1 to 1000"),
+    TEXT("a duration of a pool", "pools: {py: {command: [a], call: 5}}\n",
+         "1:34 pools.py.call is \"5\"; it should be a duration like 30s from 1ms to 86400s"),
+    TEXT("an unknown setting of a pool", "pools: {py: {command: [a], sise: 1}}\n",
+         "1:28 pools.py: a pool has no setting \"sise\"; did you mean size?"),
+    TEXT("a pool's name", "pools: {a/b: {command: [a]}}\n",
+         "1:9 pools.a/b: a name has 1 to 200 letters, digits, \"-\", \"_\" and \".\""),
+    TEXT("a pool that is no map", "pools: {py: 3}\n",
+         "1:13 pools.py is a map of settings, not an integer"),
+    TEXT("pools that are no map", "pools: [a]\n",
+         "1:8 pools is a map of at most 64 pools by their names"),
+    TEXT("size and overflow together", "pools: {py: {command: [a], size: 900, overflow: 101}}\n",
+         "1:9 pools.py: size and overflow together are at most 1000"),
+    TEXT("a pool twice", "pools:\n  py: {command: [a]}\n  py: {command: [b]}\n",
+         "3:3 pools.py stands here a second time"),
     TEXT("an empty file is fine", "", NULL),
     TEXT("comments are fine", "# nothing\n", NULL),
     VARIABLE("loopback by name is fine", "WEFT_LISTEN=localhost:0", NULL),
@@ -160,6 +181,48 @@ static void all_mistakes_are_told_at_once(void **state)
 
     assert_int_equal(read_case(&a, &row, &c, &errors), CONFIG_E_BAD);
     assert_int_equal(errors.n, 3);
+    arena_deinit(&a);
+}
+
+static void pools_stand_over_their_defaults(void **state)
+{
+    struct case_of_config row = {
+        .name = "pools",
+        .file = "pools:\n"
+                "  py:\n"
+                "    command: [python3, worker.py, 3]\n"
+                "    size: 4\n"
+                "    call: 2s\n"
+                "    message_max: 2MiB\n"
+                "    max_calls: 1000\n"
+                "    memory_limit: 1GiB\n"
+                "    env: {MODEL: large}\n"
+                "    cwd: models\n"
+                "  other: {command: [a]}\n",
+    };
+    struct arena a = {0};
+    struct config c;
+    struct config_errors errors;
+    const struct pool_config *p;
+    (void)state;
+
+    assert_int_equal(read_case(&a, &row, &c, &errors), 0);
+    assert_int_equal(c.pools.n, 2);
+    p = &c.pools.list[0];
+    CHECK_TEXT(p->settings.name, "py");
+    assert_string_equal(p->argv[2], "3");
+    assert_null(p->argv[3]);
+    assert_string_equal(p->env[0], "MODEL=large");
+    assert_string_equal(p->cwd, "/here/models");
+    assert_int_equal(p->settings.size, 4);
+    assert_int_equal(p->settings.call_us, 2 * CLOCK_S);
+    assert_int_equal(p->settings.message_bytes_max, 2 << 20);
+    assert_int_equal(p->settings.recycle.calls, 1000);
+    assert_int_equal(p->settings.memory_limit_bytes, 1 << 30);
+    assert_int_equal(p->settings.queue_wait_us, 5 * CLOCK_S);
+    assert_int_equal(c.pools.list[1].settings.size, 6);
+    assert_string_equal(c.pools.list[1].cwd, "/here");
+    assert_int_equal(pool_config_processes(&c.pools), 4 + 2 + 3 + 6 + 2 + 3);
     arena_deinit(&a);
 }
 
@@ -207,8 +270,11 @@ static void shown_without_secrets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_source_wins),          cmocka_unit_test(mistakes_have_places),
-        cmocka_unit_test(all_mistakes_are_told_at_once), cmocka_unit_test(a_file_that_is_not_there),
+        cmocka_unit_test(the_last_source_wins),
+        cmocka_unit_test(mistakes_have_places),
+        cmocka_unit_test(all_mistakes_are_told_at_once),
+        cmocka_unit_test(a_file_that_is_not_there),
+        cmocka_unit_test(pools_stand_over_their_defaults),
         cmocka_unit_test(shown_without_secrets),
     };
     int fd = mkstemp(path), failed;

@@ -28,6 +28,7 @@
 #include "serve/notify.h"
 #include "serve/owner.h"
 #include "serve/pages.h"
+#include "serve/pools.h"
 #include "work/executor.h"
 
 #define CONNECT_MS      2000    /* a try to connect to the store */
@@ -36,6 +37,8 @@
 /* Besides sockets: stores, loops, the guardian, logs. A task in work holds at most two pipes, two
  * log files, its pidfd, its cgroup and, for moments, two files more. */
 enum { FILES_OWN = 128, FILES_PER_TASK = 8 };
+
+enum { POOL_SLOTS_SPARE = 64 };
 
 enum phase { STARTING, SERVING, DRAINING };
 
@@ -72,6 +75,7 @@ struct daemon {
     struct pages pages;
     struct carrier *carrier;
     struct dispatcher *dispatcher;
+    struct pools *pools; /* NULL: it has no executor */
 
     enum phase phase;
     int ended_by;                   /* the signal that came before it served; 0: none */
@@ -82,7 +86,7 @@ struct daemon {
     uv_signal_t signals[SIGNALS_N];
     uv_async_t carrier_over, dispatcher_over;
     uv_timer_t watchdog;
-    bool server_done, carrier_done, dispatcher_done, duties_done;
+    bool server_done, carrier_done, dispatcher_done, duties_done, pools_done;
 };
 
 static int refuse(struct client_problem *ret_problem, enum code code, struct str text)
@@ -229,6 +233,14 @@ static size_t take_config(struct daemon *d, struct config *c, struct arena *a)
     return changed;
 }
 
+static void reload_pools(struct daemon *d)
+{
+    if (d->pools)
+        pools_set(d->pools, &d->config.pools);
+    else if (d->config.pools.n)
+        log_say(LOG_WARNING, "config_needs_restart", LOG_TEXT("key", STR("pools")));
+}
+
 static void reload(struct daemon *d)
 {
     struct arena a = {0};
@@ -249,6 +261,7 @@ static void reload(struct daemon *d)
         if (d->tls && tls_reload(d->tls, &d->config_arena, &error))
             log_say(LOG_ERROR, "tls_refused", LOG_TEXT("text", error));
         dispatcher_reload(d->dispatcher);
+        reload_pools(d);
         log_say(LOG_INFO, "config_reloaded", LOG_NUMBER("changed", changed));
     }
     notify_say(&d->notify, "READY=1");
@@ -258,7 +271,7 @@ static void reload(struct daemon *d)
 
 static void ended_in_part(struct daemon *d)
 {
-    if (d->server_done && d->carrier_done && d->dispatcher_done)
+    if (d->server_done && d->carrier_done && d->dispatcher_done && d->pools_done)
         uv_stop(&d->loop);
 }
 
@@ -302,6 +315,14 @@ static void dispatcher_over(void *context)
     uv_async_send(&d->dispatcher_over);
 }
 
+static void pools_over(void *context)
+{
+    struct daemon *d = context;
+
+    d->pools_done = true;
+    ended_in_part(d);
+}
+
 static void drain(struct daemon *d, int number)
 {
     log_say(LOG_INFO, "draining", LOG_TEXT("signal", str_of(strsignal(number))),
@@ -315,6 +336,10 @@ static void drain(struct daemon *d, int number)
         carrier_drain(d->carrier, d->config.drain_us);
     else
         d->carrier_done = true;
+    if (d->pools)
+        pools_drain(d->pools, d->config.drain_us);
+    else
+        d->pools_done = true;
     dispatcher_drain(d->dispatcher, d->config.drain_us);
 }
 
@@ -357,9 +382,16 @@ static void signalled(uv_signal_t *handle, int number)
 static int fit_slots(const struct daemon *d, struct client_problem *ret_problem)
 {
     struct arena a = {0};
+    size_t pools = pool_config_processes(&d->config.pools);
     int r = 0;
 
-    if (d->config.slots > d->slots_max)
+    if (d->config.slots <= d->slots_max && (size_t)d->config.slots + pools > d->slots_max)
+        r = refuse(ret_problem, CODE_INVALID,
+                   str_printf(&a,
+                              "slots is %" PRId64 ", and pools have up to %zu processes (size, "
+                              "overflow and start_batch of each); together %u are possible here",
+                              d->config.slots, pools, d->slots_max));
+    else if (d->config.slots > d->slots_max)
         r = refuse(ret_problem, CODE_INVALID,
                    str_printf(&a,
                               "slots is %" PRId64 ", and the limit of open files is enough for %u; "
@@ -613,6 +645,33 @@ static int start_server(struct daemon *d, struct client_problem *ret_problem)
     return r;
 }
 
+/* More than the settings name, where the machine has room: others that are read later may name
+ * more.
+ */
+static unsigned pool_slots(const struct daemon *d)
+{
+    size_t wanted = 2 * pool_config_processes(&d->config.pools) + POOL_SLOTS_SPARE;
+    size_t room = d->slots_max - (size_t)d->config.slots;
+
+    return (unsigned)(wanted < room ? wanted : room);
+}
+
+static bool executes(const struct daemon *d)
+{
+    return d->config.slots || d->config.pools.n;
+}
+
+static void make_pools(struct daemon *d)
+{
+    d->pools = pools_new(&(struct pools_options){
+        .loop = &d->loop,
+        .data = d->house.data,
+        .env = (const char *const *)environ,
+        .over = pools_over,
+        .context = d,
+    });
+}
+
 static int start_carrier(struct daemon *d, struct client_problem *ret_problem)
 {
     struct carrier_options o = {
@@ -625,11 +684,13 @@ static int start_carrier(struct daemon *d, struct client_problem *ret_problem)
         .here = d->here,
         .env = (const char *const *)environ,
         .slots = (unsigned)d->config.slots,
+        .nursery = pools_nursery(d->pools),
+        .pool_slots = pool_slots(d),
         .shared = on_postgres(d),
         .over = carrier_over,
         .context = d,
     };
-    int r = d->config.slots ? carrier_new(&o, &d->carrier) : 0;
+    int r = carrier_new(&o, &d->carrier);
 
     return r ? refuse_fault(ret_problem, r, "the executor cannot be started") : 0;
 }
@@ -735,7 +796,7 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
 {
     int r = fit_slots(d, ret_problem);
 
-    if (!r && d->config.slots) {
+    if (!r && executes(d)) {
         r = guardian_new(&d->guardian);
         if (r)
             r = refuse_fault(ret_problem, r, "processes cannot be run here");
@@ -756,13 +817,20 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
         r = start_methods(d, ret_problem);
     if (!r)
         r = start_server(d, ret_problem);
-    if (!r)
+    if (!r && executes(d)) {
+        make_pools(d);
         r = start_carrier(d, ret_problem);
+    }
     if (!r)
         r = start_dispatcher(d, ret_problem);
-    if (!r)
-        start_duties(d);
-    return r;
+    if (r)
+        return r;
+    start_duties(d);
+    d->pages.pools = d->pools;
+    /* The last: from here on there are processes to be ended. */
+    if (d->pools)
+        pools_set(d->pools, &d->config.pools);
+    return 0;
 }
 
 /* Everything that still waits is answered when the batchers stop, and then calls come to their end
@@ -780,6 +848,7 @@ static void finish(struct daemon *d)
     d->bridge = bridge_free(d->bridge);
     d->carrier = carrier_free(d->carrier);
     d->dispatcher = dispatcher_free(d->dispatcher);
+    d->pools = pools_free(d->pools);
     d->server = server_free(d->server);
     uv_run(&d->loop, UV_RUN_NOWAIT);
     batcher_release(&d->touches);

@@ -2,6 +2,7 @@
 #include "serve/pages.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -173,6 +174,77 @@ static void dispatch_metrics(const struct pages *p, struct buf *out)
         single(out, rows[i].name, rows[i].type, rows[i].help, s.n[rows[i].what]);
 }
 
+/* Pools. Their names are of letters and digits. */
+
+struct pool_metric {
+    const char *name, *type, *help;
+    size_t offset; /* in struct pool_counts */
+    bool wide;     /* an int64_t; else an unsigned */
+};
+
+struct pool_metric_out {
+    const struct pool_metric *metric;
+    struct buf *out;
+};
+
+static void pool_number(void *context, struct str name, struct pool *pool)
+{
+    const struct pool_metric_out *o = context;
+    const struct pool_metric *m = o->metric;
+    struct pool_counts counts;
+    const void *field = (const char *)&counts + m->offset;
+
+    pool_counts(pool, &counts);
+    buf_printf(o->out, "%s{pool=\"" STR_FMT "\"} %" PRId64 "\n", m->name, STR_ARG(name),
+               m->wide ? *(const int64_t *)field : (int64_t) * (const unsigned *)field);
+}
+
+static void pool_states(void *context, struct str name, struct pool *pool)
+{
+    struct pool_counts counts;
+
+    pool_counts(pool, &counts);
+    for (int s = 0; s < WORKER_STATE_N; s++)
+        buf_printf(context, "weft_pool_processes{pool=\"" STR_FMT "\",state=\"" STR_FMT "\"} %u\n",
+                   STR_ARG(name), STR_ARG(worker_state_text((enum worker_state)s)),
+                   counts.states[s]);
+}
+
+static void pool_metrics(const struct pages *p, struct buf *out)
+{
+#define COUNT(name, field, help)                                                                   \
+    {                                                                                              \
+        name, "gauge", help, offsetof(struct pool_counts, field), false                            \
+    }
+#define TOTAL(name, field, help)                                                                   \
+    {                                                                                              \
+        name, "counter", help, offsetof(struct pool_counts, field), true                           \
+    }
+    static const struct pool_metric metrics[] = {
+        COUNT("weft_pool_busy", busy, "Processes that have calls."),
+        COUNT("weft_pool_calls", calls, "Calls in flight."),
+        COUNT("weft_pool_waiting", waiting, "Calls that wait for a process."),
+        COUNT("weft_pool_sessions", sessions, "Sessions."),
+        TOTAL("weft_pool_answered_total", answered, "Calls that were answered."),
+        TOTAL("weft_pool_failed_total", failed, "Of these, by an error of the worker."),
+        TOTAL("weft_pool_late_total", late, "Replies that nobody waited for any more."),
+        TOTAL("weft_pool_started_total", started, "Processes that were started."),
+        TOTAL("weft_pool_lost_total", lost, "Processes that died, hung or broke the protocol."),
+        TOTAL("weft_pool_recycled_total", recycled, "Processes that were replaced in time."),
+    };
+
+    if (!p->pools)
+        return;
+    family(out, "weft_pool_processes", "gauge", "Processes of a pool, by state.");
+    pools_each(p->pools, pool_states, out);
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(*metrics); i++) {
+        struct pool_metric_out o = {&metrics[i], out};
+
+        family(out, metrics[i].name, metrics[i].type, metrics[i].help);
+        pools_each(p->pools, pool_number, &o);
+    }
+}
+
 /* Names of queues are their users' own. */
 static void label(struct buf *out, struct str s)
 {
@@ -260,6 +332,7 @@ static int metrics(void *context, struct buf *body)
     process_metrics(p, body);
     batcher_metrics(p, body);
     dispatch_metrics(p, body);
+    pool_metrics(p, body);
     methods_metrics(p->methods, body);
     server_metrics(p->server, body);
     if (p->seen)

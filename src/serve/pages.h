@@ -16,6 +16,7 @@
 #include "serve/batcher.h"
 #include "serve/dispatcher.h"
 #include "serve/methods.h"
+#include "serve/pools.h"
 
 #define PAGES_N          4u
 #define PAGES_QUEUES_MAX 1000 /* with counts of their own in /metrics, by name */
@@ -26,6 +27,7 @@ struct pages {
     struct methods *methods;
     const struct server *server;
     struct dispatcher *dispatcher; /* NULL: it has not been started */
+    struct pools *pools;           /* NULL: it has none */
     int64_t begun_us;              /* monotonic */
     bool draining;
 
