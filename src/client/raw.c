@@ -69,9 +69,12 @@ static const char *skip_value(const char *p, const char *end)
 /* The next value behind `open` or a comma, at which `rest` begins; it goes behind the value. */
 static bool next(struct str *rest, char open, struct str *ret)
 {
-    const char *end = rest->p + rest->n;
-    const char *p = json_scan_blank(rest->p, end), *behind;
+    const char *end, *p, *behind;
 
+    if (!rest->n)
+        return false; /* as what was looked for in vain, which stands nowhere */
+    end = rest->p + rest->n;
+    p = json_scan_blank(rest->p, end);
     if (p == end || (*p != open && *p != ',' && *p != ':'))
         return false;
     p = json_scan_blank(p + 1, end);

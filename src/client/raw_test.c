@@ -55,6 +55,15 @@ static void values_are_cut_out_as_they_stand(void **state)
                                          str_of(rows[i].value)));
 }
 
+static void nothing_is_in_what_is_not_there(void **state)
+{
+    struct str nothing = raw_get(STR("{}"), STR("error")), value;
+
+    (void)state;
+    assert_int_equal(raw_get(nothing, STR("code")).n, 0);
+    assert_false(raw_next(&nothing, &value));
+}
+
 static void a_list_is_walked(void **state)
 {
     struct str rest = STR("[1, \"a,b\" ,[], {\"x\":[2]}]"), item;
@@ -92,6 +101,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_is_one_value),
         cmocka_unit_test(values_are_cut_out_as_they_stand),
+        cmocka_unit_test(nothing_is_in_what_is_not_there),
         cmocka_unit_test(a_list_is_walked),
         cmocka_unit_test(texts_are_read_and_lines_kept_whole),
     };
