@@ -17,15 +17,15 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned asked, hung, freed; /* so often */
 static bool hangs;                  /* whoever asks for "hang…" */
 
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
-                struct addrinfo **ret)
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *req,
+                struct addrinfo **pai)
 {
     struct sockaddr_in6 *v6;
     struct sockaddr_in *v4;
     struct addrinfo *list;
 
     (void)service;
-    (void)hints;
+    (void)req;
     pthread_mutex_lock(&lock);
     asked++;
     if (strncmp(name, "hang", 4) == 0) {
@@ -50,7 +50,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
                                 .ai_next = &list[1]};
     list[1] = (struct addrinfo){
         .ai_family = AF_INET, .ai_addr = (struct sockaddr *)(void *)v4, .ai_addrlen = sizeof(*v4)};
-    *ret = list;
+    *pai = list;
     return 0;
 }
 
