@@ -173,6 +173,8 @@ static void ask_keep(struct dispatch *d, int64_t now)
     if (n)
         dispatch_ask(d, &d->keep, DISPATCH_ASK_KEEP, run_keep, &d->keep_asked, &d->keep_found,
                      sizeof(d->keep_found), keep_done);
+    else
+        arena_reset(&d->keep.arena); /* what is asked is let go of with its answer */
 }
 
 /* ---- turns ---- */
@@ -272,6 +274,7 @@ static void handle_closed(struct dispatch *d)
 {
     if (--d->handles)
         return;
+    d->over(d->over_context); /* other threads may look at it until they have heard of this */
     map_free(d->by_worker);
     map_free(d->by_token);
     arena_deinit(&d->after);
@@ -284,7 +287,6 @@ static void handle_closed(struct dispatch *d)
     free(d->telling.list);
     free(d->alone);
     pthread_mutex_destroy(&d->alone_lock);
-    d->over(d->over_context);
     free(d);
 }
 

@@ -83,7 +83,6 @@ struct dispatch_tolds {
 struct dispatch {
     struct dispatch_options o;
     struct hub_wait wait;
-    bool waiting; /* known to the hub */
     struct loop_handle timer, soon;
     int64_t armed_us;
 

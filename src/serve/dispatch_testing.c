@@ -244,9 +244,10 @@ const char *push_attempts(struct push *f, int64_t run)
 
 int64_t push_counted(const struct push *f, enum dispatch_count what)
 {
-    struct dispatch_stats s;
+    struct dispatch_stats s = f->last;
 
-    dispatch_stats(f->dispatch, &s);
+    if (!f->over)
+        dispatch_stats(f->dispatch, &s);
     return s.n[what];
 }
 
@@ -289,9 +290,17 @@ size_t push_called(struct push *f, struct str demand, int64_t *ret_run)
     return push_await(f, str_eq(demand, DEPLOY) ? DISPATCH_CALL_ASYNC : DISPATCH_CALL_RUN);
 }
 
+/* Until then it may be asked. */
 void push_over(void *context)
 {
-    ((struct push *)context)->over = true;
+    struct push *f = context;
+    struct arena a = {0};
+    const int64_t *alone;
+
+    dispatch_stats(f->dispatch, &f->last);
+    assert_int_equal(dispatch_left_alone(f->dispatch, &a, &alone), 0);
+    arena_deinit(&a);
+    f->over = true;
 }
 
 void push_drain(struct push *f, int64_t grace_us)

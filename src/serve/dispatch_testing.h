@@ -36,7 +36,8 @@ struct push {
     struct caller_peer *called[PUSH_CALLS_MAX];
     bool cancelled[PUSH_CALLS_MAX];
     size_t calls_n;
-    bool over;
+    bool over; /* and the dispatch is freed, whose last counts these are: */
+    struct dispatch_stats last;
 };
 
 /* With so many runners, 0 to 2: alpha at 10.0.0.1:1, beta at 10.0.0.2:1. */
