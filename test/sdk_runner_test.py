@@ -378,6 +378,15 @@ def a_stage_that_waits_for_a_thread_until_its_call_is_over_is_not_begun():
 
 
 @tap.case
+def a_token_that_json_does_not_take_as_it_is_is_refused():
+    with running([C]) as r:
+        for token in ("", '7"1', "7\\1", "7 1", "7\n1", "7ä1", "7" * 24):
+            refused(lambda t=token: r.worker().run(t), grpc.StatusCode.INVALID_ARGUMENT)
+            tap.equal(r.worker().run_async(token).accepted, False)
+        tap.equal(r.worker().ping().free, 2)
+
+
+@tap.case
 def a_queued_async_stage_is_accepted_when_it_begins():
     with running([C, "1"]) as r:
         worker = r.worker()

@@ -5,6 +5,8 @@
 
 #include "client/raw.h"
 
+#define WAIT_US_MAX (86400 * CLOCK_S) /* at once: whoever waits for longer looks again */
+
 void weft_held_say(const struct weft_worker *k, const char *format, ...)
 {
     char text[WEFT_TEXT_BYTES + 200];
@@ -30,25 +32,45 @@ void weft_held_unlock(struct weft_worker *k)
     pthread_mutex_unlock(&k->lock);
 }
 
+void weft_held_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 /* clock_monotonic() is CLOCK_BOOTTIME, which conditions do not know: the time is taken over as the
  * difference from now. */
-void weft_held_wait(struct weft_worker *k, int64_t at)
+void weft_held_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t at)
 {
     int64_t us = at - clock_monotonic();
     struct timespec t;
 
     if (us <= 0)
         return;
+    us = us < WAIT_US_MAX ? us : WAIT_US_MAX;
     clock_gettime(CLOCK_MONOTONIC, &t);
     us += t.tv_nsec / 1000;
     t.tv_sec += us / CLOCK_S;
     t.tv_nsec = us % CLOCK_S * 1000;
-    pthread_cond_timedwait(&k->changed, &k->lock, &t);
+    pthread_cond_timedwait(cond, lock, &t);
+}
+
+void weft_held_wait(struct weft_worker *k, int64_t at)
+{
+    weft_held_cond_wait(&k->changed, &k->lock, at);
 }
 
 int64_t weft_held_in_ms(int64_t ms)
 {
-    return clock_monotonic() + ms * CLOCK_MS;
+    int64_t now = clock_monotonic();
+
+    if (ms <= 0)
+        return now;
+    return ms < (INT64_MAX - now) / CLOCK_MS ? now + ms * CLOCK_MS : INT64_MAX;
 }
 
 /* The lock is held. */

@@ -89,6 +89,11 @@ WEFT_WITHIN void weft_held_lock(struct weft_worker *k);
 WEFT_WITHIN void weft_held_unlock(struct weft_worker *k);
 /* Wait for a change, at most until `at` of clock_monotonic(). Locked. */
 WEFT_WITHIN void weft_held_wait(struct weft_worker *k, int64_t at);
+/* Likewise, of any lock, with a condition that was made for it. It may come back early. */
+WEFT_WITHIN void weft_held_cond_init(pthread_cond_t *cond);
+WEFT_WITHIN void weft_held_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t at);
+/* In so long, of clock_monotonic(): now where it is negative, never (INT64_MAX) where it is too
+ * long to be counted. */
 WEFT_WITHIN int64_t weft_held_in_ms(int64_t ms);
 
 /* The worker has the lease from now on, and a reference to it. Locked. */

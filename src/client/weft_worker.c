@@ -75,7 +75,6 @@ struct weft_worker *weft_worker_free(struct weft_worker *k)
 static struct weft_worker *make(struct weft *w, const struct weft_worker_options *o)
 {
     struct weft_worker *k = memory_new(sizeof(*k));
-    pthread_condattr_t attr;
 
     k->client = w;
     k->name = o->name ? memory_text(o->name) : weft_worker_name_new();
@@ -94,10 +93,7 @@ static struct weft_worker *make(struct weft *w, const struct weft_worker_options
     list_init(&k->asked);
     pthread_mutex_init(&k->joining, NULL);
     pthread_mutex_init(&k->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&k->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    weft_held_cond_init(&k->changed);
     return k;
 }
 

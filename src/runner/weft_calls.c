@@ -355,18 +355,27 @@ static bool does(const struct weft_offer *o, bool sync)
     return o->modes == WEFT_STAGE_BOTH || (o->modes == WEFT_STAGE_SYNC) == sync;
 }
 
+/* The server's look like "12.34". Others must not end up in what this runner says in JSON. */
+static bool good_token(struct str token)
+{
+    for (size_t i = 0; i < token.n; i++)
+        if (token.p[i] <= ' ' || token.p[i] > '~' || token.p[i] == '"' || token.p[i] == '\\')
+            return false;
+    return token.n > 0 && token.n < WEFT_ID_BYTES;
+}
+
 static void start_run(struct weft_runner *r, struct call *c, bool sync)
 {
     const Weft__V1__RunStageRequest *m = (const Weft__V1__RunStageRequest *)c->request;
     struct weft_offer *o = offer_of(r, m->type);
     struct waiting *w = ARENA_NEW(&c->arena, struct waiting);
-    size_t token_n = str_of(m->token).n;
 
     *w = (struct waiting){.offer = o, .call = c, .sync = sync};
     list_init(&w->link);
     c->server = w;
-    if (!token_n || token_n >= WEFT_ID_BYTES)
-        refuse(c, sync, CODE_INVALID, STR("a stage has a token of 1 to 23 bytes"));
+    if (!good_token(str_of(m->token)))
+        refuse(c, sync, CODE_INVALID,
+               STR("a stage has a token of 1 to 23 visible characters without quotes"));
     else if (!o)
         refuse(c, sync, CODE_WORKER_LOST,
                str_printf(&c->arena, "this runner does no stages of type \"%s\"",

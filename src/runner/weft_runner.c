@@ -100,7 +100,6 @@ static struct weft_runner *new_runner(struct weft *w, const struct weft_runner_o
         .done = on_pool,
         .context = r,
     };
-    pthread_condattr_t attr;
 
     r->client = w;
     r->name = o->name ? memory_text(o->name) : weft_worker_name_new();
@@ -115,10 +114,7 @@ static struct weft_runner *new_runner(struct weft *w, const struct weft_runner_o
     list_init(&r->going);
     list_init(&r->queued);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    weft_held_cond_init(&r->changed);
     return r;
 }
 
@@ -378,19 +374,6 @@ static void say_drain(struct weft_runner *r)
             weft_join_say(r->offers[i].worker, "drain");
 }
 
-/* Locked. */
-static void wait_until(struct weft_runner *r, int64_t at)
-{
-    int64_t us = at - clock_monotonic();
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    us += t.tv_nsec / 1000;
-    t.tv_sec += us / CLOCK_S;
-    t.tv_nsec = us % CLOCK_S * 1000;
-    pthread_cond_timedwait(&r->changed, &r->lock, &t);
-}
-
 /* How many still go on. */
 static size_t rest(struct weft_runner *r, int64_t at)
 {
@@ -398,7 +381,7 @@ static size_t rest(struct weft_runner *r, int64_t at)
 
     pthread_mutex_lock(&r->lock);
     while (r->stages_n && clock_monotonic() < at)
-        wait_until(r, at);
+        weft_held_cond_wait(&r->changed, &r->lock, at);
     left = r->stages_n;
     pthread_mutex_unlock(&r->lock);
     return left;
@@ -447,8 +430,7 @@ void weft_runner_close(struct weft_runner *runner, int64_t patience_ms)
             weft_worker_leave(r->offers[i].worker,
                               left_ms > REPORT_MS_MIN ? left_ms : REPORT_MS_MIN);
     }
-    while (rest(r, weft_held_in_ms(patience_ms + REPORT_MS_MIN)))
-        ; /* a thread cannot be ended by others */
+    rest(r, INT64_MAX); /* a thread cannot be ended by others */
     weft_pool_join(r->pool);
     close_loop(r);
     free_runner(r);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -41,7 +42,10 @@ int weft_runner_serve(struct weft *w, const struct weft_runner_options *options,
     struct weft_runner *r;
     int fd = eventfd(0, EFD_CLOEXEC), none = -1, result;
 
-    if (fd < 0 || !atomic_compare_exchange_strong(&serving, &none, fd)) {
+    if (fd < 0)
+        return asker_refuse(ret_error, WEFT_UNAVAILABLE, "files", "no eventfd can be made: %s",
+                            strerror(errno));
+    if (!atomic_compare_exchange_strong(&serving, &none, fd)) {
         close(fd);
         return asker_refuse(ret_error, WEFT_INVALID, "serving", "a runner is being served already");
     }
