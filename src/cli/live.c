@@ -303,6 +303,8 @@ static void hear_state(struct live *v, const json_t *event, int64_t id, enum tas
     }
     if (format_us(data, "run_s") >= 0)
         row->took_us = format_us(data, "run_s");
+    else if (str_eq(format_text(data, "from"), STR("RUNNING")) && row->begun)
+        row->took_us = now - row->begun; /* it ran elsewhere */
     describe(row, data);
     set_check(row, format_text(data, "check"));
     set_runner(row, format_text(data, "runner"));

@@ -330,7 +330,8 @@ int change_end_attempt(struct change *c, struct task_row *row, enum task_event e
         buf_printf(&more, ",\"exit_code\":%d", result->exit_code);
     if (result->signal)
         buf_printf(&more, ",\"signal\":%d", result->signal);
-    buf_printf(&more, ",\"run_s\":%.6f", (double)result->run_us / CLOCK_S);
+    if (result->run_us) /* what runs elsewhere has told none */
+        buf_printf(&more, ",\"run_s\":%.6f", (double)result->run_us / CLOCK_S);
     if (row->task.state == TASK_DELAYED)
         buf_printf(&more, ",\"due_at\":%" PRId64, row->task.due_at);
     note_event(c, row, from, buf_str(&more));

@@ -27,6 +27,12 @@ static int which_decode(struct api *api, const void *message, void *request)
     return api_refuse(api, CODE_INVALID, "a task is named by its id, or by its run and name");
 }
 
+/* What runs elsewhere has told no time of its own: then it is that between start and end. */
+static int64_t run_us(const struct task_attempt *t)
+{
+    return t->run_us || !t->number ? t->run_us : t->ended_at - t->started_at;
+}
+
 static void attempt_ending(struct arena *a, const struct task_attempt *t, Weft__V1__Attempt *m)
 {
     m->outcome = codec_text(a, retry_outcome_text(t->outcome));
@@ -34,7 +40,7 @@ static void attempt_ending(struct arena *a, const struct task_attempt *t, Weft__
         API_SET(m, exit_code, t->exit_code);
     if (t->signal)
         API_SET(m, signal, t->signal);
-    m->run_time = codec_duration(a, t->run_us);
+    m->run_time = codec_duration(a, run_us(t));
     m->cpu_time = codec_duration(a, t->cpu_us);
     API_SET(m, max_rss_bytes, t->max_rss_bytes);
 }

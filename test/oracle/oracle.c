@@ -367,8 +367,9 @@ void oracle_end(struct oracle *o, struct o_task *t, const struct task_result *re
         more = str_printf(&o->arena, STR_FMT ",\"exit_code\":%d", STR_ARG(more), res->exit_code);
     if (res->signal)
         more = str_printf(&o->arena, STR_FMT ",\"signal\":%d", STR_ARG(more), res->signal);
-    more =
-        str_printf(&o->arena, STR_FMT ",\"run_s\":%.6f", STR_ARG(more), (double)res->run_us / 1e6);
+    if (res->run_us)
+        more = str_printf(&o->arena, STR_FMT ",\"run_s\":%.6f", STR_ARG(more),
+                          (double)res->run_us / 1e6);
     note_attempt(o, t, res, told);
     t->last_token = t->token;
     if (res->outcome == OUTCOME_SUCCEEDED)
