@@ -150,9 +150,14 @@ int cli_call(struct cli *c, const char *method, json_t *request, json_t **ret_re
 {
     struct client_problem problem = {.code = CODE_OK};
 
-    if (client_call(&c->client, method, request, ret_reply, &problem))
-        return cli_problem(c, &problem, NULL);
-    return 0;
+    if (!client_call(&c->client, method, request, ret_reply, &problem))
+        return 0;
+    /* Its places are those of the JSON that this program wrote, which nobody has seen. */
+    if (problem.code == CODE_INVALID) {
+        json_decref(problem.details);
+        problem.details = NULL;
+    }
+    return cli_problem(c, &problem, NULL);
 }
 
 int cli_id(struct cli *c, const char *what, const char *text, int64_t *ret)

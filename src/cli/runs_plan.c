@@ -92,6 +92,10 @@ static int read_tasks(struct cli *c, const char *path, json_t **ret)
              : doc_yaml(&c->arena, source.text, &doc, &error))
         return cli_refuse(c, CODE_INVALID, "%s:%u:%u: " STR_FMT, source.name, error.line,
                           error.column, STR_ARG(error.text));
+    if (doc->kind != DOC_MAP)
+        return cli_refuse(c, CODE_INVALID,
+                          "%s: it is a map with the lists `checks` and `stages`, one or both",
+                          source.name);
     *ret = json_of(doc);
     return 0;
 }
@@ -132,9 +136,6 @@ int runs_write_command(struct cli *c)
 
     if (!status)
         status = read_tasks(c, c->args[1], &request);
-    if (!status && !json_is_object(request))
-        status = cli_refuse(c, CODE_INVALID, "%s: it is an object with `checks` and `stages`",
-                            c->args[1]);
     if (!status)
         status = cli_connect(c, CLI_EXISTING);
     if (status) {
