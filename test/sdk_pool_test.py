@@ -17,7 +17,8 @@ import tap
 
 SOURCE = os.environ["WEFT_SOURCE"]
 SECONDS_MAX = 60
-PROGRAMS = {"python": [sys.executable, f"{SOURCE}/test/sdk_pool_worker.py"],
+PROGRAMS = {"c": [os.path.join(os.environ["WEFT_BUILD"], "test", "sdk_pool_worker")],
+            "python": [sys.executable, f"{SOURCE}/test/sdk_pool_worker.py"],
             "node": ["node", f"{SOURCE}/test/sdk_pool_worker.mjs"]}
 ENV = {**os.environ, "PYTHONPATH": f"{SOURCE}/sdk/python"}
 
@@ -114,10 +115,10 @@ def process(program, **env):
         p.log.close()
 
 
-def workers(function):
+def workers(function, languages=tuple(PROGRAMS)):
     """A case for each language; the function takes the command that starts its worker."""
-    for language, program in PROGRAMS.items():
-        def case(program=program):
+    for language in languages:
+        def case(program=PROGRAMS[language]):
             function(program)
 
         functools.update_wrapper(case, function)
@@ -126,12 +127,19 @@ def workers(function):
     return function
 
 
+def with_many_in_flight(function):
+    """C has one call in flight."""
+    return workers(function, ("python", "node"))
+
+
+def in_flights(program):
+    return ("1",) if program == PROGRAMS["c"] else ("1", "2")
+
+
 @workers
 def a_ping_says_what_it_can(program):
     with process(program) as p:
         tap.equal(p.result("weft.ping"), {"protocol": 1, "in_flight": 1, "sessions": 1000, "snapshots": True})
-    with process([*program, "16"]) as p:
-        tap.equal(p.result("weft.ping")["in_flight"], 16)
 
 
 @workers
@@ -198,9 +206,10 @@ def chunks_come_before_the_reply(program):
         tap.equal((reply["result"], chunks), ("end", []))
 
 
-@workers
+@with_many_in_flight
 def calls_in_flight_are_answered_each_with_its_own(program):
     with process([*program, "10"]) as p:
+        tap.equal(p.result("weft.ping")["in_flight"], 10)
         slow = [p.send("sleep", {"ms": 3600 * 1000}) for _ in range(5)]
         quick = {p.send("echo", {"value": i}): i for i in range(10)}
         for number, i in quick.items():
@@ -212,7 +221,7 @@ def calls_in_flight_are_answered_each_with_its_own(program):
 
 @workers
 def a_cancelled_call_is_told_and_still_answers(program):
-    for in_flight in ("1", "2"):
+    for in_flight in in_flights(program):
         with process([*program, in_flight]) as p:
             number = p.send("sleep", {"ms": 3600 * 1000})
             tap.equal(p.result("weft.ping")["in_flight"], int(in_flight))
@@ -245,7 +254,7 @@ def a_stream_that_nobody_reads_ends(program):
 
 @workers
 def the_deadline_of_a_call_is_told(program):
-    for in_flight in ("1", "2"):
+    for in_flight in in_flights(program):
         with process([*program, in_flight]) as p:
             tap.equal(p.result("sleep", {"ms": 3600 * 1000}, deadline=50), "left")
             tap.equal(p.result("sleep", {"ms": 1}, deadline=3600 * 1000), "slept")
@@ -284,7 +293,7 @@ def frames_come_in_pieces(program):
 
 @workers
 def shutdown_lets_calls_end(program):
-    for in_flight in ("1", "2"):
+    for in_flight in in_flights(program):
         with process([*program, in_flight]) as p:
             number = p.send("sleep", {"ms": 300})
             p.say({"command": "weft.shutdown"})
@@ -295,7 +304,7 @@ def shutdown_lets_calls_end(program):
 
 @workers
 def it_ends_with_its_stdin(program):
-    for in_flight in ("1", "2"):
+    for in_flight in in_flights(program):
         with process([*program, in_flight]) as p:
             p.send("sleep", {"ms": 3600 * 1000})
             tap.equal(p.end(), 0, p.text())
@@ -346,6 +355,14 @@ def one_file_is_enough():
             f.write(f"{text}\nw = PoolWorker()\nw.command('twice')(lambda call: 2 * call.args)\nw.serve()\n")
         with process([sys.executable, "-I", f"{folder}/alone.py"]) as p:
             tap.equal(p.result("twice", 21), 42)
+
+
+@tap.case
+def what_c_cannot_send_is_an_error():
+    with process(PROGRAMS["c"]) as p:
+        tap.equal(p.error("no_json")["kind"], "no_json")
+        p.process.send_signal(signal.SIGUSR2)
+        tap.equal(p.result("echo", 12345678901234567890123), 12345678901234567890123)
 
 
 # In Node alone.

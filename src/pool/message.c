@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
-#include "base/json_scan.h"
+#include "base/json_members.h"
 #include "pool/frame.h"
 
 void message_call(struct buf *out, const struct message_call *c)
@@ -43,71 +43,6 @@ void message_shutdown(struct buf *out)
     frame_end(out, begun);
 }
 
-/* Reading: the members of an object, one by one. */
-
-struct members {
-    const char *p;
-    const char *end;
-    bool first;
-};
-
-struct member {
-    struct str key; /* as it is spelled, escapes and all: a key of ours has none */
-    struct str value;
-};
-
-enum members_found { MEMBERS_ONE, MEMBERS_END, MEMBERS_BAD, MEMBERS_DEEP };
-
-static bool members_begin(struct members *m, struct str text)
-{
-    m->end = text.p + text.n;
-    m->p = json_scan_blank(text.p, m->end);
-    m->first = true;
-    return m->p < m->end && *m->p == '{' && m->p++;
-}
-
-static enum members_found members_end(struct members *m)
-{
-    m->p = json_scan_blank(m->p + 1, m->end);
-    return m->p == m->end ? MEMBERS_END : MEMBERS_BAD;
-}
-
-static bool take(struct members *m, char c)
-{
-    m->p = json_scan_blank(m->p, m->end);
-    if (m->p == m->end || *m->p != c)
-        return false;
-    m->p = json_scan_blank(m->p + 1, m->end);
-    return true;
-}
-
-static enum members_found members_next(struct members *m, struct member *ret)
-{
-    const char *bad, *begin;
-    bool plain, deep;
-
-    m->p = json_scan_blank(m->p, m->end);
-    if (m->p < m->end && *m->p == '}')
-        return members_end(m);
-    if ((!m->first && !take(m, ',')) || m->p == m->end || *m->p != '"')
-        return MEMBERS_BAD;
-    m->first = false;
-    begin = m->p + 1;
-    m->p = json_scan_text(begin, m->end, &plain, &bad);
-    if (!m->p)
-        return MEMBERS_BAD;
-    ret->key = (struct str){begin, (size_t)(m->p - begin)};
-    m->p++;
-    if (!take(m, ':'))
-        return MEMBERS_BAD;
-    begin = m->p;
-    m->p = json_scan_value(begin, m->end, MESSAGE_DEPTH_MAX, &bad, &deep);
-    if (!m->p)
-        return deep ? MEMBERS_DEEP : MEMBERS_BAD;
-    ret->value = (struct str){begin, (size_t)(m->p - begin)};
-    return MEMBERS_ONE;
-}
-
 /* What a reply says, key by key; a value of no bytes was not said. */
 struct said {
     struct str id, success, result, error, chunk;
@@ -135,13 +70,13 @@ static struct str *said_of(struct said *s, struct str key)
 /* NULL, or what is wrong with it. */
 static const char *read_members(struct str text, struct said *said)
 {
-    struct members m;
-    struct member one;
-    enum members_found found;
+    struct json_members m;
+    struct json_member one;
+    enum json_members_found found;
 
-    if (!members_begin(&m, text))
+    if (!json_members_begin(&m, text, MESSAGE_DEPTH_MAX))
         return "is no JSON object";
-    while ((found = members_next(&m, &one)) == MEMBERS_ONE) {
+    while ((found = json_members_next(&m, &one)) == JSON_MEMBERS_ONE) {
         struct str *at = said_of(said, one.key);
 
         if (at && at->n)
@@ -149,9 +84,9 @@ static const char *read_members(struct str text, struct said *said)
         if (at)
             *at = one.value;
     }
-    if (found == MEMBERS_DEEP)
+    if (found == JSON_MEMBERS_DEEP)
         return "is nested more than 64 deep";
-    return found == MEMBERS_BAD ? "is not JSON" : NULL;
+    return found == JSON_MEMBERS_BAD ? "is not JSON" : NULL;
 }
 
 static struct str or_null(struct str value)
@@ -200,13 +135,13 @@ static int64_t count_of(struct str value)
 
 void message_able(struct str result, struct message_able *ret)
 {
-    struct members m;
-    struct member one;
+    struct json_members m;
+    struct json_member one;
 
     *ret = (struct message_able){0};
-    if (!members_begin(&m, result))
+    if (!json_members_begin(&m, result, MESSAGE_DEPTH_MAX))
         return;
-    while (members_next(&m, &one) == MEMBERS_ONE) {
+    while (json_members_next(&m, &one) == JSON_MEMBERS_ONE) {
         if (str_eq(one.key, STR("in_flight")))
             ret->in_flight = count_of(one.value);
         else if (str_eq(one.key, STR("sessions")))
@@ -232,16 +167,16 @@ static void add_cut(struct str text, size_t max, struct buf *out)
 
 void message_error_text(struct str error, size_t max, struct buf *out)
 {
-    struct members m;
-    struct member one;
+    struct json_members m;
+    struct json_member one;
 
     if (error.n >= 2 && error.p[0] == '"') {
         add_cut(error, max, out);
         return;
     }
-    if (!members_begin(&m, error))
+    if (!json_members_begin(&m, error, MESSAGE_DEPTH_MAX))
         return;
-    while (members_next(&m, &one) == MEMBERS_ONE)
+    while (json_members_next(&m, &one) == JSON_MEMBERS_ONE)
         if (str_eq(one.key, STR("message")) && one.value.n >= 2 && one.value.p[0] == '"') {
             add_cut(one.value, max, out);
             return;
