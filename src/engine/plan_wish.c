@@ -7,6 +7,7 @@
 
 #include "base/broken.h"
 #include "base/fault.h"
+#include "base/sentence.h"
 #include "core/definition.h"
 #include "core/lease.h"
 #include "core/placement.h"
@@ -35,8 +36,9 @@ static int check_name(struct plan_edit *e, struct str name, struct plan_node **r
     assert(*ret); /* all names of the write are there */
     if (!good_name(name))
         return tx_refuse(e->tx, CODE_INVALID,
-                         "a name has 1 to %u bytes of UTF-8 without control characters",
-                         CHECK_NAME_BYTES_MAX);
+                         "%.*s is no name, which has 1 to %u bytes of UTF-8 without control "
+                         "characters",
+                         STR_ARG(sentence_quote(e->tx->arena, name)), CHECK_NAME_BYTES_MAX);
     if ((*ret)->written)
         return tx_refuse(e->tx, CODE_INVALID, "\"%.*s\" stands twice in the write", STR_ARG(name));
     return 0;

@@ -260,6 +260,20 @@ def check_reads_stdin():
 
 
 @tap.case
+def a_plan_that_is_refused_is_told_in_words_of_its_file():
+    with Folder() as name:
+        tap.equal(ok("runs", "create", "nightly", cwd=name), "1\n")
+        for text, said in (
+                ("stages: [{name: a, typ: b}]", 'weft: stages[0] takes no "typ"; is type meant? ['),
+                ("hello", "weft: stdin: it is a map with the lists `checks` and `stages`, one or both ["),
+                ("stages: []", "weft: a write has one check or stage at least ["),
+                ("stages: [{name: \"a\\nb\"}]", 'weft: "a\\nb" is no name, which has 1 to 200 bytes'),
+                ("checks: [", "weft: stdin:")):
+            tap.equal(refused(2, "runs", "write", "1", "-", stdin=text, cwd=name)[:len(said)], said)
+        tap.contains(ok("runs", "write", "1", "-", stdin="checks: [{name: a}]", cwd=name), "READY  WAITING")
+
+
+@tap.case
 def a_file_that_is_too_large_is_refused_unread():
     with Folder() as name:
         path = os.path.join(name, "big.yaml")
