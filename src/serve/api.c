@@ -177,6 +177,8 @@ int api_object(struct api *api, const char *field, protobuf_c_boolean has, Proto
 
     if (api_json(api, field, has, data, max, ret))
         return API_E_REFUSED;
+    if (!ret->n)
+        return 0; /* it was left out, and stands nowhere */
     s.p = json_scan_blank(ret->p, ret->p + ret->n);
     s.n = ret->n - (size_t)(s.p - ret->p);
     if (s.n && *s.p == 'n') /* null, as it has been checked */
