@@ -7,11 +7,15 @@
 
 bool raw_check(struct str text, struct str *ret, size_t *ret_at)
 {
-    const char *end = text.p + text.n, *bad = end;
-    const char *begin = json_scan_blank(text.p, end);
+    const char *begin, *end, *bad, *p;
     bool deep;
-    const char *p = json_scan_value(begin, end, RAW_DEPTH_MAX, &bad, &deep);
 
+    *ret_at = 0;
+    if (!text.n)
+        return false; /* NULL, perhaps, of a program */
+    bad = end = text.p + text.n;
+    begin = json_scan_blank(text.p, end);
+    p = json_scan_value(begin, end, RAW_DEPTH_MAX, &bad, &deep);
     if (p && json_scan_blank(p, end) == end) {
         *ret = (struct str){begin, (size_t)(p - begin)};
         return true;

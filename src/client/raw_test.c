@@ -58,10 +58,13 @@ static void values_are_cut_out_as_they_stand(void **state)
 static void nothing_is_in_what_is_not_there(void **state)
 {
     struct str nothing = raw_get(STR("{}"), STR("error")), value;
+    size_t at = 1;
 
     (void)state;
     assert_int_equal(raw_get(nothing, STR("code")).n, 0);
     assert_false(raw_next(&nothing, &value));
+    assert_false(raw_check(nothing, &value, &at));
+    assert_int_equal(at, 0);
 }
 
 static void a_list_is_walked(void **state)
