@@ -98,6 +98,20 @@ def the_same_end_again_is_fine_and_another_is_not_D_46(store):
         tap.equal(len(plan.results("builds")), 1)
 
 
+@tap.case
+def an_end_whose_checks_cannot_be_taken_says_so_and_the_attempt_goes_on():
+    with World() as w:
+        runner, plan = w.runner(script=["stall"]), w.plan()
+        plan.write(checks=[{"name": "over", "result": {"data": 1, "finalize": True}}], stages=[stage("one", mode="async")])
+        token = runner.wait(1)[0].token
+        for check, code, words in (("over", "check_final", "a check that it has a result for takes no more"),
+                                   ("none", "task_not_found", "its run has no such check")):
+            (told,) = w.client.complete([{"token": token, "outcome": "succeeded", "checks": [{"check": check}]}])
+            tap.equal(told["code"], code)
+            tap.contains(told["message"], words)
+        tap.equal(w.client.complete([{"token": token, "outcome": "succeeded"}])[0]["code"], "OK")
+
+
 @on_both_stores
 def what_one_runner_refuses_another_gets_D_47(store):
     with World(store) as w:
