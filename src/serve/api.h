@@ -24,6 +24,7 @@
 #define API_BYTES_MAX ((size_t)1 << 40)
 
 struct hub;
+struct pools;
 
 /* What the methods work with, the same for all calls. */
 struct api_house {
@@ -38,7 +39,8 @@ struct api_house {
     /* Runners that this server's dispatcher leaves alone, in the arena; NULL: it has none. */
     size_t (*left_alone)(void *context, struct arena *a, const int64_t **ret);
     void *left_alone_context;
-    size_t long_max; /* calls at once that are no single transaction; 0: METHODS_LONG_MAX */
+    struct pools *pools; /* NULL: there are none */
+    size_t long_max;     /* calls at once that are no single transaction; 0: METHODS_LONG_MAX */
 };
 
 /* The context of one call: where memory comes from, and why the call is refused. */

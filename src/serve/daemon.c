@@ -566,6 +566,22 @@ static size_t left_alone(void *context, struct arena *a, const int64_t **ret)
     return d->dispatcher ? dispatcher_left_alone(d->dispatcher, a, ret) : 0;
 }
 
+static bool executes(const struct daemon *d)
+{
+    return d->config.slots || d->config.pools.n;
+}
+
+static void make_pools(struct daemon *d)
+{
+    d->pools = pools_new(&(struct pools_options){
+        .loop = &d->loop,
+        .data = d->house.data,
+        .env = (const char *const *)environ,
+        .over = pools_over,
+        .context = d,
+    });
+}
+
 static int start_methods(struct daemon *d, struct client_problem *ret_problem)
 {
     int r;
@@ -583,6 +599,9 @@ static int start_methods(struct daemon *d, struct client_problem *ret_problem)
         .left_alone = left_alone,
         .left_alone_context = d,
     };
+    if (executes(d))
+        make_pools(d);
+    d->house.pools = d->pools;
     r = methods_new(&d->loop, &d->house, &d->methods);
     if (r)
         return refuse_fault(ret_problem, r, "the methods cannot be started");
@@ -654,22 +673,6 @@ static unsigned pool_slots(const struct daemon *d)
     size_t room = d->slots_max - (size_t)d->config.slots;
 
     return (unsigned)(wanted < room ? wanted : room);
-}
-
-static bool executes(const struct daemon *d)
-{
-    return d->config.slots || d->config.pools.n;
-}
-
-static void make_pools(struct daemon *d)
-{
-    d->pools = pools_new(&(struct pools_options){
-        .loop = &d->loop,
-        .data = d->house.data,
-        .env = (const char *const *)environ,
-        .over = pools_over,
-        .context = d,
-    });
 }
 
 static int start_carrier(struct daemon *d, struct client_problem *ret_problem)
@@ -817,10 +820,8 @@ static int start(struct daemon *d, struct client_problem *ret_problem)
         r = start_methods(d, ret_problem);
     if (!r)
         r = start_server(d, ret_problem);
-    if (!r && executes(d)) {
-        make_pools(d);
+    if (!r && executes(d))
         r = start_carrier(d, ret_problem);
-    }
     if (!r)
         r = start_dispatcher(d, ret_problem);
     if (r)

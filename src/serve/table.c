@@ -9,6 +9,7 @@
 #include "serve/api_log.h"
 #include "serve/api_log_watch.h"
 #include "serve/api_plan.h"
+#include "serve/api_pool.h"
 #include "serve/api_queue.h"
 #include "serve/api_run.h"
 #include "serve/api_run_watch.h"

@@ -108,8 +108,8 @@ static void rows_are_whole(void **state)
 /* Each `rpc` of the .proto files has its row. */
 static void every_rpc_has_a_row(void **state)
 {
-    static const char *const files[] = {"admin", "lease",  "queue",   "run",
-                                        "task",  "worker", "workflow"};
+    static const char *const files[] = {"admin", "lease", "pool",   "queue",
+                                        "run",   "task",  "worker", "workflow"};
     size_t n, found = 0;
     const struct method *const *list = table_methods(&n);
     struct arena a = {0};
