@@ -54,11 +54,11 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *re
     return 0;
 }
 
-void freeaddrinfo(struct addrinfo *list)
+void freeaddrinfo(struct addrinfo *ai)
 {
-    free(list[0].ai_addr);
-    free(list[1].ai_addr);
-    free(list);
+    free(ai[0].ai_addr);
+    free(ai[1].ai_addr);
+    free(ai);
     pthread_mutex_lock(&lock);
     freed++;
     pthread_cond_broadcast(&changed);

@@ -114,9 +114,9 @@ bool pool_over(const struct pool *p)
 
 /* What processes say. */
 
-char *pool_room(struct pool *p, uint64_t process, size_t *ret_n)
+char *pool_room(struct pool *p, uint64_t id, size_t *ret_n)
 {
-    struct pool_process *w = pool_process_find(p, process);
+    struct pool_process *w = pool_process_find(p, id);
 
     return w && !w->deaf && !w->held ? frame_room(&w->reader, ret_n) : NULL;
 }

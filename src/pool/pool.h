@@ -156,15 +156,15 @@ void pool_drain(struct pool *p, int64_t grace_us, int64_t now);
 bool pool_over(const struct pool *p);
 
 /* What the wire tells. */
-void pool_started(struct pool *p, uint64_t process, int64_t now);
+void pool_started(struct pool *p, uint64_t id, int64_t now);
 /* All that it will ever say has been handed in; `how` is one sentence, for whoever waited for it.
  */
-void pool_ended(struct pool *p, uint64_t process, struct str how, int64_t now);
+void pool_ended(struct pool *p, uint64_t id, struct str how, int64_t now);
 /* Where its next bytes go (frame_room()), and that they came. NULL: it is not read any more. */
-char *pool_room(struct pool *p, uint64_t process, size_t *ret_n);
-void pool_bytes(struct pool *p, uint64_t process, size_t n, int64_t now);
+char *pool_room(struct pool *p, uint64_t id, size_t *ret_n);
+void pool_bytes(struct pool *p, uint64_t id, size_t n, int64_t now);
 /* Its resident size was looked at. */
-void pool_memory(struct pool *p, uint64_t process, int64_t bytes, int64_t now);
+void pool_memory(struct pool *p, uint64_t id, int64_t bytes, int64_t now);
 
 /* When pool_tick() has something to do; INT64_MAX: never. */
 int64_t pool_next_us(const struct pool *p);

@@ -79,9 +79,9 @@ static void ping(struct pool *p, struct pool_process *w, int64_t now)
     ask(p, w, POOL_FLIGHT_PING, STR(MESSAGE_PING), STR(""));
 }
 
-void pool_started(struct pool *p, uint64_t process, int64_t now)
+void pool_started(struct pool *p, uint64_t id, int64_t now)
 {
-    struct pool_process *w = pool_process_find(p, process);
+    struct pool_process *w = pool_process_find(p, id);
 
     if (!w || w->state != WORKER_JOINING || w->pinged)
         return;
