@@ -195,20 +195,23 @@ static void watch_away(struct follow *f)
     notice(f, away->away);
 }
 
-/* What happened meanwhile is told first, and then how much it was. */
-static void tell_missed(struct follow *f)
+static void say_back(struct follow *f)
 {
     char text[100];
 
-    if (!f->back)
-        return;
-    if (f->missed != f->missed_before) { /* there may be more */
-        f->missed_before = f->missed;
-        return;
-    }
     f->back = false;
     snprintf(text, sizeof(text), "the server is back; events that came meanwhile: %zu", f->missed);
     notice(f, text);
+}
+
+/* What happened meanwhile is told first, and then how much it was. */
+static void tell_missed(struct follow *f)
+{
+    bool more = f->missed != f->missed_before;
+
+    f->missed_before = f->missed;
+    if (f->back && !more)
+        say_back(f);
 }
 
 /* Whatever has come. */
@@ -288,8 +291,11 @@ static int follow_all(struct follow *f, struct client_problem *ret_problem)
         int64_t left;
         int r = turn(f, ret_problem);
 
-        if (r || is_over(f))
+        if (r || is_over(f)) {
+            if (f->back) /* and all of it was told at once */
+                say_back(f);
             return r;
+        }
         tick(f);
         left = f->tick_us - clock_monotonic();
         if (left > 0)
