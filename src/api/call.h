@@ -23,6 +23,14 @@
 #include "base/str.h"
 #include "core/code.h"
 
+/* A message of a stream that others are sent, too: what a transport makes of it, it keeps here for
+ * the next. Empty: nobody has made it. */
+struct call_bytes {
+    struct arena *arena; /* lives as long as the message */
+    struct str protobuf;
+    struct str sse; /* a whole event (net/sse.h) */
+};
+
 struct call {
     const struct method *method;
     const ProtobufCMessage *request;
@@ -54,6 +62,7 @@ struct call {
     int64_t retry_after_us; /* 0: nothing is said */
     struct str etag;        /* empty: none */
     ProtobufCMessage *reply;
+    struct call_bytes *bytes; /* of a message; NULL: it is this call's alone */
 };
 
 #define CALL_KEY_BYTES_MAX 200u

@@ -233,8 +233,22 @@ static void refuse_http(struct stream *s, struct str status)
     farewell(s);
 }
 
+/* A message, or its bytes where others had them made. */
+static void encode(const ProtobufCMessage *m, struct call_bytes *shared, struct buf *out)
+{
+    size_t at = out->n;
+
+    if (shared && shared->protobuf.p) {
+        buf_add(out, shared->protobuf);
+        return;
+    }
+    codec_encode(m, out);
+    if (shared && !out->full)
+        shared->protobuf = str_copy(shared->arena, str_sub(buf_str(out), at, out->n));
+}
+
 /* Append a message; false, and nothing is there of it, where the answer is larger than we send. */
-static bool send(struct stream *s, const ProtobufCMessage *m)
+static bool send(struct stream *s, const ProtobufCMessage *m, struct call_bytes *shared)
 {
     struct buf *out;
     size_t at;
@@ -243,7 +257,7 @@ static bool send(struct stream *s, const ProtobufCMessage *m)
     out = h2_out(&s->h2);
     at = out->n;
     grpc_frame_head(out, 0);
-    codec_encode(m, out);
+    encode(m, shared, out);
     if (out->full) {
         out->n = at;
         out->full = false;
@@ -281,7 +295,7 @@ static void on_message(struct call *c)
     if (!h2 || s->h2.ended_out)
         return; /* it has been cancelled */
     h2_hold(h2);
-    if (send(s, c->reply)) {
+    if (send(s, c->reply, c->bytes)) {
         h2_flush(&s->h2);
         s->wants_pull = true;
         pump(s);
@@ -297,7 +311,7 @@ static void answer(struct stream *s)
     const struct call *c = &s->call;
     struct ending e = {code_grpc(c->code), c->code, c->text, c->retry_after_us};
 
-    if (c->code == CODE_OK && c->method->replies == METHOD_UNARY && !send(s, c->reply)) {
+    if (c->code == CODE_OK && c->method->replies == METHOD_UNARY && !send(s, c->reply, NULL)) {
         reply_too_large(s);
         return;
     }
@@ -499,7 +513,7 @@ static void talk(struct stream *s)
 
     if (!grpc_reflection_answer(&c->arena, buf_str(&s->in.body), &reply, &error))
         refuse(s, GRPC_INVALID_ARGUMENT, CODE_INVALID, error);
-    else if (h2_ahead(&s->h2) > GRPC_DIALOGUE_BYTES_MAX || !send(s, reply))
+    else if (h2_ahead(&s->h2) > GRPC_DIALOGUE_BYTES_MAX || !send(s, reply, NULL))
         refuse(s, GRPC_RESOURCE_EXHAUSTED, CODE_RESOURCE_EXHAUSTED,
                STR("answers are not read as fast as is asked"));
     else

@@ -130,10 +130,16 @@ static void on_message(struct call *c)
     if (!h)
         return;
     http1_stream_head(h);
-    buf_init(&event, HTTP1_BYTES_MAX);
-    sse_message(c->reply, &x->shared->scratch, &event);
-    http1_stream_bytes(h, buf_str(&event));
-    buf_deinit(&event);
+    if (c->bytes && c->bytes->sse.p) {
+        http1_stream_bytes(h, c->bytes->sse);
+    } else {
+        buf_init(&event, HTTP1_BYTES_MAX);
+        sse_message(c->reply, &x->shared->scratch, &event);
+        http1_stream_bytes(h, buf_str(&event));
+        if (c->bytes)
+            c->bytes->sse = str_copy(c->bytes->arena, buf_str(&event));
+        buf_deinit(&event);
+    }
     h->pull_wanted = true;
     http1_settle(h);
     h->p.host->wake(h->p.host);

@@ -6,12 +6,13 @@
 #include "core/definition.h"
 #include "engine/event.h"
 #include "engine/run.h"
-#include "serve/api_run.h"
+#include "serve/feed.h"
 #include "serve/hub.h"
 #include "serve/methods_within.h"
+#include "serve/pace.h"
 
-#define PAGE_EVENTS 500
-#define FILTERS_MAX 100u
+#define FILTERS_MAX   100u
+#define TURN_MESSAGES 500 /* that one is sent before the others have their turn */
 
 /* Events behind list.after, and of these those that fit. */
 struct watching {
@@ -20,19 +21,19 @@ struct watching {
     size_t kinds_n, tasks_n;
 };
 
-struct page {
-    struct event_rows events;
-    int64_t seen; /* the newest that was looked at, though it may not fit; 0: none */
-    bool more;    /* there may be more behind it */
-    bool over;    /* the run has ended, and these are its last events */
-};
-
 struct watch {
     struct rpc *rpc;
     struct hub_wait wait;
-    struct arena messages; /* of the page that is sent */
-    size_t sent;
-    bool asked;
+    struct pace_turn turn;
+    struct feed *feed;
+    struct feed_page *page;    /* that is sent; NULL: none */
+    size_t at;                 /* of its events: the next */
+    struct feed_reader reader; /* for itself and those that joined, … */
+    struct list joined;        /* … which are linked by this */
+    bool asked;                /* a read is under way, its own or another's */
+    bool pulled;               /* the transport takes a message */
+    bool sending;              /* one is being given to it */
+    bool idle;                 /* it has all there is */
 };
 
 static int names(struct api *api, const char *field, char *const *list, size_t n, struct str **ret,
@@ -54,7 +55,7 @@ static int decode(struct api *api, const void *message, void *request)
     const Weft__V1__WatchRequest *m = message;
     struct watching *w = request;
 
-    w->list.max = PAGE_EVENTS;
+    w->list.max = FEED_EVENTS_MAX;
     return api_id(api, "id", API_OPTIONAL, m->id, &w->list.run) ||
            api_seq(api, "after", m->after, &w->list.after) ||
            names(api, "kinds", m->kinds, m->n_kinds, &w->kinds, &w->kinds_n) ||
@@ -80,23 +81,11 @@ static bool fits(const struct watching *w, const struct event *e)
     return kind && task;
 }
 
-static void keep_fitting(const struct watching *w, struct event_rows *events)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < events->n; i++) {
-        if (fits(w, &events->list[i]))
-            events->list[kept++] = events->list[i];
-    }
-    events->n = kept;
-}
-
 /* A page, and whether more can come: both are of one snapshot. */
 static int look_at(struct tx *tx, const void *request, void *reply)
 {
-    const struct watching *w = request;
-    const struct event_list *l = &w->list;
-    struct page *p = reply;
+    const struct event_list *l = &((const struct watching *)request)->list;
+    struct feed_read *p = reply;
     struct run_row run;
     int r = l->run ? run_read(tx, l->run, &run) : 0;
 
@@ -104,10 +93,8 @@ static int look_at(struct tx *tx, const void *request, void *reply)
         r = event_list(tx, l, &p->events);
     if (r)
         return r;
-    p->seen = p->events.n ? p->events.list[p->events.n - 1].seq : 0;
-    p->more = p->events.n == PAGE_EVENTS;
+    p->more = p->events.n == FEED_EVENTS_MAX;
     p->over = l->run && run_final(run.state) && !p->more;
-    keep_fitting(w, &p->events);
     return 0;
 }
 
@@ -118,45 +105,138 @@ static void woken(struct hub_wait *wait)
     look(wait->context);
 }
 
+static struct event_list *list_of(struct watch *w)
+{
+    return &((struct watching *)w->rpc->request)->list;
+}
+
+static void busy(struct watch *w)
+{
+    if (w->idle)
+        feed_busy(w->feed);
+    w->idle = false;
+}
+
 static void leave(struct watch *w)
 {
     assert(!w->asked); /* or the store's thread would write into what is freed */
     hub_forget(&w->wait, 0);
-    arena_deinit(&w->messages);
+    pace_forget(&w->turn);
+    busy(w);
+    w->page = feed_page_unref(w->page);
+    feed_leave(w->feed);
+}
+
+/* The next event of the page that fits and was not sent before; false: there is none. */
+static bool find_next(struct watch *w)
+{
+    const struct event_rows *events = &w->page->read.events;
+    int64_t after = list_of(w)->after;
+
+    while (w->at < events->n &&
+           (events->list[w->at].seq <= after || !fits(w->rpc->request, &events->list[w->at])))
+        w->at++;
+    return w->at < events->n;
+}
+
+/* As many as the transport takes, and as a turn has room for. False: there are none left. */
+static bool send_some(struct watch *w)
+{
+    bool left = find_next(w);
+
+    w->sending = true;
+    for (int n = 0; left && w->pulled && !w->rpc->cancelled && n < TURN_MESSAGES; n++) {
+        size_t i = w->at++;
+        Weft__V1__Event *m = feed_page_message(w->page, i);
+
+        w->pulled = false;
+        rpc_message_shared(w->rpc, &m->base, &w->page->bytes[i]);
+        left = find_next(w);
+    }
+    w->sending = false;
+    return left;
 }
 
 /* Behind all that was looked at. */
 static void turn_page(struct watch *w)
 {
-    struct watching *asked = w->rpc->request;
-    const struct page *p = w->rpc->reply;
+    struct event_list *l = list_of(w);
 
-    if (p->seen)
-        asked->list.after = p->seen;
+    if (w->page->seen > l->after)
+        l->after = w->page->seen;
+    w->page = feed_page_unref(w->page);
 }
 
-/* Send the next event of the page, or go on behind it. */
-static void go_on(struct rpc *rpc)
+static void end_cancelled(struct rpc *rpc)
 {
     struct watch *w = rpc->state;
-    const struct page *p = rpc->reply;
 
     /* It was woken before this turn came, and ends when the store has answered. */
     if (w->asked)
         return;
-    if (rpc->cancelled) {
-        leave(w);
-        rpc_end_cancelled(rpc);
-    } else if (w->sent < p->events.n) {
-        const struct event *e = &p->events.list[w->sent++];
+    leave(w);
+    rpc_end_cancelled(rpc);
+}
 
-        rpc_message(rpc, &api_run_event(&w->messages, e)->base);
-    } else if (p->over) {
+/* Send of the page, or go on behind it. */
+static void go_on(struct pace_turn *turn)
+{
+    struct watch *w = LIST_OF(turn, struct watch, turn);
+    bool left;
+
+    if (w->rpc->cancelled || !w->page)
+        return; /* its end comes; or it was pulled while it slept */
+    left = send_some(w);
+    if (w->rpc->cancelled || !w->pulled)
+        return;
+    if (left) {
+        pace_ask(methods_pace(w->rpc->methods), &w->turn);
+    } else if (w->page->read.over) {
         leave(w);
-        rpc_finish(rpc, NULL);
+        rpc_finish(w->rpc, NULL);
     } else {
         turn_page(w);
         look(w);
+    }
+}
+
+/* A page has come; with a reference of its own. */
+static void take(struct watch *w, struct feed_page *p)
+{
+    const struct feed_read *r = &p->read;
+
+    w->page = p;
+    w->at = 0;
+    if (r->events.n || r->over) {
+        pace_ask(methods_pace(w->rpc->methods), &w->turn);
+        return;
+    }
+    w->page = feed_page_unref(p);
+    w->idle = true;
+    feed_idle(w->feed);
+    hub_sleep(&w->wait, NULL);
+}
+
+/* The read of another has come to its end. */
+static void share(struct watch *w, const struct rpc *by, struct feed_page *p)
+{
+    const struct batcher_answer *answer = &by->q.answer;
+
+    w->asked = false;
+    if (w->rpc->cancelled) {
+        end_cancelled(w->rpc);
+    } else if (p) {
+        p->refs++;
+        take(w, p);
+    } else if (by->cancelled || answer->code == CODE_DEADLINE_EXCEEDED) {
+        look(w); /* the other was in a hurry, or has gone */
+    } else {
+        struct batcher_answer mine = *answer;
+
+        mine.text = str_copy(w->rpc->api.arena, answer->text);
+        mine.details_n = 0;
+        leave(w);
+        rpc_refuse(w->rpc, &mine);
     }
 }
 
@@ -164,34 +244,64 @@ static void answered(struct batcher_request *q)
 {
     struct rpc *rpc = q->context;
     struct watch *w = rpc->state;
-    const struct page *p = rpc->reply;
+    struct feed_page *p = NULL;
+    struct list joined;
 
     w->asked = false;
-    w->sent = 0;
-    arena_deinit(&w->messages);
-    arena_adopt(&w->messages, &q->arena);
-    if (q->answer.code != CODE_OK) {
-        hub_forget(&w->wait, 0);
-        arena_adopt(rpc->api.arena, &w->messages);
-        rpc_refuse(rpc, &q->answer);
-    } else if (rpc->cancelled || p->events.n || p->more || p->over) {
-        go_on(rpc);
+    list_del(&w->reader.link);
+    list_init(&joined);
+    list_move(&joined, &w->reader.joined);
+    if (q->answer.code == CODE_OK)
+        p = feed_found(w->feed, w->reader.after, rpc->reply, &q->arena);
+    while (!list_empty(&joined)) {
+        struct watch *other = LIST_OF(joined.next, struct watch, joined);
+
+        list_del(&other->joined);
+        share(other, rpc, p);
+    }
+    if (p && rpc->cancelled) {
+        feed_page_unref(p);
+        end_cancelled(rpc);
+    } else if (p) {
+        take(w, p);
     } else {
-        turn_page(w);
-        hub_sleep(&w->wait, NULL);
+        arena_adopt(rpc->api.arena, &q->arena);
+        leave(w);
+        rpc_refuse(rpc, &q->answer);
     }
 }
 
+/* For what is behind list.after: in a page that is kept, in a read that is under way, or in one of
+ * its own. */
 static void look(struct watch *w)
 {
-    hub_look(&w->wait);
+    int64_t after = list_of(w)->after;
+    struct feed_page *kept = feed_find(w->feed, after);
+    struct feed_reader *reading = feed_reading(w->feed, after);
+
+    busy(w);
+    if (kept) {
+        take(w, kept);
+        return;
+    }
     w->asked = true;
+    if (reading) {
+        hub_look_with(&w->wait, &LIST_OF(reading, struct watch, reader)->wait);
+        list_add(&reading->joined, &w->joined);
+        return;
+    }
+    hub_look(&w->wait);
+    feed_reading_begins(w->feed, &w->reader, after);
     rpc_post(w->rpc, answered);
 }
 
 static void pull(struct rpc *rpc)
 {
-    rpc_soon(rpc, go_on);
+    struct watch *w = rpc->state;
+
+    w->pulled = true;
+    if (!w->sending)
+        pace_ask(methods_pace(rpc->methods), &w->turn);
 }
 
 static void cancelled(struct rpc *rpc)
@@ -199,7 +309,7 @@ static void cancelled(struct rpc *rpc)
     const struct watch *w = rpc->state;
 
     if (!w->asked)
-        rpc_soon(rpc, go_on);
+        rpc_soon(rpc, end_cancelled);
 }
 
 static bool begin(struct rpc *rpc)
@@ -212,6 +322,9 @@ static bool begin(struct rpc *rpc)
         return true;
     }
     w->rpc = rpc;
+    w->turn.come = go_on;
+    w->pulled = true;
+    w->feed = feed_enter(methods_feeds(rpc->methods), l->run);
     w->wait = (struct hub_wait){
         .seat = methods_seat(rpc->methods),
         .topic = l->run ? HUB_RUN_EVENTS : HUB_EVENTS,
@@ -230,6 +343,6 @@ const struct api_action api_run_watch = {
     .decode = decode,
     .request_size = sizeof(struct watching),
     .function = look_at,
-    .reply_size = sizeof(struct page),
+    .reply_size = sizeof(struct feed_read),
     .begin = begin,
 };

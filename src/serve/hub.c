@@ -428,6 +428,17 @@ void hub_look(struct hub_wait *w)
     pthread_mutex_unlock(&h->lock);
 }
 
+void hub_look_with(struct hub_wait *w, const struct hub_wait *other)
+{
+    struct hub *h = w->seat->hub;
+
+    hub_look(w);
+    pthread_mutex_lock(&h->lock);
+    assert(other->state == WAIT_LOOKING && other->place == w->place);
+    w->news = other->news;
+    pthread_mutex_unlock(&h->lock);
+}
+
 /* What the newest look learned. Returns when the place wants to be looked at. */
 static int64_t found_keep(struct hub *h, const struct hub_wait *w, const struct hub_found *found)
 {

@@ -113,6 +113,9 @@ struct hub_found {
 
 /* Before each look, that is, before its request is posted. */
 void hub_look(struct hub_wait *w);
+/* The same for one that takes part in the look of `other`, which waits for the same on this loop
+ * and looks: what came since that began is news for both. */
+void hub_look_with(struct hub_wait *w, const struct hub_wait *other);
 /* It found nothing: sleep until there are news; woken() comes once, then hub_look() again. `found`
  * may be NULL. */
 void hub_sleep(struct hub_wait *w, const struct hub_found *found);

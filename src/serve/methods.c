@@ -10,9 +10,11 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "serve/feed.h"
 #include "serve/hub.h"
 #include "serve/loop.h"
 #include "serve/methods_within.h"
+#include "serve/pace.h"
 #include "serve/table.h"
 
 /* Upper bounds in microseconds: what a store's commit takes, and what a long poll takes. */
@@ -32,6 +34,8 @@ struct methods {
     struct api_house house;
     struct batcher_home *home;
     struct hub_seat *seat; /* NULL: nothing waits */
+    struct feeds *feeds;
+    struct pace *pace;
     struct loop_handle turn;
     struct loop_handle look; /* for calls whose store is silent, while any is with it */
     bool looks;              /* it is to come */
@@ -70,6 +74,16 @@ const struct api_house *methods_house(const struct methods *m)
 struct hub_seat *methods_seat(const struct methods *m)
 {
     return m->seat;
+}
+
+struct feeds *methods_feeds(const struct methods *m)
+{
+    return m->feeds;
+}
+
+struct pace *methods_pace(const struct methods *m)
+{
+    return m->pace;
 }
 
 /* Calls. */
@@ -324,8 +338,11 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
     if (!r && house->hub)
         r = hub_seat_new(house->hub, loop, &m->seat);
     if (!r)
+        r = pace_new(loop, &m->pace);
+    if (!r)
         r = loop_wake_init(loop, &m->turn, turned);
     if (r) {
+        pace_free(m->pace);
         hub_seat_free(m->seat);
         batcher_home_free(m->home);
         free(m);
@@ -333,6 +350,7 @@ int methods_new(uv_loop_t *loop, const struct api_house *house, struct methods *
     }
     loop_timer_init(loop, &m->look, look);
     m->handles = 2;
+    m->feeds = feed_all_new();
     m->loop = loop;
     m->house = *house;
     list_init(&m->soon);
@@ -357,6 +375,8 @@ struct methods *methods_free(struct methods *m)
         assert(m->running == 0);
         m->home = batcher_home_free(m->home);
         m->seat = hub_seat_free(m->seat);
+        m->pace = pace_free(m->pace);
+        m->feeds = feed_all_free(m->feeds);
         loop_close(&m->turn, turn_closed);
         loop_close(&m->look, look_closed);
     }

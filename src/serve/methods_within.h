@@ -8,11 +8,17 @@
 #include "serve/methods.h"
 #include "serve/rpc.h"
 
+struct feeds;
+struct pace;
+
 uv_loop_t *methods_loop(const struct methods *m);
 struct batcher_home *methods_home(const struct methods *m);
 const struct api_house *methods_house(const struct methods *m);
 /* Where calls wait for commits; NULL: nothing waits. */
 struct hub_seat *methods_seat(const struct methods *m);
+/* What watchers share (feed.h), and the time that they may take (pace.h). */
+struct feeds *methods_feeds(const struct methods *m);
+struct pace *methods_pace(const struct methods *m);
 
 /* Nothing waits any more. */
 bool methods_draining(const struct methods *m);

@@ -36,10 +36,16 @@ static void over(struct rpc *rpc)
     rpc->call->done(rpc->call);
 }
 
-void rpc_message(struct rpc *rpc, ProtobufCMessage *message)
+void rpc_message_shared(struct rpc *rpc, ProtobufCMessage *message, struct call_bytes *bytes)
 {
     rpc->call->reply = message;
+    rpc->call->bytes = bytes;
     rpc->call->message(rpc->call);
+}
+
+void rpc_message(struct rpc *rpc, ProtobufCMessage *message)
+{
+    rpc_message_shared(rpc, message, NULL);
 }
 
 void rpc_finish(struct rpc *rpc, ProtobufCMessage *reply)

@@ -85,6 +85,8 @@ void rpc_soon(struct rpc *rpc, void (*what)(struct rpc *rpc));
 /* A message of a stream; `on_pull` comes when there may be another. Not from within a call of the
  * transport's. */
 void rpc_message(struct rpc *rpc, ProtobufCMessage *message);
+/* One that others are sent, too, and whose bytes are made once (api/call.h). */
+void rpc_message_shared(struct rpc *rpc, ProtobufCMessage *message, struct call_bytes *bytes);
 
 /* The end, as the transaction that was answered says. Its memory is given back. */
 void rpc_answered(struct rpc *rpc);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams: what happens to a run, and what its attempts write, on both stores. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "engine/task.h"
 #include "serve/calls_testing.h"
 #include "serve/logs.h"
@@ -106,6 +108,87 @@ static void who_does_not_pull_gets_no_more(void **state)
     calls_testing_deinit(&c);
 }
 
+#define CROWD 60
+
+/* One in three wants the run's own events alone, and none misses or hears one twice. */
+static void those_who_watch_the_same_share_their_reads(void **state)
+{
+    struct calls_testing_call *crowd = memory_new(CROWD * sizeof(*crowd));
+    struct calls_testing_call alone;
+    struct batcher_stats before, after;
+    struct calls_testing c;
+    const char *run;
+
+    calls_testing_init(&c, state);
+    run = start_run(&c);
+    for (size_t i = 0; i < CROWD; i++)
+        calls_testing_start(
+            &c, &crowd[i], "runs.watch",
+            REQUEST(&c, "{\"id\": \"%s\"%s}", run, i % 3 ? "" : ", \"kinds\": [\"run_*\"]"));
+    for (size_t i = 0; i < CROWD; i++)
+        calls_testing_wait_messages(&crowd[i], i % 3 ? 2 : 1);
+    calls_testing_settle(&c);
+    batcher_stats(c.house.reader, &before);
+    calls_testing_ok(&c, "runs.cancel", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    for (size_t i = 0; i < CROWD; i++)
+        calls_testing_wait(&crowd[i]);
+    batcher_stats(c.house.reader, &after);
+    assert_in_range(after.requests - before.requests, 1, CROWD / 4);
+    /* As one hears it who comes when all is over. */
+    for (size_t i = 0; i < 2; i++) {
+        calls_testing_start(
+            &c, &alone, "runs.watch",
+            REQUEST(&c, "{\"id\": \"%s\"%s}", run, i ? "" : ", \"kinds\": [\"run_*\"]"));
+        calls_testing_wait(&alone);
+        for (size_t n = 0; n < CROWD; n++)
+            if (!(n % 3) == !i)
+                assert_string_equal(crowd[n].history.p, alone.history.p);
+        calls_testing_end(&alone);
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        assert_int_equal(crowd[i].call.code, CODE_OK);
+        calls_testing_end(&crowd[i]);
+    }
+    free(crowd);
+    calls_testing_deinit(&c);
+}
+
+/* The one that reads for all goes before the answer; and of those that watch, one does not read. */
+static void who_shares_outlives_who_leaves(void **state)
+{
+    struct calls_testing_call crowd[3] = {0};
+    struct calls_testing c;
+    const char *run;
+
+    calls_testing_init(&c, state);
+    run = start_run(&c);
+    for (size_t i = 0; i < 3; i++) {
+        crowd[i].call.deadline_us = INT64_MAX;
+        crowd[i].holds = i == 2;
+        calls_testing_begin(&c, &crowd[i], "runs.watch", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    }
+    crowd[0].call.cancel(&crowd[0].call);
+    calls_testing_wait(&crowd[0]);
+    assert_int_equal(crowd[0].call.code, CODE_CANCELLED);
+    calls_testing_wait_messages(&crowd[1], 2);
+    calls_testing_wait_messages(&crowd[2], 1);
+    calls_testing_ok(&c, "runs.cancel", REQUEST(&c, "{\"id\": \"%s\"}", run));
+    calls_testing_wait(&crowd[1]);
+    assert_int_equal(crowd[1].call.code, CODE_OK);
+    assert_int_equal(crowd[2].messages, 1);
+    while (!crowd[2].done) {
+        size_t n = crowd[2].messages;
+
+        crowd[2].call.pull(&crowd[2].call);
+        while (!crowd[2].done && crowd[2].messages == n)
+            uv_run(&c.loop, UV_RUN_ONCE);
+    }
+    assert_string_equal(crowd[2].history.p, crowd[1].history.p);
+    for (size_t i = 0; i < 3; i++)
+        calls_testing_end(&crowd[i]);
+    calls_testing_deinit(&c);
+}
+
 /* The client goes in the turn of the loop in which there are news. */
 static void who_is_woken_as_it_leaves_hears_no_more(void **state)
 {
@@ -198,6 +281,8 @@ int main(void)
         STORE_TESTS(a_run_is_watched_to_its_end),
         STORE_TESTS(a_watcher_may_ask_for_kinds_and_tasks),
         STORE_TESTS(who_does_not_pull_gets_no_more),
+        STORE_TESTS(those_who_watch_the_same_share_their_reads),
+        STORE_TESTS(who_shares_outlives_who_leaves),
         STORE_TESTS(who_is_woken_as_it_leaves_hears_no_more),
         STORE_TESTS(a_log_is_followed_while_it_is_written),
     };
