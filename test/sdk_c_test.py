@@ -19,7 +19,7 @@ SECONDS_MAX = 60
 BUILD = os.environ["WEFT_BUILD"]
 PROGRAM = os.path.join(BUILD, "test", "sdk_c")
 HEADERS = [os.path.join(server.SOURCE, "src", *path)
-           for path in (("client", "weft.h"), ("runner", "weft_runner.h"))]
+           for path in (("client", "weft.h"), ("client", "weft_pool_worker.h"), ("runner", "weft_runner.h"))]
 
 
 def begin(scenario, *argument, url="http://127.0.0.1:9"):
