@@ -47,7 +47,7 @@ def refused(status, sentence, *words):
 @tap.case
 def what_cannot_be_meant_is_refused_in_a_sentence():
     refused(2, 'there is no profile "tempest": there are storm, calm, network, store, workers, slow-clock, '
-            "and all, which is all of them in turns [invalid_argument]", "--profile", "tempest")
+            "plans, and all, which is all of them in turns [invalid_argument]", "--profile", "tempest")
     refused(2, "--jobs of weft sim is at most 256, not 1000 [invalid_argument]", "--jobs", "1000")
     refused(2, "from seed 9223372036854775807 on there are not 2 histories: the last seed is "
             "9223372036854775807 [invalid_argument]", "--seed", "9223372036854775807", "--runs", "2")
