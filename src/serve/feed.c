@@ -28,10 +28,8 @@ struct feed_page *feed_page_unref(struct feed_page *p)
     return NULL;
 }
 
-static void drop_oldest(struct feed *f)
+static void drop(struct feed *f, struct feed_page *p)
 {
-    struct feed_page *p = page_of(f->pages.next);
-
     list_del(&p->link);
     f->pages_n--;
     feed_page_unref(p);
@@ -39,8 +37,10 @@ static void drop_oldest(struct feed *f)
 
 static void drop_all(struct feed *f)
 {
-    while (f->pages_n)
-        drop_oldest(f);
+    LIST_EACH_SAFE(it, &f->pages)
+    {
+        drop(f, page_of(it));
+    }
 }
 
 struct feed_page *feed_found(struct feed *f, int64_t after, const struct feed_read *read,
@@ -60,7 +60,7 @@ struct feed_page *feed_found(struct feed *f, int64_t after, const struct feed_re
     if (n == 0 || f->watchers < 2)
         return p;
     if (f->pages_n == FEED_PAGES_MAX)
-        drop_oldest(f);
+        drop(f, page_of(f->pages.next));
     p->refs++;
     f->pages_n++;
     list_add(&f->pages, &p->link);
