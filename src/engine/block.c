@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
+#include "engine/sets.h"
 
 struct task block_task(const struct tx *tx, enum task_state state)
 {
@@ -356,20 +357,13 @@ int block_open_pieces(struct tx *tx, const struct piece *list, size_t n)
     return r ? fault(r) : 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* Ids as ranges without gaps. */
 static void ranges(struct tx *tx, const int64_t *ids, size_t n, struct sets *ret)
 {
     int64_t *list = ARENA_ARRAY(tx->arena, int64_t, n);
 
     memcpy(list, ids, n * sizeof(*list));
-    qsort(list, n, sizeof(*list), by_number);
+    qsort(list, n, sizeof(*list), sets_by_number);
     for (size_t i = 0, j; i < n; i = j) {
         for (j = i + 1; j < n && (uint64_t)list[j] - (uint64_t)list[j - 1] <= 1; j++)
             continue;

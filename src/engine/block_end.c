@@ -10,10 +10,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "base/fault.h"
 #include "engine/block.h"
 #include "engine/change.h"
+#include "engine/sets.h"
+
+#include "base/buf.h"
 
 #define NUMBERS 9
 /* Of one task, without its texts. */
@@ -256,13 +258,6 @@ int block_end(struct tx *tx, const struct task_result *const *results, size_t n,
     return r ? fault(r) : 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static int by_token(const void *a, const void *b)
 {
     const struct block_ended *x = a, *y = b;
@@ -289,7 +284,7 @@ static int read_told(struct tx *tx, const struct lease_ref *list, size_t n,
     for (size_t i = 0; i < rows.n; i++)
         starts[i] = row_int(&rows, i, 0);
     if (rows.n)
-        qsort(starts, rows.n, sizeof(*starts), by_number);
+        qsort(starts, rows.n, sizeof(*starts), sets_by_number);
     for (size_t i = 0; i < rows.n; i++)
         if (i == 0 || starts[i] != starts[i - 1])
             SETS_ADD(&firsts, tx->arena, INT(starts[i]));

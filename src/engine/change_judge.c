@@ -22,13 +22,6 @@ static int by_group(const void *a, const void *b)
     return (x->from > y->from) - (x->from < y->from);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static int by_end(const void *a, const void *b)
 {
     const struct change_end *x = a, *y = b;
@@ -84,7 +77,7 @@ int change_met(struct change *c, int64_t *tasks, size_t n)
     int r = 0;
 
     if (n)
-        qsort(tasks, n, sizeof(*tasks), by_number);
+        qsort(tasks, n, sizeof(*tasks), sets_by_number);
     for (size_t i = 0, j; !r && i < n; i = j) {
         for (j = i + SETS_CHUNK < n ? i + SETS_CHUNK : n; j < n && tasks[j] == tasks[j - 1]; j++)
             ;

@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "engine/change.h"
 #include "engine/lane.h"
+#include "engine/sets.h"
 
 /* A check that updates are asked about, and what was noted for it. */
 struct check_known {
@@ -207,13 +208,6 @@ static bool concluded(const struct facts *f)
     return !f->growing || (f->stages > 0 && (f->succeeded == f->stages || BROKEN(CONTENT)));
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static int conclude_one(struct change *c, const struct facts *f, int64_t id)
 {
     struct task_row row;
@@ -240,7 +234,7 @@ int check_conclude(struct change *c)
     int r;
 
     if (c->checks_n)
-        qsort(c->checks, c->checks_n, sizeof(*c->checks), by_number);
+        qsort(c->checks, c->checks_n, sizeof(*c->checks), sets_by_number);
     for (size_t i = 0; i < c->checks_n; i++)
         if (i == 0 || c->checks[i] != c->checks[i - 1])
             SETS_ADD(&sets, c->tx->arena, INT(c->checks[i]));

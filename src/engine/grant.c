@@ -174,13 +174,6 @@ static int read_turns(struct grant_state *o)
     return r ? fault(r) : 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static int by_run(const void *a, const void *b)
 {
     const struct grant_room *x = a, *y = b;
@@ -208,7 +201,7 @@ static size_t name_runs(const struct grant_state *o, int64_t **ret)
         for (size_t j = 0; j < o->demands[i].turns_n; j++)
             (*ret)[n++] = o->demands[i].turns[j].run;
     if (n)
-        qsort(*ret, n, sizeof(**ret), by_number);
+        qsort(*ret, n, sizeof(**ret), sets_by_number);
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || (*ret)[kept - 1] != (*ret)[i])
             (*ret)[kept++] = (*ret)[i];

@@ -29,13 +29,6 @@ struct held_list {
     size_t n;
 };
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static int by_task(const void *a, const void *b)
 {
     const struct held *x = a, *y = b;
@@ -48,7 +41,7 @@ static size_t sort_ids(int64_t *ids, size_t n)
 {
     size_t kept = 0;
 
-    qsort(ids, n, sizeof(*ids), by_number);
+    qsort(ids, n, sizeof(*ids), sets_by_number);
     for (size_t i = 0; i < n; i++)
         if (kept == 0 || ids[kept - 1] != ids[i])
             ids[kept++] = ids[i];

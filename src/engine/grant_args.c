@@ -60,13 +60,6 @@ struct option {
     struct str json;
 };
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static int by_check(const void *a, const void *b)
 {
     const struct option *x = a, *y = b;
@@ -88,7 +81,7 @@ static int read_options(struct tx *tx, const struct rows *rows, struct options *
 
     for (size_t i = 0; i < rows->n; i++)
         ids[i] = row_int(rows, i, 1);
-    qsort(ids, rows->n, sizeof(*ids), by_number);
+    qsort(ids, rows->n, sizeof(*ids), sets_by_number);
     for (size_t i = 0; i < rows->n; i++)
         if (i == 0 || ids[i] != ids[n - 1])
             ids[n++] = ids[i];

@@ -10,17 +10,11 @@
 #include "base/fault.h"
 #include "engine/grant.h"
 #include "engine/labels.h"
+#include "engine/sets.h"
 
 /* The first wait after all have refused; then twice as long each time. */
 #define PUT_OFF_US     CLOCK_S
 #define PUT_OFF_US_MAX (60 * CLOCK_S)
-
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
 
 static int by_text(const void *a, const void *b)
 {
@@ -105,7 +99,7 @@ int grant_runners_read(struct tx *tx, const struct str *types, size_t types_n,
         return fault(r);
     if (excluded_n) {
         memcpy(out, excluded, excluded_n * sizeof(*out));
-        qsort(out, excluded_n, sizeof(*out), by_number);
+        qsort(out, excluded_n, sizeof(*out), sets_by_number);
     }
     *ret = (struct grant_runners){
         .place = ARENA_ARRAY(tx->arena, struct placement_runner, rows.n),
@@ -115,7 +109,7 @@ int grant_runners_read(struct tx *tx, const struct str *types, size_t types_n,
     for (size_t i = 0; !r && i < rows.n; i++) {
         r = read_runner(tx, rows.cells + i * rows.columns, &ret->place[i], &ret->info[i]);
         ret->place[i].breaker_open =
-            excluded_n && bsearch(&ret->place[i].id, out, excluded_n, sizeof(*out), by_number);
+            excluded_n && bsearch(&ret->place[i].id, out, excluded_n, sizeof(*out), sets_by_number);
     }
     return r ? fault(r) : 0;
 }

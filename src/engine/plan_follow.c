@@ -6,6 +6,7 @@
 #include "base/broken.h"
 #include "base/buf.h"
 #include "base/fault.h"
+#include "engine/sets.h"
 
 bool plan_needs_some(const struct group *g)
 {
@@ -72,13 +73,6 @@ static int look(struct change *c, const struct plan_some *g, const struct rows *
     return 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* Each once, though several groups may do without it. */
 static int cancel(struct change *c, struct rest *rest)
 {
@@ -87,7 +81,7 @@ static int cancel(struct change *c, struct rest *rest)
     int r;
 
     if (rest->n)
-        qsort(rest->list, rest->n, sizeof(*rest->list), by_number);
+        qsort(rest->list, rest->n, sizeof(*rest->list), sets_by_number);
     for (size_t i = 0; i < rest->n; i++)
         if (i == 0 || rest->list[i] != rest->list[i - 1])
             SETS_ADD(&sets, c->tx->arena, INT(rest->list[i]));

@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "core/graph.h"
 #include "engine/lane.h"
+#include "engine/sets.h"
 
 #define CYCLE_NAMES_MAX 20u /* shown */
 #define WALK_FIRST      500 /* edges that are looked at in one direction before the other is tried */
@@ -170,19 +171,12 @@ void plan_nodes_edge(struct plan_nodes *ns, int64_t from, int64_t to)
     ns->edges[ns->edges_n++] = (struct plan_edge){from, to};
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 static size_t unique(int64_t *list, size_t n)
 {
     size_t kept = 0;
 
     if (n)
-        qsort(list, n, sizeof(*list), by_number);
+        qsort(list, n, sizeof(*list), sets_by_number);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || list[i] != list[kept - 1])
             list[kept++] = list[i];
@@ -191,7 +185,7 @@ static size_t unique(int64_t *list, size_t n)
 
 static uint32_t place_of(const int64_t *ids, size_t n, int64_t id)
 {
-    return (uint32_t)((const int64_t *)bsearch(&id, ids, n, sizeof(*ids), by_number) - ids);
+    return (uint32_t)((const int64_t *)bsearch(&id, ids, n, sizeof(*ids), sets_by_number) - ids);
 }
 
 /* Ids as JSON, without those that the write makes; empty: there are none. */
@@ -211,7 +205,7 @@ static struct str old_ids(const struct plan_nodes *ns, int64_t *ids, size_t ids_
     buf_init(&b, ids_n * 21 + 3);
     buf_byte(&b, '[');
     for (size_t i = 0; i < ids_n; i++)
-        if (!made_n || !bsearch(&ids[i], made, made_n, sizeof(*made), by_number))
+        if (!made_n || !bsearch(&ids[i], made, made_n, sizeof(*made), sets_by_number))
             buf_printf(&b, "%s%" PRId64, n++ ? "," : "", ids[i]);
     buf_byte(&b, ']');
     if (n)

@@ -292,13 +292,6 @@ static int by_id(const void *a, const void *b)
     return (*id > l->row.id) - (*id < l->row.id);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* Lock the tasks that are named, in the order of their ids. */
 static int lock_named(struct tx *tx, const struct queue_requeue *req, struct locked **ret,
                       size_t *ret_n)
@@ -310,7 +303,7 @@ static int lock_named(struct tx *tx, const struct queue_requeue *req, struct loc
 
     for (size_t i = 0; i < req->n; i++)
         ids[i] = req->list[i].id;
-    qsort(ids, req->n, sizeof(*ids), by_number);
+    qsort(ids, req->n, sizeof(*ids), sets_by_number);
     r = block_open(tx, ids, req->n);
     if (r)
         return fault(r);

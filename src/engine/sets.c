@@ -39,3 +39,10 @@ struct store_ask sets_ask(struct sets *s, enum statement_id id, size_t width, st
     s->n = 0;
     return ask;
 }
+
+int sets_by_number(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}

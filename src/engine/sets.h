@@ -30,4 +30,7 @@ int sets_run(struct sets *s, struct tx *tx, enum statement_id id, size_t width, 
 /* The same as one of several questions that are asked together (store_ask); it is read then. */
 struct store_ask sets_ask(struct sets *s, enum statement_id id, size_t width, struct rows *ret);
 
+/* For qsort() and bsearch() of int64_t: ids in their order, which is that of locks. */
+int sets_by_number(const void *a, const void *b);
+
 #endif

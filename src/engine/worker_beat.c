@@ -9,13 +9,6 @@
 #include "engine/sets.h"
 #include "engine/worker_state.h"
 
-static int by_number(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
-
 /* One incarnation of a request of heartbeats, found by its id. */
 struct beating {
     struct worker_row worker; /* begins with the id */
@@ -44,7 +37,7 @@ static int lock_beating(struct tx *tx, const struct worker_beats *req, struct be
 
     for (size_t i = 0; i < req->n; i++)
         ids[i] = req->list[i].incarnation;
-    qsort(ids, req->n, sizeof(*ids), by_number);
+    qsort(ids, req->n, sizeof(*ids), sets_by_number);
     for (size_t i = 0; i < req->n; i++)
         if (i == 0 || ids[i] != ids[i - 1])
             SETS_ADD(&sets, tx->arena, INT(ids[i]));
